@@ -1,1 +1,8 @@
-//! Reading order follows.
+//! What crosses a process boundary, and nothing else: no I/O, no clock.
+//!
+//! Reading order: [`name`] (what things are called), [`units`] (how quantities are written),
+//! [`catalog`] (the objects that operators push).
+
+pub mod catalog;
+pub mod name;
+pub mod units;
