@@ -1,0 +1,103 @@
+# The only entry points anyone needs. `make` alone lists them.
+#
+#   ARGS=...       handed to the program behind the target (`make run ARGS="--listen 0.0.0.0:80"`)
+#   PROFILE=...    release (default) | quick (optimised, without the minutes of fat LTO) | dev
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PROFILE ?= release
+ARGS ?=
+
+# nginx, HAProxy and ip are in sbin, which is not on every user's path.
+export PATH := $(PATH):/usr/sbin:/sbin
+
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+PROFILE_DIR = $(TARGET)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+# Where `make build` leaves the programs. The daemon finds its helpers beside itself.
+PROGRAMS = $(PROFILE_DIR)
+# Tests get a folder of their own: `cargo test` puts other builds of the helpers into its own.
+TEST_PROGRAMS = $(TARGET)/programs
+
+# Started inside a sandbox, whose root may hold no libc: static, by musl where the target is installed.
+HELPERS := hatchway-spawner hatchway-sandbox-init
+MACHINE := $(shell uname -m)
+MUSL := $(MACHINE)-unknown-linux-musl
+GLIBC := $(MACHINE)-unknown-linux-gnu
+HAVE_MUSL = $(wildcard $(shell rustc --print sysroot)/lib/rustlib/$(MUSL)/lib)
+HELPER_TARGET = $(if $(HAVE_MUSL),$(MUSL),$(GLIBC))
+HELPER_FLAGS = $(if $(HAVE_MUSL),,RUSTFLAGS="-C target-feature=+crt-static")
+
+##@ Use
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: setup build ## Build, and serve the examples on http://127.0.0.1:8080 (ARGS="...")
+	@exec $(PROGRAMS)/hatchway up examples/ $(ARGS)
+
+.PHONY: build
+build: ## Build all programs into target/release (PROFILE=release|quick|dev)
+	cargo build --profile $(PROFILE) -p hatchway-cli -p hatchway-gateway -p hatchway-node --bins
+	@$(MAKE) helpers
+
+.PHONY: setup
+setup: ## Install what building and running needs, and is missing
+	@deploy/setup.sh run
+
+##@ Check
+
+.PHONY: test
+test: PROFILE := dev
+test: TEST_PROFILE = $(if $(filter dev,$(PROFILE)),,--profile $(PROFILE))
+test: setup-test ## Run every test (ARGS="-p hatchway-proto", PROFILE=quick)
+	cargo build $(TEST_PROFILE) --workspace --bins --tests
+	@$(MAKE) helpers PROFILE=$(PROFILE) PROGRAMS=$(TEST_PROGRAMS)
+	@install -m 755 -t $(TEST_PROGRAMS) $(addprefix $(PROFILE_DIR)/,hatchway hatchway-gateway hatchway-node)
+	HATCHWAY_BIN=$(TEST_PROGRAMS) cargo test $(TEST_PROFILE) $(or $(ARGS),--workspace)
+
+.PHONY: lint
+lint: setup-lint ## Formatting, clippy, docs, licences and sources of dependencies, shell scripts
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+	$(TARGET)/tools/bin/cargo-deny --config deploy/deny.toml check --hide-inclusion-graph licenses bans sources
+	shellcheck .ci/run $$(find deploy examples -name '*.sh' -not -path '*/node_modules/*')
+
+.PHONY: soak
+soak: PROFILE := quick
+soak: setup-test build ## Ten minutes of random load over a hundred functions
+	HATCHWAY_BIN=$(PROFILE_DIR) cargo test -p hatchway-tests --test soak -- --ignored --nocapture $(ARGS)
+
+.PHONY: bench
+bench: setup-bench build ## Figures beside nginx, HAProxy and Envoy (ARGS="--quick", "--help")
+	cargo build --profile $(PROFILE) -p hatchway-bench
+	$(PROFILE_DIR)/hatchway-bench --programs $(PROGRAMS) $(ARGS)
+
+##@ Other
+
+.PHONY: setup-test setup-lint setup-bench
+setup-test: ## What the tests need besides
+setup-lint: ## What the lints need besides
+setup-bench: ## What the figures need besides
+setup-test setup-lint setup-bench:
+	@deploy/setup.sh $(@:setup-%=%)
+
+.PHONY: clean
+clean: ## Remove what was built, and the local state of `make run`
+	cargo clean
+	rm -rf .hatchway
+
+# The two helpers, static, into $(PROGRAMS). `install` writes a new file: cargo's own stays as it was.
+.PHONY: helpers
+helpers:
+	$(HELPER_FLAGS) cargo build --profile $(PROFILE) --target $(HELPER_TARGET) -p hatchway-sandbox --bins
+	@mkdir -p $(PROGRAMS)
+	@install -m 755 -t $(PROGRAMS) \
+		$(addprefix $(TARGET)/$(HELPER_TARGET)/$(notdir $(PROFILE_DIR))/,$(HELPERS))
