@@ -4,5 +4,6 @@
 //! [`catalog`] (the objects that operators push).
 
 pub mod catalog;
+pub mod http1;
 pub mod name;
 pub mod units;

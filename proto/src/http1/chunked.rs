@@ -1,0 +1,229 @@
+//! The grammar of chunked framing (RFC 9112 7.1), a byte at a time so that any split of the input is the same input.
+
+use super::BodyError;
+use super::body::Piece;
+use super::chars::{is_tchar, is_value_byte};
+use super::limits::FRAMING_OVERHEAD_BYTES;
+use super::trailer::TrailerName;
+
+/// Sixteen digits hold any size; more is a way to spend our time.
+const MAX_DIGITS: u8 = 16;
+
+/// Where in the framing the next byte stands.
+///
+/// ```text
+/// Size -digits-> Size -CR-> SizeLf -LF-> Data(n) -n bytes-> DataCr -> DataLf -> Size
+///   | ;                       | size is 0
+///   ExtName -> ExtEq.. -CR-^  `-> LineStart -token-> Name -:-> Value -CR-> ValueLf -LF-> LineStart
+///                                   | CR
+///                                   EndLf -LF-> End
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    Size,
+    SizeLf,
+    /// After `;`: a name must begin.
+    ExtStart,
+    ExtName,
+    /// After `=`: a token or a quoted string must begin.
+    ExtValueStart,
+    ExtToken,
+    ExtQuoted,
+    ExtEscaped,
+    /// After the closing quote.
+    ExtEnd,
+    Data,
+    DataCr,
+    DataLf,
+    LineStart,
+    Name,
+    Value,
+    ValueLf,
+    EndLf,
+    End,
+}
+
+/// The state of a chunked body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Chunked {
+    at: At,
+    /// Of the size line being read; then the bytes of data that are still to come.
+    left: u64,
+    digits: u8,
+    overhead: u16,
+    name: TrailerName,
+}
+
+impl Chunked {
+    pub(super) fn new() -> Self {
+        Self { at: At::Size, left: 0, digits: 0, overhead: 0, name: TrailerName::default() }
+    }
+
+    /// Counts data that has passed.
+    pub(super) fn pass_data(&mut self, len: u64) {
+        self.left -= len;
+        if self.left == 0 {
+            self.at = At::DataCr;
+        }
+    }
+
+    /// Bytes of the current chunk's data that are still to come.
+    pub(super) fn data_ahead(&self) -> u64 {
+        if self.at == At::Data { self.left } else { 0 }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.at == At::End
+    }
+
+    /// Consumes one piece from the front of `bytes`.
+    pub(super) fn next(&mut self, bytes: &[u8]) -> Result<Piece, BodyError> {
+        if bytes.first().is_some_and(|&byte| self.is_at_trailer(byte)) {
+            return self.trailers(bytes);
+        }
+        let mut start = 0;
+        while let Some(&byte) = bytes.get(start) {
+            if self.at == At::Data {
+                let rest = bytes.len() - start;
+                let len = usize::try_from(self.left).map_or(rest, |left| left.min(rest));
+                self.pass_data(len as u64);
+                return Ok(Piece::Data { start, len });
+            }
+            if self.is_over() || self.is_at_trailer(byte) {
+                break;
+            }
+            self.step(byte)?;
+            start += 1;
+        }
+        Ok(if start == 0 { Piece::NeedMore } else { Piece::Framing { len: start } })
+    }
+
+    /// True when `next` is part of a trailer line rather than the empty line that ends them.
+    fn is_at_trailer(&self, next: u8) -> bool {
+        match self.at {
+            At::LineStart => next != b'\r',
+            At::Name | At::Value | At::ValueLf => true,
+            _ => false,
+        }
+    }
+
+    fn trailers(&mut self, bytes: &[u8]) -> Result<Piece, BodyError> {
+        let mut len = 0;
+        while let Some(&byte) = bytes.get(len)
+            && self.is_at_trailer(byte)
+        {
+            self.step(byte)?;
+            len += 1;
+        }
+        Ok(Piece::Trailers { len })
+    }
+
+    /// Takes one byte of framing. Not to be called at [`At::Data`] and [`At::End`].
+    fn step(&mut self, byte: u8) -> Result<(), BodyError> {
+        self.at = match self.at {
+            At::Size => self.size(byte)?,
+            At::SizeLf => self.size_end(byte)?,
+            At::ExtStart
+            | At::ExtName
+            | At::ExtValueStart
+            | At::ExtToken
+            | At::ExtQuoted
+            | At::ExtEscaped
+            | At::ExtEnd => {
+                self.count()?;
+                self.extension(byte)?
+            }
+            At::DataCr if byte == b'\r' => At::DataLf,
+            At::DataLf if byte == b'\n' => {
+                self.digits = 0;
+                At::Size
+            }
+            At::DataCr | At::DataLf => return Err(BodyError::BadChunkEnd),
+            At::LineStart if byte == b'\r' => At::EndLf,
+            At::EndLf if byte == b'\n' => At::End,
+            At::EndLf => return Err(BodyError::BadLineEnd),
+            At::LineStart | At::Name | At::Value | At::ValueLf => {
+                self.count()?;
+                self.trailer(byte)?
+            }
+            At::Data | At::End => unreachable!("data and end are not framing"),
+        };
+        Ok(())
+    }
+
+    fn count(&mut self) -> Result<(), BodyError> {
+        self.overhead += 1;
+        if self.overhead > FRAMING_OVERHEAD_BYTES { Err(BodyError::TooMuchFraming) } else { Ok(()) }
+    }
+
+    #[inline]
+    fn size(&mut self, byte: u8) -> Result<At, BodyError> {
+        let digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'a'..=b'f' => byte - b'a' + 10,
+            b'A'..=b'F' => byte - b'A' + 10,
+            b'\r' if self.digits > 0 => return Ok(At::SizeLf),
+            b';' if self.digits > 0 => {
+                self.count()?;
+                return Ok(At::ExtStart);
+            }
+            b'\n' => return Err(BodyError::BadLineEnd),
+            _ => return Err(BodyError::BadChunkSize),
+        };
+        // At most 16 digits make at most 64 bits; a set top bit would be lost in a signed word elsewhere.
+        let left = self.left << 4 | u64::from(digit);
+        if self.digits == MAX_DIGITS || left > i64::MAX as u64 {
+            return Err(BodyError::BadChunkSize);
+        }
+        self.left = left;
+        self.digits += 1;
+        Ok(At::Size)
+    }
+
+    fn size_end(&self, byte: u8) -> Result<At, BodyError> {
+        match byte {
+            b'\n' if self.left == 0 => Ok(At::LineStart),
+            b'\n' => Ok(At::Data),
+            _ => Err(BodyError::BadLineEnd),
+        }
+    }
+
+    /// `*( ";" token [ "=" ( token / quoted-string ) ] )`. The blanks that RFC 9112 7.1.1 calls bad are refused.
+    fn extension(&self, byte: u8) -> Result<At, BodyError> {
+        let bad = if byte == b'\n' { BodyError::BadLineEnd } else { BodyError::BadChunkExtension };
+        match (self.at, byte) {
+            (At::ExtName | At::ExtToken | At::ExtEnd, b'\r') => Ok(At::SizeLf),
+            (At::ExtName | At::ExtToken | At::ExtEnd, b';') => Ok(At::ExtStart),
+            (At::ExtName, b'=') => Ok(At::ExtValueStart),
+            (At::ExtStart | At::ExtName, _) if is_tchar(byte) => Ok(At::ExtName),
+            (At::ExtValueStart, b'"') => Ok(At::ExtQuoted),
+            (At::ExtValueStart | At::ExtToken, _) if is_tchar(byte) => Ok(At::ExtToken),
+            (At::ExtQuoted, b'"') => Ok(At::ExtEnd),
+            (At::ExtQuoted, b'\\') => Ok(At::ExtEscaped),
+            (At::ExtQuoted | At::ExtEscaped, _) if is_value_byte(byte) => Ok(At::ExtQuoted),
+            _ => Err(bad),
+        }
+    }
+
+    fn trailer(&mut self, byte: u8) -> Result<At, BodyError> {
+        let bad = if byte == b'\n' { BodyError::BadLineEnd } else { BodyError::BadTrailer };
+        match (self.at, byte) {
+            (At::LineStart, _) if is_tchar(byte) => {
+                self.name = TrailerName::default();
+                self.name.push(byte);
+                Ok(At::Name)
+            }
+            (At::Name, b':') if self.name.is_allowed() => Ok(At::Value),
+            (At::Name, b':') => Err(BodyError::ForbiddenTrailer),
+            (At::Name, _) if is_tchar(byte) => {
+                self.name.push(byte);
+                Ok(At::Name)
+            }
+            (At::Value, b'\r') => Ok(At::ValueLf),
+            (At::Value, _) if is_value_byte(byte) => Ok(At::Value),
+            (At::ValueLf, b'\n') => Ok(At::LineStart),
+            (At::ValueLf, _) => Err(BodyError::BadLineEnd),
+            _ => Err(bad),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Claims about whole messages. Rules of single fields are tested beside their code.
+
+mod bodies;
+mod heads;
