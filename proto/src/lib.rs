@@ -4,6 +4,7 @@
 //! [`catalog`] (the objects that operators push).
 
 pub mod catalog;
+pub mod failure;
 pub mod http1;
 pub mod name;
 pub mod units;

@@ -1,1 +1,21 @@
-//! Reading order follows.
+//! The I/O that gateway and node share.
+//!
+//! Every core runs the whole path by itself: its own listener, connections, buffers, timers and idle
+//! connections on a single-threaded runtime, so nothing here is `Send` and nothing takes a lock.
+//!
+//! Reading order: [`core`] (a thread per core), [`listen`] (a listener per core), [`stream`] (bytes in
+//! and out), [`scratch`] (buffers that belong to the core), [`ticker`] (clocks), then [`http1`]: a
+//! connection, one exchange on it, and the relay between two streams. [`backend`] is the seam between the two levels,
+//! [`admin`] the slow door for
+//! operators.
+
+pub mod admin;
+pub mod backend;
+pub mod core;
+pub mod http1;
+pub mod listen;
+pub mod scratch;
+pub mod stream;
+pub mod ticker;
+
+pub use stream::Stream;

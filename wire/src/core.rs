@@ -1,0 +1,99 @@
+//! A thread per core, each with a single-threaded runtime and its own of everything.
+
+use std::future::Future;
+use std::io;
+use std::rc::Rc;
+use std::thread::{Builder, JoinHandle};
+
+use tokio::runtime;
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+
+use crate::ticker::Ticker;
+
+/// What the code of one core is given.
+#[derive(Clone, Debug)]
+pub struct Core {
+    /// 0-based number of the core.
+    pub index: usize,
+    /// Its clocks; also says when it drains.
+    pub ticker: Ticker,
+}
+
+/// The threads that carry requests.
+#[derive(Debug)]
+pub struct Cores {
+    threads: Vec<JoinHandle<()>>,
+    drain: watch::Sender<bool>,
+}
+
+/// As many threads as this process may use at a time.
+pub fn available() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+impl Cores {
+    /// Starts a thread per item of `shares`; each runs `work(core, share)` until it ends, which it does
+    /// when its core drains and nothing is left to finish.
+    ///
+    /// # Errors
+    /// As clone(2), or as the runtime's epoll and eventfd.
+    pub fn start<S, W, F>(name: &str, shares: Vec<S>, work: W) -> io::Result<Self>
+    where
+        S: Send + 'static,
+        W: Fn(Core, S) -> F + Clone + Send + 'static,
+        F: Future<Output = ()> + 'static,
+    {
+        let (drain, draining) = watch::channel(false);
+        let mut threads = Vec::with_capacity(shares.len());
+        for (index, share) in shares.into_iter().enumerate() {
+            let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+            let (work, draining) = (work.clone(), draining.clone());
+            let thread = Builder::new().name(format!("{name}-{index}")).spawn(move || {
+                let core = Core { index, ticker: Ticker::default() };
+                let local = LocalSet::new();
+                local.spawn_local(core.ticker.clone().run());
+                local.spawn_local(tell_drain(draining, core.ticker.clone()));
+                local.block_on(&runtime, work(core, share));
+            })?;
+            threads.push(thread);
+        }
+        Ok(Self { threads, drain })
+    }
+
+    /// Tells every core to take nothing new and to finish what runs.
+    pub fn drain(&self) {
+        self.drain.send_replace(true);
+    }
+
+    /// Waits for every core to end.
+    pub fn join(self) {
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a core ended by a panic");
+            }
+        }
+    }
+}
+
+async fn tell_drain(mut draining: watch::Receiver<bool>, ticker: Ticker) {
+    if draining.wait_for(|is_draining| *is_draining).await.is_ok() {
+        ticker.drain();
+    }
+}
+
+/// Counts what is under way on a core, so that a drain knows when it is over.
+#[derive(Clone, Debug, Default)]
+pub struct InFlight(Rc<()>);
+
+impl InFlight {
+    /// Counted until the answer is dropped.
+    pub fn enter(&self) -> Self {
+        self.clone()
+    }
+
+    /// How many are under way.
+    pub fn count(&self) -> usize {
+        Rc::strong_count(&self.0) - 1
+    }
+}

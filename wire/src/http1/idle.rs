@@ -1,0 +1,55 @@
+//! Upstream connections between two requests.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::Stream;
+
+/// A connection, and since when it has had nothing to do.
+type Kept = (Stream, Instant);
+
+/// Idle connections of one core, by whom they lead to. The one used last goes first: it is the least
+/// likely to have been closed by the other side.
+#[derive(Clone, Debug)]
+pub struct Idle<K>(Rc<RefCell<HashMap<K, Vec<Kept>>>>);
+
+impl<K> Default for Idle<K> {
+    fn default() -> Self {
+        Self(Rc::default())
+    }
+}
+
+impl<K: Eq + Hash + Clone> Idle<K> {
+    /// A connection to `key` that has been idle for less than `limit` and has heard nothing since.
+    pub fn take(&self, key: &K, limit: Duration) -> Option<Stream> {
+        let mut connections = self.0.borrow_mut();
+        let kept = connections.get_mut(key)?;
+        let now = Instant::now();
+        while let Some((stream, since)) = kept.pop() {
+            if now.duration_since(since) < limit && stream.is_quiet() {
+                return Some(stream);
+            }
+        }
+        connections.remove(key);
+        None
+    }
+
+    /// Keeps a connection that is between two messages.
+    pub fn put(&self, key: K, stream: Stream) {
+        self.0.borrow_mut().entry(key).or_default().push((stream, Instant::now()));
+    }
+
+    /// Closes what has been idle for `limit` and what was closed by the other side.
+    pub fn sweep(&self, limit: Duration) {
+        let now = Instant::now();
+        self.0.borrow_mut().retain(|_, kept| {
+            kept.retain(|(stream, since)| now.duration_since(*since) < limit && stream.is_quiet());
+            !kept.is_empty()
+        });
+    }
+}

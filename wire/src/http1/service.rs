@@ -1,0 +1,161 @@
+//! What a program decides about a request; everything else here is the same for all of them.
+
+use std::future::Future;
+use std::net::IpAddr;
+
+use hatchway_proto::http1::{Framing, HeadError, RequestHead, ResponseHead, Version};
+use tokio::time::Instant;
+
+use crate::Stream;
+use crate::http1::answer::Answer;
+use crate::http1::exchange::{Broken, Outcome};
+
+/// Who sent a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    /// Absent on a Unix socket.
+    pub address: Option<IpAddr>,
+}
+
+/// What is left of a request once its head was read: the head as the upstream will read it, and what
+/// the exchange has to know. Owns its bytes, so it can wait for a sandbox while the client's buffer is gone.
+#[derive(Debug)]
+pub struct Request {
+    /// The rewritten head.
+    pub head: Vec<u8>,
+    /// How the body is framed, on both sides.
+    pub framing: Framing,
+    /// HEAD: the answer's head describes a body that does not come.
+    pub is_head: bool,
+    /// The client's protocol version.
+    pub version: Version,
+    /// The client wants to send another request on this connection.
+    pub keep_alive: bool,
+    /// The client waits for `100 Continue` before it sends the body.
+    pub expects_continue: bool,
+    /// The client asked to leave HTTP; granted only by the upstream's 101.
+    pub wants_upgrade: bool,
+    /// When the head was complete.
+    pub arrived: Instant,
+}
+
+impl Request {
+    /// What the exchange needs of `head`, with the rewritten bytes in `rewritten`.
+    pub fn new(head: &RequestHead<'_>, rewritten: Vec<u8>) -> Self {
+        Self {
+            head: rewritten,
+            framing: head.framing,
+            is_head: head.method == "HEAD",
+            version: head.version,
+            keep_alive: head.keep_alive,
+            expects_continue: head.expects_continue,
+            wants_upgrade: head.upgrade.is_some(),
+            arrived: Instant::now(),
+        }
+    }
+
+    /// Stands in while the exchange has the real one.
+    pub(super) fn spent() -> Self {
+        Self {
+            head: Vec::new(),
+            framing: Framing::None,
+            is_head: false,
+            version: Version::Http11,
+            keep_alive: false,
+            expects_continue: false,
+            wants_upgrade: false,
+            arrived: Instant::now(),
+        }
+    }
+}
+
+/// How long an exchange may take; a clock that has run out is named in the answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Clocks {
+    /// From the request handed over whole to the head of the answer.
+    pub first_byte: std::time::Duration,
+    /// Between two moves of either body.
+    pub idle: std::time::Duration,
+    /// The whole exchange.
+    pub run: Instant,
+}
+
+/// How the head of an answer is to be written for this client.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// The client's version.
+    pub version: Version,
+    /// Whether the connection stays.
+    pub keep_alive: bool,
+    /// How the body goes out.
+    pub framing: Framing,
+    /// The answer is 101 and was asked for.
+    pub upgrades: bool,
+}
+
+/// Who answers a request.
+#[derive(Debug)]
+pub enum Found<U> {
+    /// A connection to relay to.
+    Upstream(U),
+    /// An answer of our own.
+    Answer(Answer),
+}
+
+/// A connection to a node or a function, with what must be held while it is used.
+pub trait Upstream {
+    /// The connection.
+    fn stream(&mut self) -> &mut Stream;
+    /// How long it may take.
+    fn clocks(&self) -> Clocks;
+    /// The exchange is over; `reusable` when the connection is between two messages. What was held is
+    /// given back here.
+    fn release(self, reusable: bool);
+}
+
+/// Why a request was refused before anyone decided about it.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// It breaks a rule.
+    #[error(transparent)]
+    Head(#[from] HeadError),
+    /// It was not complete in time.
+    #[error("the head was not complete within the head clock")]
+    TooSlow,
+}
+
+/// The decisions of one program, on one core.
+pub trait Service: 'static {
+    /// What is known of a request between its head and its end.
+    type Call: AsMut<Request>;
+    /// Where it goes.
+    type Upstream: Upstream;
+
+    /// Decides what can be decided from the head. Does not wait: the head borrows the core's buffer.
+    ///
+    /// # Errors
+    /// The last answer on this connection. A refusal that the connection survives is left to
+    /// [`Service::connect`].
+    fn begin(&self, head: &RequestHead<'_>, peer: Peer) -> Result<Self::Call, Answer>;
+
+    /// Finds who answers; waits for room or for a start. Cancel safe: dropped, it leaves every queue.
+    fn connect(&self, call: &mut Self::Call) -> impl Future<Output = Found<Self::Upstream>>;
+
+    /// Writes the head of an answer as the client will read it.
+    fn respond(&self, call: &Self::Call, head: &ResponseHead<'_>, shape: Shape, out: &mut Vec<u8>);
+
+    /// Says why an exchange broke. Called while the upstream is still held, so that the end of a
+    /// process can be asked for its reason.
+    fn explain(
+        &self,
+        call: &Self::Call,
+        upstream: &mut Self::Upstream,
+        broken: &Broken,
+    ) -> impl Future<Output = Answer>;
+
+    /// The request is over; `call` is absent when its head was refused.
+    fn finish(&self, call: Option<Self::Call>, outcome: &Outcome);
+
+    /// What a head that cannot be served is answered with.
+    fn refuse(&self, why: &Refused) -> Answer;
+}

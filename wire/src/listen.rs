@@ -1,0 +1,146 @@
+//! A listener per core on one address (SO_REUSEPORT, socket(7)): the kernel spreads the connections.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net;
+
+use crate::Stream;
+
+/// Connections that may wait for accept(2); the kernel caps it at net.core.somaxconn.
+const BACKLOG: i32 = 4096;
+
+/// A bound socket that is not yet tied to a core.
+#[derive(Debug)]
+pub enum Listener {
+    /// Over IP.
+    Tcp(TcpListener),
+    /// On this machine; every core accepts from the same one.
+    Unix(UnixListener),
+}
+
+/// Where to listen: `127.0.0.1:8080` or `unix:/run/hatchway/node.sock`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// Over IP.
+    Tcp(SocketAddr),
+    /// A path.
+    Unix(PathBuf),
+}
+
+impl std::str::FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return Ok(Self::Unix(path.into()));
+        }
+        text.parse().map(Self::Tcp).map_err(|_| {
+            format!("{text:?} is not an address: write IP:PORT, [IP6]:PORT or unix:/path")
+        })
+    }
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// Binds `address` once per core; with port 0 all share the port that the first one got. Gives the
+/// address as bound.
+///
+/// # Errors
+/// As bind(2) and listen(2).
+pub fn bind(address: &Address, cores: usize) -> io::Result<(Vec<Listener>, Address)> {
+    match address {
+        Address::Tcp(address) => {
+            let first = bind_tcp(*address)?;
+            let bound = first.local_addr()?;
+            let mut listeners = vec![Listener::Tcp(first)];
+            for _ in 1..cores {
+                listeners.push(Listener::Tcp(bind_tcp(bound)?));
+            }
+            Ok((listeners, Address::Tcp(bound)))
+        }
+        Address::Unix(path) => {
+            let first = bind_unix(path)?;
+            let mut listeners = Vec::with_capacity(cores);
+            for _ in 1..cores {
+                listeners.push(Listener::Unix(first.try_clone()?));
+            }
+            listeners.push(Listener::Unix(first));
+            Ok((listeners, address.clone()))
+        }
+    }
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// A socket file that an earlier run left is replaced; one that somebody listens on is not.
+fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        return Err(io::ErrorKind::AddrInUse.into());
+    }
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// A listener in the hands of one core.
+#[derive(Debug)]
+pub enum Accept {
+    /// Over IP.
+    Tcp(net::TcpListener),
+    /// On this machine.
+    Unix(net::UnixListener),
+}
+
+impl Accept {
+    /// Ties a listener to the runtime of this thread.
+    ///
+    /// # Errors
+    /// As epoll_ctl(2).
+    pub fn from_listener(listener: Listener) -> io::Result<Self> {
+        match listener {
+            Listener::Tcp(listener) => net::TcpListener::from_std(listener).map(Self::Tcp),
+            Listener::Unix(listener) => net::UnixListener::from_std(listener).map(Self::Unix),
+        }
+    }
+
+    /// The next connection, and the peer where it has an address. Cancel safe.
+    ///
+    /// # Errors
+    /// As accept(2); `EMFILE` and the like pass, the listener stays good.
+    pub async fn accept(&self) -> io::Result<(Stream, Option<SocketAddr>)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                Ok((Stream::Tcp(stream), Some(peer)))
+            }
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Stream::Unix(stream), None))
+            }
+        }
+    }
+}
