@@ -6,5 +6,6 @@
 pub mod catalog;
 pub mod failure;
 pub mod http1;
+pub mod manifest;
 pub mod name;
 pub mod units;

@@ -1,0 +1,96 @@
+//! From the manifest as written to the manifest as checked: one file, one function after the other.
+
+use super::defaults;
+use super::limits;
+use super::read::{At, Given, Report};
+use super::run;
+use super::trigger;
+use super::written::{Document, FunctionTable};
+use super::{Function, Manifest, Places};
+use crate::catalog;
+use crate::name::{FunctionName, TenantName};
+
+/// Checks a whole document. Mistakes go to the report; what they leave whole is in the answer.
+pub(super) fn manifest(document: Document, report: &mut Report<'_>) -> Manifest {
+    let project = document.project.value().unwrap_or_default();
+    let tenant = project.tenant.value().unwrap_or_else(TenantName::local);
+    if document.function.is_absent() {
+        let end = report.source.text().len();
+        let help = "add a table such as `[function.hello]`";
+        report.wrong_with_help(&(end..end), "the manifest has no function", help);
+    }
+    let written = document.function.value().unwrap_or_default().0;
+    let functions =
+        written.into_iter().filter_map(|(name, table)| function(&tenant, &name, table, report));
+    Manifest {
+        functions: functions.collect(),
+        name: project.name.value().map(|label| label.0),
+        tenant,
+        source: report.source.clone(),
+    }
+}
+
+fn function(
+    tenant: &TenantName,
+    at_name: &At<String>,
+    table: FunctionTable,
+    report: &mut Report<'_>,
+) -> Option<Function> {
+    let name = FunctionName::new(tenant, &at_name.value)
+        .map_err(|error| report.wrong(&at_name.span, error.to_string()))
+        .ok();
+    let run = run::runtime(at_name, &table, report);
+    let routes = trigger::routes(at_name, &table.http, report);
+    let resources = limits::resources(&table, report);
+    let clocks = limits::clocks(&table.timeouts, report);
+    let scale = limits::scale(&table, report);
+    let settings = settings(&table, report);
+    let assets = assets(&table.assets, report);
+    let places = Places {
+        name: at_name.span.clone(),
+        runtime: run.as_ref().map(|at| at.span.clone()).unwrap_or_default(),
+        package: table.package.span().unwrap_or_else(|| at_name.span.clone()),
+        assets: table.assets.span(),
+        routes: routes.iter().map(|route| route.span.clone()).collect(),
+    };
+    let name = name?;
+    let route = |at: At<trigger::HostAndPath>| catalog::Route {
+        host: at.value.host,
+        path: at.value.path,
+        function: name.clone(),
+    };
+    Some(Function {
+        routes: routes.into_iter().map(route).collect(),
+        name: name.clone(),
+        package: table.package.value().map_or_else(|| ".".to_owned(), |path| path.0),
+        runtime: run?.value,
+        settings,
+        resources,
+        scale,
+        idle_timeout: table.idle_timeout.value().map_or(defaults::IDLE_TIMEOUT, |span| span.0),
+        clocks,
+        env: table.env.value().unwrap_or_default().0,
+        network: table.network.value().unwrap_or_default(),
+        assets,
+        places,
+    })
+}
+
+fn settings(table: &FunctionTable, report: &mut Report<'_>) -> catalog::Function {
+    catalog::Function {
+        rate_per_second: limits::within(&table.rate, "rate", 1, u32::MAX, report),
+        queue_depth: limits::within(&table.queue, "queue", 1, defaults::MAX_QUEUE, report)
+            .unwrap_or(catalog::DEFAULT_QUEUE_DEPTH),
+        server_timing: table.server_timing.as_right().is_some_and(|flag| flag.value),
+    }
+}
+
+fn assets(assets: &Given<super::entry::Inside>, report: &mut Report<'_>) -> Option<String> {
+    let At { span, value } = assets.as_right()?;
+    if value.0 == "." {
+        let message = "the whole package would be public, its source and settings too";
+        report.wrong_with_help(span, message, "put what is public in a folder such as \"public\"");
+        return None;
+    }
+    Some(value.0.clone())
+}
