@@ -1,10 +1,10 @@
 //! `hatchway.toml`: a project's functions as people write them, and as the catalog keeps them.
 //!
 //! A text goes through four hands, each of which reports every mistake it finds where it stands:
-//! [`syntax`] makes tables of it; [`written`] says which tables and fields there are, and [`read`] types what
-//! stands in them ([`quantity`], [`entry`], [`trigger`], [`env`]); [`check`] fills in [`defaults`] and
-//! decides what must agree ([`run`], [`limits`]); [`clash`] compares functions with each other.
-//! What passes becomes catalog objects in [`compile`]. Files are looked at by whoever has a disk.
+//! `syntax` makes tables of it; `written` says which tables and fields there are, and `read` types what
+//! stands in them (`quantity`, `entry`, `trigger`, `env`); `check` fills in `defaults` and
+//! decides what must agree (`run`, `limits`); `clash` compares functions with each other.
+//! What passes becomes catalog objects in `compile`. Files are looked at by whoever has a disk.
 
 mod check;
 mod clash;

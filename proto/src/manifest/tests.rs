@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// The three ways to write a function that the documentation shows.
-const EXAMPLE: &str = r#"
+pub(super) const EXAMPLE: &str = r#"
 [function.hello]
 runtime = "node"                 # node | python | command
 handler = "src/hello.mjs#hello"  # plain handler(ctx, ...args)
