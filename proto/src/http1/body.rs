@@ -112,14 +112,13 @@ impl BodyDecoder {
     /// Nothing of `bytes` may be forwarded then. Once refused, a body stays refused.
     pub fn advance(&mut self, bytes: &[u8]) -> Result<usize, BodyError> {
         let mut at = 0;
-        while at < bytes.len() {
+        loop {
             match self.next(&bytes[at..])? {
                 Piece::Framing { len } | Piece::Trailers { len } => at += len,
                 Piece::Data { start, len } => at += start + len,
-                Piece::NeedMore | Piece::Done => break,
+                Piece::NeedMore | Piece::Done => return Ok(at),
             }
         }
-        Ok(at)
     }
 
     /// The sender has closed its side.

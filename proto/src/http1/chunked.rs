@@ -78,16 +78,16 @@ impl Chunked {
 
     /// Consumes one piece from the front of `bytes`.
     pub(super) fn next(&mut self, bytes: &[u8]) -> Result<Piece, BodyError> {
+        if let Some(piece) = self.next_at_once(bytes) {
+            return Ok(piece);
+        }
         if bytes.first().is_some_and(|&byte| self.is_at_trailer(byte)) {
             return self.trailers(bytes);
         }
         let mut start = 0;
         while let Some(&byte) = bytes.get(start) {
             if self.at == At::Data {
-                let rest = bytes.len() - start;
-                let len = usize::try_from(self.left).map_or(rest, |left| left.min(rest));
-                self.pass_data(len as u64);
-                return Ok(Piece::Data { start, len });
+                return Ok(self.data(bytes, start));
             }
             if self.is_over() || self.is_at_trailer(byte) {
                 break;
@@ -96,6 +96,40 @@ impl Chunked {
             start += 1;
         }
         Ok(if start == 0 { Piece::NeedMore } else { Piece::Framing { len: start } })
+    }
+
+    /// What nearly every chunk is, without a step a byte: a whole size line without extension, data after it, or the end
+    /// without trailers. Decides nothing that [`step`](Self::step) would decide otherwise.
+    #[inline]
+    fn next_at_once(&mut self, bytes: &[u8]) -> Option<Piece> {
+        let before = match self.at {
+            At::Size if self.digits == 0 => 0,
+            At::DataCr if bytes.starts_with(b"\r\n") => 2,
+            _ => return None,
+        };
+        let line = &bytes[before..];
+        if line.starts_with(b"0\r\n\r\n") {
+            self.at = At::End;
+            return Some(Piece::Framing { len: before + 5 });
+        }
+        // Fifteen digits cannot overflow.
+        let digits = line.iter().take(15).take_while(|byte| byte.is_ascii_hexdigit()).count();
+        let size = line[..digits].iter().fold(0, |size, &byte| size << 4 | hex_value(byte));
+        let start = before + digits + 2;
+        if size == 0 || !line[digits..].starts_with(b"\r\n") || start == bytes.len() {
+            return None;
+        }
+        (self.at, self.left) = (At::Data, size);
+        Some(self.data(bytes, start))
+    }
+
+    /// Takes the data that stands behind `start` bytes of framing.
+    #[inline]
+    fn data(&mut self, bytes: &[u8], start: usize) -> Piece {
+        let rest = bytes.len() - start;
+        let len = usize::try_from(self.left).map_or(rest, |left| left.min(rest));
+        self.pass_data(len as u64);
+        Piece::Data { start, len }
     }
 
     /// True when `next` is part of a trailer line rather than the empty line that ends them.
@@ -158,10 +192,8 @@ impl Chunked {
 
     #[inline]
     fn size(&mut self, byte: u8) -> Result<At, BodyError> {
-        let digit = match byte {
-            b'0'..=b'9' => byte - b'0',
-            b'a'..=b'f' => byte - b'a' + 10,
-            b'A'..=b'F' => byte - b'A' + 10,
+        match byte {
+            b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F' => {}
             b'\r' if self.digits > 0 => return Ok(At::SizeLf),
             b';' if self.digits > 0 => {
                 self.count()?;
@@ -169,9 +201,9 @@ impl Chunked {
             }
             b'\n' => return Err(BodyError::BadLineEnd),
             _ => return Err(BodyError::BadChunkSize),
-        };
+        }
         // At most 16 digits make at most 64 bits; a set top bit would be lost in a signed word elsewhere.
-        let left = self.left << 4 | u64::from(digit);
+        let left = self.left << 4 | hex_value(byte);
         if self.digits == MAX_DIGITS || left > i64::MAX as u64 {
             return Err(BodyError::BadChunkSize);
         }
@@ -226,4 +258,10 @@ impl Chunked {
             _ => Err(bad),
         }
     }
+}
+
+/// The value of a hex digit: letters lie 9 above their low nibble.
+#[inline]
+fn hex_value(digit: u8) -> u64 {
+    u64::from((digit & 0xf) + 9 * (digit >> 6))
 }

@@ -76,16 +76,15 @@ fn options(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 #[cold]
 fn mark_nominated(table: &mut FieldTable<'_>) {
-    let head = table.head;
     let lists: Vec<&[u8]> = table
-        .slots()
-        .filter(|slot| slot.kind == Kind::Connection)
-        .map(|slot| slot.value(head))
+        .lines()
+        .filter(|line| line.kind == Kind::Connection)
+        .map(|line| line.value())
         .collect();
-    for slot in table.slots_mut().filter(|slot| slot.kind == Kind::Plain) {
-        let name = slot.name(head);
-        if lists.iter().any(|list| options(list).any(|option| option.eq_ignore_ascii_case(name))) {
-            slot.kind = Kind::Nominated;
-        }
-    }
+    let is_nominated = |name: &[u8]| {
+        lists.iter().any(|list| options(list).any(|option| option.eq_ignore_ascii_case(name)))
+    };
+    table.reclassify(|line| {
+        (line.kind == Kind::Plain && is_nominated(line.name())).then_some(Kind::Nominated)
+    });
 }

@@ -31,17 +31,36 @@ fn after_ipv6(text: &str) -> Result<&[u8], HeadError> {
 /// Checks dot-separated labels and returns what follows them. A single final dot is the DNS root.
 #[inline]
 fn after_name(value: &[u8]) -> Result<&[u8], HeadError> {
-    let mut at_label_start = true;
+    // An empty label is two dots in a row, the first of which may be thought of as standing before the name.
+    let (mut previous, mut empty_label) = (DOT, 0);
     for (at, &byte) in value.iter().enumerate() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'~' => at_label_start = false,
-            b'.' if !at_label_start => at_label_start = true,
-            b':' if at > 0 => return Ok(&value[at..]),
-            _ => return Err(HeadError::BadHost),
+        let class = CLASS[usize::from(byte)];
+        if class == OTHER {
+            let ends = byte == b':' && at > 0 && empty_label == 0;
+            return if ends { Ok(&value[at..]) } else { Err(HeadError::BadHost) };
         }
+        empty_label |= previous & class & DOT;
+        previous = class;
     }
-    Ok(&[])
+    if empty_label == 0 { Ok(&[]) } else { Err(HeadError::BadHost) }
 }
+
+const OTHER: u8 = 0;
+const LABEL: u8 = 1;
+const DOT: u8 = 2;
+
+/// One load a byte: every request passes here.
+const CLASS: [u8; 256] = {
+    let mut map = [OTHER; 256];
+    let label = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_~";
+    let mut i = 0;
+    while i < label.len() {
+        map[label[i] as usize] = LABEL;
+        i += 1;
+    }
+    map[b'.' as usize] = DOT;
+    map
+};
 
 /// Checks nothing, or a colon and a port number.
 fn check_port(text: &[u8]) -> Result<(), HeadError> {

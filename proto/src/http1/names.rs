@@ -26,35 +26,52 @@ impl Kind {
     /// Classifies a field name, which is a token.
     #[inline]
     pub(super) fn of(name: &[u8]) -> Self {
-        let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
         match name.len() {
-            2 if is(b"te") => Self::Te,
-            4 if is(b"host") => Self::Host,
-            6 if is(b"expect") => Self::Expect,
-            7 if is(b"upgrade") => Self::Upgrade,
-            7 if is(b"trailer") => Self::Trailer,
-            10 if is(b"connection") => Self::Connection,
-            10 if is(b"keep-alive") => Self::Hop,
-            14 if is(b"content-length") => Self::ContentLength,
-            14 if is(b"http2-settings") => Self::Hop,
-            16 if is(b"proxy-connection") => Self::Hop,
-            17 if is(b"transfer-encoding") => Self::TransferEncoding,
-            18 if is(b"proxy-authenticate") => Self::Hop,
-            19 if is(b"proxy-authorization") => Self::Hop,
-            _ if is_internal(name) => Self::Internal,
+            2 if same(name, b"te") => Self::Te,
+            4 if same(name, b"host") => Self::Host,
+            6 if same(name, b"expect") => Self::Expect,
+            7 if same(name, b"upgrade") => Self::Upgrade,
+            7 if same(name, b"trailer") => Self::Trailer,
+            10 if same(name, b"connection") => Self::Connection,
+            10 if same(name, b"keep-alive") => Self::Hop,
+            14 if same(name, b"content-length") => Self::ContentLength,
+            14 if same(name, b"http2-settings") => Self::Hop,
+            16 if same(name, b"proxy-connection") => Self::Hop,
+            17 if same(name, b"transfer-encoding") => Self::TransferEncoding,
+            18 if same(name, b"proxy-authenticate") => Self::Hop,
+            19 if same(name, b"proxy-authorization") => Self::Hop,
+            9.. if is_internal(name) => Self::Internal,
             _ => Self::Plain,
         }
     }
+}
+
+/// Compares a token of the same length with a known lower-case name of letters, digits and `-`.
+///
+/// Setting bit 5 makes letters lower-case, leaves digits and `-` alone, and makes no other token byte into any of
+/// these, so it decides case-insensitive equality; eight bytes at a time it is some tenfold faster than byte by byte.
+#[inline(always)]
+fn same<const N: usize>(name: &[u8], known: &[u8; N]) -> bool {
+    if N >= 8 {
+        low(name.first_chunk()) == low(known.first_chunk())
+            && low(name.last_chunk()) == low(known.last_chunk())
+            && (N <= 16 || low(name[N - 16..].first_chunk()) == low(known[N - 16..].first_chunk()))
+    } else {
+        name.iter().zip(known).all(|(byte, known)| byte | 0x20 == *known)
+    }
+}
+
+#[inline(always)]
+fn low(bytes: Option<&[u8; 8]>) -> u64 {
+    bytes.map_or(0, |bytes| u64::from_ne_bytes(*bytes) | 0x2020_2020_2020_2020)
 }
 
 /// True for `hatchway-` in every spelling that some server maps to it: any case, and any punctuation for the `-`,
 /// for CGI and its descendants fold `_`, `.` and others into one.
 #[inline]
 pub(super) fn is_internal(name: &[u8]) -> bool {
-    name.len() > 8
-        && name[0] | 0x20 == b'h'
-        && name[..8].eq_ignore_ascii_case(b"hatchway")
-        && !name[8].is_ascii_alphanumeric()
+    low(name.first_chunk()) == low(b"hatchway".first_chunk())
+        && name.get(8).is_some_and(|b| !b.is_ascii_alphanumeric())
 }
 
 #[cfg(test)]

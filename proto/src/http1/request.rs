@@ -77,7 +77,8 @@ pub fn parse_request<'b>(
     else {
         return Err(HeadError::BadMethod);
     };
-    let (table, facts) = scan::scan(&rest[..len], parsed.headers)?;
+    let mut table = FieldTable::new();
+    let facts = scan::scan(&rest[..len], parsed.headers, &mut table)?;
     let line = Line { method, target, version: Version::from_minor(minor) };
     build(line, &facts, table, skipped + len).map(Some)
 }
@@ -89,7 +90,7 @@ struct Line<'b> {
     version: Version,
 }
 
-#[inline]
+#[inline(always)]
 fn build<'b>(
     line: Line<'b>,
     facts: &Facts<'b>,
@@ -119,7 +120,7 @@ fn build<'b>(
         // RFC 9110 10.1.1: ignored in 1.0; and nobody waits who has nothing to send.
         expects_continue: facts.expects_continue && is_11 && framing.has_body(),
         upgrade: if is_11 { facts.upgrade()? } else { None },
-        accepts_trailers: facts.te.is_some_and(names_trailers),
+        accepts_trailers: facts.accepts_trailers(),
         len,
         table,
     })
@@ -135,11 +136,6 @@ fn framing(facts: &Facts<'_>, version: Version) -> Result<Framing, HeadError> {
         (false, Some(length)) => Ok(Framing::Length(length)),
         (false, None) => Ok(Framing::None),
     }
-}
-
-fn names_trailers(te: &[u8]) -> bool {
-    te.split(|&b| b == b',')
-        .any(|coding| super::chars::trim_ows(coding).eq_ignore_ascii_case(b"trailers"))
 }
 
 /// One CRLF, which old clients send after a body (RFC 9112 2.2). `httparse` would skip any number, and bare LF as well.

@@ -75,7 +75,8 @@ pub fn parse_response<'b>(
     let (Some(minor), Some(status @ 100..)) = (parsed.version, parsed.code) else {
         return Err(HeadError::BadStatus);
     };
-    let (table, facts) = scan::scan(&bytes[..len], parsed.headers)?;
+    let mut table = FieldTable::new();
+    let facts = scan::scan(&bytes[..len], parsed.headers, &mut table)?;
     let version = Version::from_minor(minor);
     let (framing, clean) = framing(&facts, version, status, request_is_head)?;
     Ok(Some(ResponseHead {

@@ -3,11 +3,12 @@
 use std::mem::MaybeUninit;
 
 use super::HeadError;
+use super::chars::{is_tchar, trim_ows};
 use super::connection::Options;
 use super::framing::{content_length, transfer_encoding};
 use super::limits::{HEAD_BYTES_MAX, Limits, MAX_FIELDS};
 use super::names::Kind;
-use super::table::{FieldTable, Slot};
+use super::table::FieldTable;
 
 /// Room for `httparse` to note fields in; never initialised, so it costs nothing.
 pub(super) type Scratch<'b> = [MaybeUninit<httparse::Header<'b>>; MAX_FIELDS];
@@ -30,44 +31,70 @@ pub(super) struct Facts<'b> {
 }
 
 /// Reads all fields. `head` ends with its empty line, and the fields are slices of it.
+///
+/// `httparse` takes a bare LF for a line end, which RFC 9112 2.2 allows and smuggling needs; so each line end is looked
+/// at again here: that of the first line, of each field, and of the head.
+#[inline]
 pub(super) fn scan<'b>(
     head: &'b [u8],
     fields: &[httparse::Header<'b>],
-) -> Result<(FieldTable<'b>, Facts<'b>), HeadError> {
-    let mut table = FieldTable::new(head);
-    let mut facts = Facts::default();
-    // httparse takes a bare LF for a line end (allowed by RFC 9112 2.2, and a way to smuggle). Each line but the last two
-    // ends where a field name begins.
-    if !head.ends_with(b"\r\n\r\n") {
+    table: &mut FieldTable<'b>,
+) -> Result<Facts<'b>, HeadError> {
+    let base = head.as_ptr().addr();
+    let section_at = match fields.first() {
+        Some(field) => field.name.as_ptr().addr() - base,
+        None => head.len().saturating_sub(2),
+    };
+    let (first_line, section) = head.split_at(section_at);
+    if !first_line.ends_with(b"\r\n") {
         return Err(HeadError::BadLineEnd);
     }
+    table.start(section);
+    let mut facts = Facts::default();
+    let mut at = section_at;
     for field in fields {
-        let name = field.name.as_bytes();
-        let kind = Kind::of(name);
-        let slot = Slot::locate(head, name, field.value, kind)?;
-        if head[..slot.name_start()].last_chunk() != Some(b"\r\n") {
-            return Err(HeadError::BadLineEnd);
-        }
+        let value_end = field.value.as_ptr().addr() + field.value.len() - base;
+        let end = line_end(head, value_end)?;
+        let kind = Kind::of(field.name.as_bytes());
         if kind != Kind::Plain {
-            facts.note(head, &slot)?;
+            let raw = &head[at + field.name.len() + 1..end - 2];
+            facts.note(kind, field.value, raw)?;
         }
-        table.push(slot);
+        table.push(end - at, field.name.len(), kind)?;
+        at = end;
     }
-    facts.connection.mark(&mut table);
-    Ok((table, facts))
+    if &head[at..] != b"\r\n" {
+        return Err(HeadError::BadLineEnd);
+    }
+    facts.connection.mark(table);
+    Ok(facts)
+}
+
+/// Finds the end of the line whose value ends at `value_end`: blanks may follow, then CRLF must.
+#[inline]
+fn line_end(head: &[u8], value_end: usize) -> Result<usize, HeadError> {
+    let mut at = value_end;
+    loop {
+        match head[at..] {
+            [b'\r', b'\n', ..] => return Ok(at + 2),
+            [b' ' | b'\t', ..] => at += 1,
+            _ => return Err(HeadError::BadLineEnd),
+        }
+    }
 }
 
 impl<'b> Facts<'b> {
-    fn note(&mut self, head: &'b [u8], slot: &Slot) -> Result<(), HeadError> {
-        let value = slot.value(head);
-        match slot.kind {
+    /// Takes note of a field that is not plain. `raw` is the value with the blanks around it.
+    fn note(&mut self, kind: Kind, value: &'b [u8], raw: &[u8]) -> Result<(), HeadError> {
+        match kind {
             Kind::Host if self.host.is_some() => return Err(HeadError::RepeatedHost),
             Kind::Host => self.host = Some(value),
             Kind::ContentLength if self.length.is_some() => return Err(HeadError::RepeatedLength),
-            Kind::ContentLength if has_tab(head, slot) => return Err(HeadError::BadLength),
+            // A tab is a blank to the RFC and part of the value to some readers; framing must do without it.
+            Kind::ContentLength if raw.contains(&b'\t') => return Err(HeadError::BadLength),
             Kind::ContentLength => self.length = Some(content_length(value)?),
             Kind::TransferEncoding if self.chunked => return Err(HeadError::RepeatedEncoding),
-            Kind::TransferEncoding if has_tab(head, slot) => return Err(HeadError::BadEncoding),
+            Kind::TransferEncoding if raw.contains(&b'\t') => return Err(HeadError::BadEncoding),
             Kind::TransferEncoding => {
                 transfer_encoding(value)?;
                 self.chunked = true;
@@ -88,22 +115,27 @@ impl<'b> Facts<'b> {
     }
 
     /// The protocols asked for or agreed to, when `Connection` names the upgrade (RFC 9110 7.8).
+    #[inline]
     pub(super) fn upgrade(&self) -> Result<Option<&'b str>, HeadError> {
-        let (true, Some(value)) = (self.connection.upgrade, self.upgrade) else { return Ok(None) };
-        let listed = |&b: &u8| super::chars::is_tchar(b) || matches!(b, b'/' | b',' | b' ');
+        match self.upgrade {
+            Some(value) if self.connection.upgrade => self.check_upgrade(value).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn check_upgrade(&self, value: &'b [u8]) -> Result<&'b str, HeadError> {
+        let listed = |&b: &u8| is_tchar(b) || matches!(b, b'/' | b',' | b' ');
         if self.upgrade_repeated || value.is_empty() || !value.iter().all(listed) {
             return Err(HeadError::BadUpgrade);
         }
-        std::str::from_utf8(value).map(Some).map_err(|_| HeadError::BadUpgrade)
+        std::str::from_utf8(value).map_err(|_| HeadError::BadUpgrade)
     }
-}
 
-/// True when a tab stands beside the value. It is OWS to the RFC, and part of the value to some readers, so a framing
-/// field must do without.
-fn has_tab(head: &[u8], slot: &Slot) -> bool {
-    let before = &head[slot.name_end()..slot.value_start()];
-    let after = head[slot.value_end()..].iter().take_while(|&&b| b != b'\r');
-    before.iter().chain(after).any(|&b| b == b'\t')
+    /// True when the sender takes trailers (RFC 9110 10.1.4).
+    pub(super) fn accepts_trailers(&self) -> bool {
+        let is_trailers = |coding| trim_ows(coding).eq_ignore_ascii_case(b"trailers");
+        self.te.is_some_and(|te| te.split(|&b| b == b',').any(is_trailers))
+    }
 }
 
 /// Gives a `httparse` error the name that an operator knows.

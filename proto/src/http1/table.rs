@@ -1,11 +1,14 @@
 //! Where the fields of a head lie.
 //!
-//! A head is returned by value, so it cannot borrow an array of slices that lies beside it. Two ways were open: keep
-//! the bytes and look for the lines again each time, or remember the places. Each field is looked at three times or more
-//! (look-ups for routing and tracing, then the rewriting), so the places are remembered: 8 bytes a field, 32
-//! fields inline, which covers browsers and proxies, and a `Vec` for those few heads that have more.
+//! A head is returned by value, so it cannot borrow an array of slices that lies beside it. Three ways were open: find
+//! the lines again each time they are wanted, remember four places a field, or remember as little as makes finding
+//! them free. Each field is looked at three times or more (look-ups for routing and tracing, then the rewriting), and
+//! a head is moved a few times on its way out of the parser, so it is the third: lines follow each other without a gap,
+//! and 4 bytes a field (length of line and name, and what the field is) give all places by addition. 32 fields are kept
+//! inline, which covers browsers and proxies; the few heads with more cost an allocation.
 
 use super::HeadError;
+use super::chars::trim_ows;
 use super::names::Kind;
 
 /// A field of a checked head.
@@ -19,126 +22,145 @@ pub struct Field<'b> {
 
 const INLINE: usize = 32;
 
-/// The place of one field, counted from the first byte of the head.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Slot {
-    name_at: u16,
-    value_at: u16,
-    value_len: u16,
+struct Slot {
+    /// With CRLF.
+    line_len: u16,
     name_len: u8,
-    /// What rewriting does with it.
-    pub(super) kind: Kind,
+    kind: Kind,
 }
 
-const EMPTY: Slot = Slot { name_at: 0, value_at: 0, value_len: 0, name_len: 0, kind: Kind::Plain };
-
-impl Slot {
-    /// Computes the place of a field from where `httparse` found it. Both slices lie in `head`.
-    #[inline]
-    pub(super) fn locate(
-        head: &[u8],
-        name: &[u8],
-        value: &[u8],
-        kind: Kind,
-    ) -> Result<Self, HeadError> {
-        let base = head.as_ptr().addr();
-        let place = |at: usize| u16::try_from(at - base).ok();
-        let too_large = HeadError::HeadTooLarge { limit: super::HEAD_BYTES_MAX };
-        Ok(Self {
-            name_at: place(name.as_ptr().addr()).ok_or(too_large)?,
-            value_at: place(value.as_ptr().addr()).ok_or(too_large)?,
-            value_len: u16::try_from(value.len()).map_err(|_| too_large)?,
-            name_len: u8::try_from(name.len()).map_err(|_| HeadError::FieldNameTooLong)?,
-            kind,
-        })
-    }
-
-    pub(super) fn name_start(&self) -> usize {
-        usize::from(self.name_at)
-    }
-
-    pub(super) fn name_end(&self) -> usize {
-        usize::from(self.name_at) + usize::from(self.name_len)
-    }
-
-    pub(super) fn value_start(&self) -> usize {
-        usize::from(self.value_at)
-    }
-
-    pub(super) fn value_end(&self) -> usize {
-        usize::from(self.value_at) + usize::from(self.value_len)
-    }
-
-    pub(super) fn name_len(&self) -> usize {
-        usize::from(self.name_len)
-    }
-
-    /// True when the line reads `Name: value` and CRLF, so that it can be copied as it is.
-    pub(super) fn is_canonical(&self, head: &[u8]) -> bool {
-        self.value_start() == self.name_end() + 2
-            && head[self.name_end() + 1] == b' '
-            && head[self.value_end()] == b'\r'
-    }
-
-    pub(super) fn name<'b>(&self, head: &'b [u8]) -> &'b [u8] {
-        &head[self.name_start()..self.name_end()]
-    }
-
-    pub(super) fn value<'b>(&self, head: &'b [u8]) -> &'b [u8] {
-        &head[self.value_start()..self.value_end()]
-    }
-}
+const EMPTY: Slot = Slot { line_len: 0, name_len: 0, kind: Kind::Plain };
 
 /// All fields of a head, in order.
 #[derive(Clone, Debug)]
 pub(super) struct FieldTable<'b> {
-    /// The head from its first line to its empty line.
-    pub(super) head: &'b [u8],
-    inline: [Slot; INLINE],
+    /// The field lines and the empty line after them.
+    section: &'b [u8],
     inline_len: usize,
+    inline: [Slot; INLINE],
     spilled: Vec<Slot>,
 }
 
+/// One line of the section.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Line<'b> {
+    /// With CRLF.
+    pub(super) bytes: &'b [u8],
+    name_len: usize,
+    pub(super) kind: Kind,
+}
+
 impl<'b> FieldTable<'b> {
-    pub(super) fn new(head: &'b [u8]) -> Self {
-        Self { head, inline: [EMPTY; INLINE], inline_len: 0, spilled: Vec::new() }
+    pub(super) fn new() -> Self {
+        Self { section: &[], inline_len: 0, inline: [EMPTY; INLINE], spilled: Vec::new() }
     }
 
+    /// Names the field lines and the empty line after them, of which none is added yet.
+    pub(super) fn start(&mut self, section: &'b [u8]) {
+        self.section = section;
+    }
+
+    /// Adds the next line. Lines are added in order and without a gap.
     #[inline]
-    pub(super) fn push(&mut self, slot: Slot) {
+    pub(super) fn push(
+        &mut self,
+        line_len: usize,
+        name_len: usize,
+        kind: Kind,
+    ) -> Result<(), HeadError> {
+        let too_large = HeadError::HeadTooLarge { limit: super::HEAD_BYTES_MAX };
+        let slot = Slot {
+            line_len: u16::try_from(line_len).map_err(|_| too_large)?,
+            name_len: u8::try_from(name_len).map_err(|_| HeadError::FieldNameTooLong)?,
+            kind,
+        };
         if let Some(place) = self.inline.get_mut(self.inline_len) {
             *place = slot;
             self.inline_len += 1;
         } else {
             self.spilled.push(slot);
         }
+        Ok(())
+    }
+
+    /// The field lines and the empty line after them: [`Line::bytes`] joined, and CRLF.
+    pub(super) fn section(&self) -> &'b [u8] {
+        self.section
     }
 
     #[inline]
-    pub(super) fn slots(&self) -> impl Iterator<Item = &Slot> {
-        self.inline[..self.inline_len].iter().chain(&self.spilled)
+    pub(super) fn lines(&self) -> impl Iterator<Item = Line<'b>> {
+        let mut rest = self.section;
+        self.inline[..self.inline_len]
+            .iter()
+            .chain(&self.spilled)
+            .map(move |slot| slot.take(&mut rest))
     }
 
-    pub(super) fn slots_mut(&mut self) -> impl Iterator<Item = &mut Slot> {
-        self.inline[..self.inline_len].iter_mut().chain(&mut self.spilled)
+    /// Changes the kind of lines for which `kind` has another one.
+    pub(super) fn reclassify(&mut self, kind: impl Fn(Line<'b>) -> Option<Kind>) {
+        let mut rest = self.section;
+        for slot in self.inline[..self.inline_len].iter_mut().chain(&mut self.spilled) {
+            if let Some(kind) = kind(slot.take(&mut rest)) {
+                slot.kind = kind;
+            }
+        }
     }
 
     pub(super) fn fields(&self) -> impl Iterator<Item = Field<'b>> {
-        let head = self.head;
-        self.slots().map(move |slot| Field {
-            name: std::str::from_utf8(slot.name(head))
+        self.lines().map(|line| Field {
+            name: std::str::from_utf8(line.name())
                 .expect("a field name is a token, which is ASCII"),
-            value: slot.value(head),
+            value: line.value(),
         })
     }
 
     /// The first value of the field `lower_name`.
     pub(super) fn find(&self, lower_name: &str) -> Option<&'b [u8]> {
         let wanted = lower_name.as_bytes();
-        self.slots()
-            .find(|slot| {
-                slot.name_len() == wanted.len() && slot.name(self.head).eq_ignore_ascii_case(wanted)
-            })
-            .map(|slot| slot.value(self.head))
+        self.lines()
+            .find(|line| line.name_len == wanted.len() && line.name().eq_ignore_ascii_case(wanted))
+            .map(|line| line.value())
+    }
+}
+
+impl Slot {
+    #[inline]
+    fn take<'b>(self, rest: &mut &'b [u8]) -> Line<'b> {
+        let (bytes, after) = rest.split_at(usize::from(self.line_len));
+        *rest = after;
+        Line { bytes, name_len: usize::from(self.name_len), kind: self.kind }
+    }
+}
+
+impl<'b> Line<'b> {
+    pub(super) fn name(&self) -> &'b [u8] {
+        &self.bytes[..self.name_len]
+    }
+
+    pub(super) fn name_len(&self) -> usize {
+        self.name_len
+    }
+
+    /// What stands between the colon and CRLF, blanks included.
+    pub(super) fn raw_value(&self) -> &'b [u8] {
+        &self.bytes[self.name_len + 1..self.bytes.len() - 2]
+    }
+
+    pub(super) fn value(&self) -> &'b [u8] {
+        trim_ows(self.raw_value())
+    }
+
+    /// True when the line reads `Name: value` without further blanks, so that it can be copied as it is.
+    #[inline]
+    pub(super) fn is_canonical(&self) -> bool {
+        match self.raw_value() {
+            [b' ', first, .., last] => {
+                !matches!(first, b' ' | b'\t') && !matches!(last, b' ' | b'\t')
+            }
+            [b' ', only] => !matches!(only, b' ' | b'\t'),
+            _ => false,
+        }
     }
 }

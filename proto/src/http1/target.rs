@@ -31,23 +31,16 @@ pub(super) fn parse_target<'b>(method: &str, target: &'b str) -> Result<Target<'
 
 #[inline]
 fn origin_form<'b>(target: &'b str, authority: Option<&'b str>) -> Result<Target<'b>, HeadError> {
-    let bytes = target.as_bytes();
-    let mut path_end = bytes.len();
-    for (at, &byte) in bytes.iter().enumerate() {
-        match byte {
-            b'?' => {
-                path_end = at;
-                break;
-            }
-            b'#' | b'\\' | 0x80.. => return Err(HeadError::BadTarget),
-            _ => {}
-        }
-    }
-    let (path, rest) = target.split_at(path_end);
-    if rest.bytes().any(|b| b == b'#' || b >= 0x80) {
+    let stops = |&byte: &u8| matches!(byte, b'?' | b'#' | b'\\' | 0x80..);
+    let Some(path_end) = target.as_bytes().iter().position(stops) else {
+        return Ok(Target { path: target, query: None, authority });
+    };
+    let (path, rest) = target.split_at_checked(path_end).ok_or(HeadError::BadTarget)?;
+    let query = rest.strip_prefix('?').ok_or(HeadError::BadTarget)?;
+    if query.bytes().any(|b| b == b'#' || b >= 0x80) {
         return Err(HeadError::BadTarget);
     }
-    Ok(Target { path, query: rest.get(1..), authority })
+    Ok(Target { path, query: Some(query), authority })
 }
 
 /// `http://authority/path?query`. An empty path means `/`, and `*` in `OPTIONS` without a query (RFC 9112 3.2.4).

@@ -7,7 +7,7 @@ use super::framing::{Framing, Version};
 use super::names::Kind;
 use super::request::RequestHead;
 use super::response::ResponseHead;
-use super::table::{FieldTable, Slot};
+use super::table::{FieldTable, Line};
 
 /// What changes in a request on its way to the next hop.
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,9 +52,12 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead<'_>, edit: &RequestEd
     }
     // First, as RFC 9112 3.2 advises; empty when a 1.0 client gave none.
     put(out, &[b" HTTP/1.1\r\nHost: ", head.host.as_bytes(), b"\r\n"]);
-    let keep = Keep::new(edit.drop, edit.keep_internal, head.framing == Framing::Chunked);
+    let chunked = head.framing == Framing::Chunked;
+    let keep = Keep::new(edit.drop, edit.keep_internal, Framed { chunked, length: true });
     copy_fields(out, &head.table, &keep);
-    write_framing(out, head.framing);
+    if chunked {
+        put(out, &[CHUNKED]);
+    }
     match (edit.upgrade, edit.trailers_ok) {
         (None, false) => {}
         (None, true) => put(out, &[b"Connection: te\r\nTE: trailers\r\n"]),
@@ -83,19 +86,27 @@ pub fn write_response(out: &mut Vec<u8>, head: &ResponseHead<'_>, edit: &Respons
     );
     out.reserve(room(head.len, edit.extra));
     put(out, &[b"HTTP/1.1 ", &status_digits(head.status), b" ", head.reason.as_bytes(), b"\r\n"]);
-    let keep = Keep::new(edit.drop, edit.keep_internal, edit.framing == Framing::Chunked);
-    copy_fields(out, &head.table, &keep);
-    let has_no_content = head.status < 200 || head.status == 204;
-    match (edit.framing, head.declared_length) {
-        // An answer to HEAD and a 304 may tell the size of what they do not send (RFC 9110 8.6); 1xx and 204 must not.
-        (Framing::None, Some(length)) if !has_no_content => {
-            write_framing(out, Framing::Length(length))
-        }
-        (framing, _) if !has_no_content => write_framing(out, framing),
-        _ => {}
+    let framed = Framed {
+        chunked: edit.framing == Framing::Chunked,
+        length: keeps_length(head, edit.framing),
+    };
+    copy_fields(out, &head.table, &Keep::new(edit.drop, edit.keep_internal, framed));
+    match edit.framing {
+        Framing::Chunked => put(out, &[CHUNKED]),
+        Framing::Length(length) if !framed.length => write_length(out, length),
+        Framing::Length(_) | Framing::None | Framing::UntilClose => {}
     }
     write_connection(out, head.status, edit);
     write_extra(out, edit.extra);
+}
+
+/// An answer to `HEAD` and a 304 may tell the size of what they do not send (RFC 9110 8.6); 1xx and 204 must not.
+fn keeps_length(head: &ResponseHead<'_>, framing: Framing) -> bool {
+    match framing {
+        Framing::Length(length) => head.declared_length == Some(length),
+        Framing::None => head.status >= 200 && head.status != 204,
+        Framing::Chunked | Framing::UntilClose => false,
+    }
 }
 
 fn write_connection(out: &mut Vec<u8>, status: u16, edit: &ResponseEdit<'_>) {
@@ -117,26 +128,34 @@ struct Keep<'a> {
     /// A bit per length of a dropped name, so that most fields are not compared at all.
     drop_lengths: u64,
     internal: bool,
-    trailer: bool,
+    framed: Framed,
+}
+
+/// How the body is sent, as far as it concerns copying.
+#[derive(Clone, Copy)]
+struct Framed {
+    chunked: bool,
+    /// `Content-Length` stays what it is.
+    length: bool,
 }
 
 impl<'a> Keep<'a> {
     #[inline]
-    fn new(drop: &'a [&'a str], internal: bool, trailer: bool) -> Self {
+    fn new(drop: &'a [&'a str], internal: bool, framed: Framed) -> Self {
         let drop_lengths = drop.iter().fold(0, |bits, name| bits | length_bit(name.len()));
-        Self { drop, drop_lengths, internal, trailer }
+        Self { drop, drop_lengths, internal, framed }
     }
 
     #[inline]
-    fn keeps(&self, slot: &Slot, head: &[u8]) -> bool {
-        match slot.kind {
+    fn keeps(&self, line: &Line<'_>) -> bool {
+        match line.kind {
             Kind::Plain => {
-                self.drop_lengths & length_bit(slot.name_len()) == 0 || !self.drops(slot.name(head))
+                self.drop_lengths & length_bit(line.name_len()) == 0 || !self.drops(line.name())
             }
             Kind::Internal => self.internal,
-            Kind::Trailer => self.trailer,
+            Kind::Trailer => self.framed.chunked,
+            Kind::ContentLength => self.framed.length,
             Kind::Host
-            | Kind::ContentLength
             | Kind::TransferEncoding
             | Kind::Connection
             | Kind::Upgrade
@@ -157,40 +176,31 @@ fn length_bit(len: usize) -> u64 {
 }
 
 /// Copies the kept fields, whole runs at a time.
+#[inline]
 fn copy_fields(out: &mut Vec<u8>, table: &FieldTable<'_>, keep: &Keep<'_>) {
-    let head = table.head;
-    let mut run = 0..0;
-    for slot in table.slots() {
-        if !keep.keeps(slot, head) {
-            continue;
+    let section = table.section();
+    let (mut run_start, mut at) = (0, 0);
+    for line in table.lines() {
+        let end = at + line.bytes.len();
+        if !keep.keeps(&line) {
+            out.extend_from_slice(&section[run_start..at]);
+            run_start = end;
+        } else if !line.is_canonical() {
+            out.extend_from_slice(&section[run_start..at]);
+            put(out, &[line.name(), b": ", line.value(), b"\r\n"]);
+            run_start = end;
         }
-        if !slot.is_canonical(head) {
-            out.extend_from_slice(&head[run]);
-            run = 0..0;
-            put(out, &[slot.name(head), b": ", slot.value(head), b"\r\n"]);
-            continue;
-        }
-        let line = slot.name_start()..slot.value_end() + 2;
-        if line.start == run.end {
-            run.end = line.end;
-        } else {
-            out.extend_from_slice(&head[run]);
-            run = line;
-        }
+        at = end;
     }
-    out.extend_from_slice(&head[run]);
+    out.extend_from_slice(&section[run_start..at]);
 }
 
-fn write_framing(out: &mut Vec<u8>, framing: Framing) {
-    match framing {
-        Framing::None | Framing::UntilClose => {}
-        Framing::Chunked => put(out, &[b"Transfer-Encoding: chunked\r\n"]),
-        Framing::Length(length) => {
-            put(out, &[b"Content-Length: "]);
-            write_decimal(out, length);
-            put(out, &[b"\r\n"]);
-        }
-    }
+const CHUNKED: &[u8] = b"Transfer-Encoding: chunked\r\n";
+
+fn write_length(out: &mut Vec<u8>, length: u64) {
+    put(out, &[b"Content-Length: "]);
+    write_decimal(out, length);
+    put(out, &[b"\r\n"]);
 }
 
 /// Adds fields and the empty line.
