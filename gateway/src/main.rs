@@ -1,1 +1,95 @@
-fn main() {}
+//! `hatchway-gateway`: config, sockets, serve, drain.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use clap::Parser;
+use hatchway_gateway::accept::{self, Door};
+use hatchway_gateway::admin::GatewayPages;
+use hatchway_gateway::catalog::{self, Catalog, Publisher, apply::apply, file};
+use hatchway_gateway::config::Config;
+use hatchway_gateway::forward::RemoteNodes;
+use hatchway_gateway::handle::Gateway;
+use hatchway_gateway::metrics::EdgeMetrics;
+use hatchway_wire::admin::Admin;
+use hatchway_wire::core;
+use hatchway_wire::listen;
+use hatchway_wire::process::{self, Exit};
+use prometheus::Registry;
+
+fn main() -> ExitCode {
+    let config = Config::parse();
+    process::log_to_stderr();
+    process::exit_code("hatchway-gateway", run(config))
+}
+
+fn run(config: Config) -> Result<(), Exit> {
+    let registry = Registry::new();
+    let metrics = Arc::new(EdgeMetrics::register(&registry));
+    let (publisher, catalog) = catalog::channel();
+    publish(&publisher, file::read(&config.catalog).map_err(Exit::config)?, &metrics);
+
+    let cores = config.cores.unwrap_or_else(core::available);
+    let (listeners, address) = listen::bind(&config.listen, cores)
+        .map_err(|error| Exit::unavailable(format!("cannot listen on {}", config.listen), error))?;
+    let admin = Admin::start(config.admin, vec![pages(&config, &address, &catalog, &registry)])
+        .map_err(|error| Exit::unavailable(format!("cannot listen on {}", config.admin), error))?;
+
+    let (nodes, reading, counts) = (config.nodes.clone(), catalog.clone(), Arc::clone(&metrics));
+    let gateway = accept::start(listeners, Door::default(), move |_| {
+        Gateway::new(reading.cached(), RemoteNodes::new(nodes.clone()), Arc::clone(&counts))
+    })
+    .map_err(|error| Exit::unavailable("cannot start the cores".to_owned(), error))?;
+    tracing::info!(%address, admin = %admin.address, "serving");
+
+    let following = file::follow(config.catalog.clone(), |found| match found {
+        Ok(objects) => publish(&publisher, objects, &metrics),
+        Err(error) => {
+            tracing::error!(error = %process::chain(&error), "the catalog is not applied")
+        }
+    });
+    process::until_stopped(async {
+        match following.await {
+            Ok(()) => {}
+            Err(error) => tracing::error!(%error, "changes of the catalog are not seen"),
+        }
+        std::future::pending().await
+    })?;
+
+    tracing::info!("draining");
+    gateway.drain();
+    process::within(Duration::from_secs(config.drain_seconds), move || gateway.join())?;
+    admin.stop();
+    Ok(())
+}
+
+fn publish(
+    publisher: &Publisher,
+    objects: Arc<hatchway_proto::catalog::Objects>,
+    metrics: &EdgeMetrics,
+) {
+    let snapshot = apply(&publisher.current(), objects, |name| metrics.function(name));
+    for problem in &snapshot.problems {
+        tracing::warn!(problem, "an object of the catalog is left out");
+    }
+    tracing::info!(revision = snapshot.revision, "the catalog is applied");
+    publisher.publish(snapshot);
+}
+
+fn pages(
+    config: &Config,
+    address: &listen::Address,
+    catalog: &Catalog,
+    registry: &Registry,
+) -> Arc<GatewayPages> {
+    Arc::new(GatewayPages {
+        program: "hatchway-gateway",
+        listen: address.to_string(),
+        source: config.catalog.display().to_string(),
+        catalog: catalog.clone(),
+        registry: registry.clone(),
+        started: (SystemTime::now(), Instant::now()),
+        node: None,
+    })
+}

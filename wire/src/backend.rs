@@ -16,12 +16,8 @@ pub struct Invocation {
     pub function: FunctionName,
     /// Which build of it.
     pub version: VersionId,
-    /// The path behind the route's prefix, with its slash: where assets are looked up.
-    pub rest: Arc<str>,
-    /// GET and HEAD may be answered from assets.
-    pub is_get: bool,
-    /// `If-None-Match`, for assets.
-    pub if_none_match: Option<Box<str>>,
+    /// Which file is asked for, where the version has files of its own to answer with.
+    pub asset: Option<AssetRequest>,
     /// Names the request everywhere.
     pub request_id: Box<str>,
     /// What the exchange carries.
@@ -34,6 +30,17 @@ impl AsMut<Request> for Invocation {
     fn as_mut(&mut self) -> &mut Request {
         &mut self.request
     }
+}
+
+/// A GET or HEAD that a file of the version may answer.
+#[derive(Debug)]
+pub struct AssetRequest {
+    /// The path behind the route's prefix, still encoded, with its slash.
+    pub path: Box<str>,
+    /// `If-None-Match` as sent.
+    pub if_none_match: Option<Box<str>>,
+    /// `Range` as sent.
+    pub range: Option<Box<str>>,
 }
 
 /// What the platform spent on a request before the function had it.
@@ -60,6 +67,9 @@ pub struct Start {
 pub trait Backend: 'static {
     /// A connection on which the request is relayed.
     type Upstream: Upstream;
+
+    /// The node is another program: function and version travel in the head.
+    const IS_REMOTE: bool;
 
     /// Finds who serves: waits for a slot or a start. Cancel safe.
     fn connect(

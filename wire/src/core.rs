@@ -1,12 +1,13 @@
 //! A thread per core, each with a single-threaded runtime and its own of everything.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::rc::Rc;
 use std::thread::{Builder, JoinHandle};
 
 use tokio::runtime;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::LocalSet;
 
 use crate::ticker::Ticker;
@@ -84,16 +85,43 @@ async fn tell_drain(mut draining: watch::Receiver<bool>, ticker: Ticker) {
 
 /// Counts what is under way on a core, so that a drain knows when it is over.
 #[derive(Clone, Debug, Default)]
-pub struct InFlight(Rc<()>);
+pub struct InFlight(Rc<Count>);
+
+#[derive(Debug, Default)]
+struct Count {
+    now: Cell<usize>,
+    none: Notify,
+}
+
+/// One that is under way; over when dropped.
+#[derive(Debug)]
+pub struct Entered(Rc<Count>);
 
 impl InFlight {
-    /// Counted until the answer is dropped.
-    pub fn enter(&self) -> Self {
-        self.clone()
+    /// Counts one more.
+    pub fn enter(&self) -> Entered {
+        self.0.now.set(self.0.now.get() + 1);
+        Entered(Rc::clone(&self.0))
     }
 
     /// How many are under way.
     pub fn count(&self) -> usize {
-        Rc::strong_count(&self.0) - 1
+        self.0.now.get()
+    }
+
+    /// Waits until none is. Cancel safe.
+    pub async fn none(&self) {
+        while self.count() > 0 {
+            self.0.none.notified().await;
+        }
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.0.now.set(self.0.now.get() - 1);
+        if self.0.now.get() == 0 {
+            self.0.none.notify_waiters();
+        }
     }
 }

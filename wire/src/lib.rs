@@ -14,6 +14,7 @@ pub mod backend;
 pub mod core;
 pub mod http1;
 pub mod listen;
+pub mod process;
 pub mod scratch;
 pub mod stream;
 pub mod ticker;

@@ -52,6 +52,12 @@ impl Ticker {
         self.0.draining.get()
     }
 
+    /// Waits for the drain. Cancel safe.
+    pub async fn drained(&self) {
+        let timer = self.timer();
+        poll_fn(|cx| if self.is_draining() { Poll::Ready(()) } else { timer.poll(cx) }).await;
+    }
+
     /// Wakes everyone who holds a clock, so that the idle ones see that this core drains.
     pub fn drain(&self) {
         self.0.draining.set(true);

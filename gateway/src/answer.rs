@@ -1,0 +1,93 @@
+//! Stage 11: each reason to answer in place of the function becomes a status here, and nowhere else.
+
+use std::time::Duration;
+
+use hatchway_proto::failure::{Component, Failure, ProxyError};
+use hatchway_proto::http1::HeadError;
+use hatchway_wire::http1::{Broken, Cause, Refused};
+
+/// Why the gateway answered in place of the function.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CallError {
+    /// No route leads to a function.
+    #[error("no route leads from this host and path to a function")]
+    NoRoute,
+    /// A route leads to a function that has no release.
+    #[error("the function has no version that serves")]
+    NoRelease,
+    /// The function's rate limit.
+    #[error("the function takes {per_second} requests a second")]
+    RateLimited {
+        /// The limit.
+        per_second: u32,
+        /// When the next request passes.
+        retry_after: Duration,
+    },
+    /// No node could be reached.
+    #[error("no node can be reached")]
+    NoNode,
+}
+
+impl CallError {
+    /// What the client is told.
+    pub fn failure(&self) -> Failure {
+        let failure = |status, error, reason| {
+            Failure::new(status, error, Component::Gateway, reason, self.to_string())
+        };
+        match self {
+            Self::NoRoute => failure(404, ProxyError::DestinationNotFound, "no-route"),
+            Self::NoRelease => failure(404, ProxyError::DestinationNotFound, "no-release"),
+            Self::RateLimited { retry_after, .. } => {
+                failure(429, ProxyError::HttpRequestDenied, "rate-limited")
+                    .retry_after(*retry_after)
+            }
+            Self::NoNode => failure(503, ProxyError::DestinationUnavailable, "no-node")
+                .retry_after(Duration::from_secs(1)),
+        }
+    }
+}
+
+/// What a client is told whose head could not be served.
+pub fn refused(why: &Refused) -> Failure {
+    match why {
+        Refused::Head(error) => head(error),
+        Refused::TooSlow => Failure::new(
+            408,
+            ProxyError::HttpRequestError,
+            Component::Gateway,
+            "slow-head",
+            why.to_string(),
+        ),
+    }
+}
+
+fn head(error: &HeadError) -> Failure {
+    Failure::new(
+        error.status(),
+        ProxyError::HttpRequestError,
+        Component::Gateway,
+        error.code(),
+        error.to_string(),
+    )
+}
+
+/// What a client is told when the exchange with a remote node broke before an answer began.
+pub fn node_lost(broken: &Broken) -> Failure {
+    let failure = |status, error, reason| {
+        Failure::new(status, error, Component::Gateway, reason, broken.cause.to_string())
+    };
+    match &broken.cause {
+        Cause::ClientBody(error) => {
+            failure(error.status(), ProxyError::HttpRequestError, error.code())
+        }
+        Cause::FirstByteClock => failure(504, ProxyError::HttpResponseTimeout, "first-byte-clock"),
+        Cause::IdleClock => failure(504, ProxyError::HttpResponseTimeout, "idle-clock"),
+        Cause::RunClock => failure(504, ProxyError::HttpResponseTimeout, "run-clock"),
+        Cause::BadAnswer(_) | Cause::BadBody(_) | Cause::UnwantedUpgrade => {
+            failure(502, ProxyError::HttpProtocolError, "bad-node-answer")
+        }
+        Cause::ClientGone | Cause::UpstreamClosed | Cause::UpstreamIo(_) => {
+            failure(502, ProxyError::ConnectionTerminated, "node-lost")
+        }
+    }
+}

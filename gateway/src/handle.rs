@@ -1,0 +1,175 @@
+//! A whole request on one screen: the stages of a gateway in their order.
+
+use hatchway_proto::http1::{RequestHead, ResponseEdit, ResponseHead, write_response};
+use hatchway_wire::backend::{Backend, Invocation, answer_failure};
+use hatchway_wire::http1::{
+    Answer, Broken, Found, Outcome, Peer, Refused, Request, Service, Shape,
+};
+
+use crate::answer::{self, CallError};
+use crate::catalog::{CachedCatalog, Target};
+use crate::metrics::EdgeMetrics;
+use crate::trigger::{self, Trigger};
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+/// The gateway, as one core has it.
+#[derive(Debug)]
+pub struct Gateway<B> {
+    catalog: RefCell<CachedCatalog>,
+    trigger: Trigger,
+    backend: B,
+    metrics: Arc<EdgeMetrics>,
+}
+
+/// A request between its head and its end.
+#[derive(Debug)]
+pub enum Call {
+    /// It leads to a version.
+    Routed {
+        /// What the node is asked.
+        invocation: Invocation,
+        /// Whom it is for.
+        target: Arc<Target>,
+    },
+    /// It is answered by the gateway.
+    Refused {
+        /// What is left of the head.
+        request: Request,
+        /// Named in the answer.
+        request_id: Box<str>,
+        /// Why.
+        error: CallError,
+        /// Whom it was for, where a route was found.
+        target: Option<Arc<Target>>,
+    },
+}
+
+impl AsMut<Request> for Call {
+    fn as_mut(&mut self) -> &mut Request {
+        match self {
+            Self::Routed { invocation, .. } => &mut invocation.request,
+            Self::Refused { request, .. } => request,
+        }
+    }
+}
+
+impl<B: Backend> Gateway<B> {
+    /// Puts the stages together for one core.
+    pub fn new(catalog: CachedCatalog, backend: B, metrics: Arc<EdgeMetrics>) -> Self {
+        Self { catalog: RefCell::new(catalog), trigger: Trigger::new(), backend, metrics }
+    }
+
+    /// Stages 2 to 4, all from the head.
+    fn decide(&self, head: &RequestHead<'_>, peer: Peer) -> Call {
+        let request_id = self.trigger.request_id(head);
+        let mut catalog = self.catalog.borrow_mut();
+        let snapshot = catalog.load();
+        let refuse = |error, target, request_id| {
+            let request = Request::new(head, Vec::new());
+            Call::Refused { request, request_id, error, target }
+        };
+        let Some(found) = snapshot.routes.resolve(head.host, head.path) else {
+            return refuse(CallError::NoRoute, None, request_id);
+        };
+        let target = Arc::clone(found.target);
+        let Some(release) = &target.release else {
+            return refuse(CallError::NoRelease, Some(target), request_id);
+        };
+        if let Err(error) = target.rate.enter() {
+            return refuse(error, Some(target), request_id);
+        }
+        let invocation = self.trigger.invocation::<B>(head, peer, request_id, release, found.rest);
+        target.metrics.in_flight.inc();
+        Call::Routed { invocation, target }
+    }
+}
+
+impl<B: Backend> Service for Gateway<B> {
+    type Call = Call;
+    type Upstream = B::Upstream;
+
+    fn begin(&self, head: &RequestHead<'_>, peer: Peer) -> Result<Call, Answer> {
+        Ok(self.decide(head, peer))
+    }
+
+    async fn connect(&self, call: &mut Call) -> Found<B::Upstream> {
+        match call {
+            Call::Refused { request_id, error, .. } => {
+                Found::Answer(answer_failure(&error.failure(), request_id))
+            }
+            Call::Routed { invocation, target } => {
+                self.backend.connect(invocation).await.unwrap_or_else(|failure| {
+                    target.metrics.refused(failure.reason);
+                    Found::Answer(answer_failure(&failure, &invocation.request_id))
+                })
+            }
+        }
+    }
+
+    fn respond(&self, call: &Call, head: &ResponseHead<'_>, shape: Shape, out: &mut Vec<u8>) {
+        let Call::Routed { invocation, target } = call else { return };
+        let mut extra = vec![("x-request-id", &*invocation.request_id)];
+        let timing;
+        if target.function.server_timing && !B::IS_REMOTE {
+            timing = invocation.timing.server_timing(invocation.request.arrived.elapsed());
+            extra.push(("server-timing", &timing));
+        }
+        let edit = ResponseEdit {
+            extra: &extra,
+            drop: &["x-request-id"],
+            downstream: shape.version,
+            keep_alive: shape.keep_alive,
+            framing: shape.framing,
+            upgrade: if shape.upgrades { head.upgrade } else { None },
+            keep_internal: false,
+        };
+        write_response(out, head, &edit);
+    }
+
+    async fn explain(&self, call: &Call, upstream: &mut B::Upstream, broken: &Broken) -> Answer {
+        let Call::Routed { invocation, target } = call else {
+            return Answer::new(500, Vec::new());
+        };
+        let failure = self.backend.explain(invocation, upstream, broken).await;
+        target.metrics.refused(failure.reason);
+        answer_failure(&failure, &invocation.request_id)
+    }
+
+    fn finish(&self, call: Option<Call>, outcome: &Outcome) {
+        match call {
+            None => self.metrics.bad_heads.inc(),
+            Some(Call::Refused { error, target, .. }) => {
+                self.metrics.refused(error.failure().reason);
+                if let Some(target) = target {
+                    target.metrics.finish(outcome, None);
+                }
+            }
+            Some(Call::Routed { invocation, target }) => {
+                target.metrics.in_flight.dec();
+                target.metrics.finish(outcome, Some(&invocation.timing));
+                log(&invocation, outcome);
+            }
+        }
+    }
+
+    fn refuse(&self, why: &Refused) -> Answer {
+        let failure = answer::refused(why);
+        self.metrics.refused(failure.reason);
+        answer_failure(&failure, &trigger::next_id())
+    }
+}
+
+fn log(invocation: &Invocation, outcome: &Outcome) {
+    if let Some(cause) = &outcome.broken {
+        tracing::debug!(
+            function = %invocation.function,
+            version = %invocation.version,
+            request_id = %invocation.request_id,
+            status = outcome.status,
+            error = %cause,
+            "a request did not end as it should",
+        );
+    }
+}

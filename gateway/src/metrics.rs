@@ -1,0 +1,169 @@
+//! What a gateway counts. Labelled by function at most, never by request or client.
+
+use hatchway_proto::name::FunctionName;
+use hatchway_wire::backend::Timing;
+use hatchway_wire::http1::{Cause, Outcome};
+use prometheus::core::Collector;
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
+};
+
+/// From a warm call on the same machine to the longest default run clock.
+const SECONDS: &[f64] = &[
+    0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+    10.0, 30.0, 60.0, 300.0,
+];
+
+const CLASSES: [&str; 6] = ["left", "1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// Families of the gateway, and its own counts.
+#[derive(Debug)]
+pub struct EdgeMetrics {
+    requests: IntCounterVec,
+    in_flight: IntGaugeVec,
+    seconds: HistogramVec,
+    cold_start_seconds: HistogramVec,
+    failures: IntCounterVec,
+    request_bytes: IntCounterVec,
+    response_bytes: IntCounterVec,
+    /// Heads that broke a rule.
+    pub bad_heads: IntCounter,
+    refusals: IntCounterVec,
+}
+
+impl EdgeMetrics {
+    /// Registers the families.
+    ///
+    /// # Panics
+    /// When they are registered already: a registry has one gateway.
+    pub fn register(registry: &Registry) -> Self {
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            let family = IntCounterVec::new(Opts::new(name, help), labels);
+            registered(registry, family.expect("the names are good"))
+        };
+        let histograms = |name: &str, help: &str| {
+            let options = HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
+            let family = HistogramVec::new(options, &["function"]);
+            registered(registry, family.expect("the names are good"))
+        };
+        let in_flight = Opts::new("gateway_requests_in_flight", "Requests under way.");
+        let bad_heads =
+            IntCounter::new("gateway_bad_heads_total", "Heads that broke a rule of HTTP.");
+        Self {
+            requests: counters(
+                "gateway_requests_total",
+                "Requests by the class of their answer; left is a client that did not wait.",
+                &["function", "class"],
+            ),
+            in_flight: registered(
+                registry,
+                IntGaugeVec::new(in_flight, &["function"]).expect("the names are good"),
+            ),
+            seconds: histograms(
+                "gateway_request_seconds",
+                "From the complete head to the last byte of the answer.",
+            ),
+            cold_start_seconds: histograms(
+                "gateway_cold_start_seconds",
+                "What a request waited for a sandbox to start.",
+            ),
+            failures: counters(
+                "gateway_failures_total",
+                "Answers made in place of the function, by reason.",
+                &["function", "reason"],
+            ),
+            request_bytes: counters(
+                "gateway_request_bytes_total",
+                "Bytes sent to functions, heads included.",
+                &["function"],
+            ),
+            response_bytes: counters(
+                "gateway_response_bytes_total",
+                "Bytes sent to clients, heads included.",
+                &["function"],
+            ),
+            bad_heads: registered(registry, bad_heads.expect("the name is good")),
+            refusals: counters(
+                "gateway_refusals_total",
+                "Answers made before a function was found, by reason.",
+                &["reason"],
+            ),
+        }
+    }
+
+    /// Counts an answer that no function had a part in.
+    pub fn refused(&self, reason: &str) {
+        self.refusals.with_label_values(&[reason]).inc();
+    }
+
+    /// The counts of one function, resolved once.
+    pub fn function(&self, name: &FunctionName) -> FunctionMetrics {
+        let name = name.as_str();
+        FunctionMetrics {
+            requests: CLASSES.map(|class| self.requests.with_label_values(&[name, class])),
+            in_flight: self.in_flight.with_label_values(&[name]),
+            seconds: self.seconds.with_label_values(&[name]),
+            cold_start_seconds: self.cold_start_seconds.with_label_values(&[name]),
+            failures: self.failures.clone(),
+            request_bytes: self.request_bytes.with_label_values(&[name]),
+            response_bytes: self.response_bytes.with_label_values(&[name]),
+            name: name.into(),
+        }
+    }
+}
+
+fn registered<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> C {
+    registry.register(Box::new(collector.clone())).expect("a registry has one gateway");
+    collector
+}
+
+/// The counts of one function.
+#[derive(Debug)]
+pub struct FunctionMetrics {
+    requests: [IntCounter; 6],
+    /// Requests under way.
+    pub in_flight: IntGauge,
+    seconds: Histogram,
+    cold_start_seconds: Histogram,
+    failures: IntCounterVec,
+    request_bytes: IntCounter,
+    response_bytes: IntCounter,
+    name: Box<str>,
+}
+
+impl FunctionMetrics {
+    /// Counts for a test, seen by nobody.
+    pub fn unregistered() -> Self {
+        let name = FunctionName::parse("test").expect("a good name");
+        EdgeMetrics::register(&Registry::new()).function(&name)
+    }
+
+    /// Counts an answer made in place of the function.
+    pub fn refused(&self, reason: &str) {
+        self.failures.with_label_values(&[&*self.name, reason]).inc();
+    }
+
+    /// Counts a request that is over.
+    pub fn finish(&self, outcome: &Outcome, timing: Option<&Timing>) {
+        let is_left = matches!(outcome.broken, Some(Cause::ClientGone)) || outcome.status < 100;
+        let class = if is_left { 0 } else { usize::from(outcome.status / 100).min(5) };
+        self.requests[class].inc();
+        self.seconds.observe(outcome.total.as_secs_f64());
+        self.request_bytes.inc_by(outcome.request_bytes);
+        self.response_bytes.inc_by(outcome.response_bytes);
+        if let Some(start) = timing.and_then(|timing| timing.start.as_ref()) {
+            self.cold_start_seconds.observe(start.total.as_secs_f64());
+        }
+    }
+
+    /// All requests so far.
+    pub fn requests(&self) -> u64 {
+        self.requests.iter().map(IntCounter::get).sum()
+    }
+
+    /// Those that were answered with 5xx.
+    pub fn errors(&self) -> u64 {
+        self.requests[5].get()
+    }
+}
