@@ -1,0 +1,45 @@
+'use strict';
+// Word to the node scheduler over the pipe it left at descriptor 4: one line of JSON, then the end of the pipe.
+
+const fs = require('node:fs');
+
+const LISTENER = 3;
+const PIPE = 4;
+/** A pipe holds 64 KiB; a longer line would block a process whose start nobody reads to the end. */
+const STACK_LIMIT = 8192;
+
+let isOpen = false;
+
+/**
+ * Claims descriptors 3 and 4 for this process. False in a child process or a worker of the function: it has the flags
+ * and the variables of the process that started it, but not the descriptors, and must not touch what stands there.
+ */
+function claim() {
+  isOpen = process.env.HATCHWAY_LISTENER === String(LISTENER);
+  delete process.env.HATCHWAY_LISTENER;
+  return isOpen;
+}
+
+function ready(loadMs) {
+  say({ ready: { load_ms: Math.round(loadMs * 10) / 10, runtime: `node ${process.versions.node}` } });
+}
+
+function failed(reason, message, stack) {
+  say({ failed: { reason, message: String(message), stack: stack === undefined ? undefined : String(stack).slice(0, STACK_LIMIT) } });
+}
+
+/** For an `exit` listener: a process that ends before it is ready has failed, whatever its own code says. */
+function endedEarly(reason, message, stack) {
+  if (!isOpen) return;
+  failed(reason, message, stack);
+  process.exitCode ||= 1;
+}
+
+function say(word) {
+  if (!isOpen) return;
+  isOpen = false;
+  fs.writeSync(PIPE, JSON.stringify(word) + '\n');
+  fs.closeSync(PIPE);
+}
+
+module.exports = { LISTENER, claim, ready, failed, endedEarly };

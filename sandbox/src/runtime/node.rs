@@ -1,0 +1,91 @@
+//! Runtime `node`: a plain handler behind our adapter, or an unmodified server script.
+//!
+//! Flags: none of V8's start-up flags helps here (`--jitless`, `--single-threaded`, `--no-opt`, `--max-lazy` and
+//! fewer worker threads all measured equal or slower), and code caches made under other flags are rejected.
+
+use super::plan::{Assignment, Layout, StartPlan, listener_mark};
+use super::{Interpreter, NodeEntry};
+
+const MIB: u64 = 1024 * 1024;
+
+pub(super) fn plan(
+    entry: &NodeEntry,
+    interpreter: &Interpreter,
+    assignment: &Assignment<'_>,
+    layout: &Layout,
+) -> StartPlan {
+    let mut argv = vec![interpreter.path.clone()];
+    // V8 sizes its heap by the machine's memory, for it cannot see the cgroup from inside. With the limit it collects
+    // harder as the limit comes near; it is the whole limit, so that it is still the kernel that ends a hog, with `oom`.
+    argv.extend(
+        assignment
+            .memory_bytes
+            .map(|bytes| format!("--max-old-space-size={}", (bytes / MIB).max(1))),
+    );
+    let adapter = |file: &str| layout.adapters.join("node").join(file).display().to_string();
+    match entry {
+        NodeEntry::Handler { module, export } => {
+            argv.extend([adapter("handler.cjs"), module.clone(), export.clone()]);
+        }
+        NodeEntry::Main { script } => {
+            let script = layout.package.join(script).display().to_string();
+            argv.extend(["--require".to_owned(), adapter("listen.cjs"), script]);
+        }
+    }
+    StartPlan {
+        argv,
+        env: vec![listener_mark()],
+        read_only_mounts: interpreter.mounts.clone(),
+        inherits_listener: true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn argv(entry: &NodeEntry, memory_bytes: Option<u64>) -> Vec<String> {
+        let node = Interpreter {
+            path: "/opt/node/bin/node".into(),
+            version: (20, 20, 2),
+            mounts: Vec::new(),
+        };
+        let env = BTreeMap::new();
+        let assignment = Assignment {
+            tenant: "t",
+            function: "f",
+            version: "v",
+            sandbox: "s",
+            concurrency: 1,
+            memory_bytes,
+            env: &env,
+        };
+        plan(entry, &node, &assignment, &Layout::default()).argv
+    }
+
+    #[test]
+    fn a_handler_runs_behind_the_adapter() {
+        let entry = NodeEntry::Handler { module: "src/hello.mjs".into(), export: "hello".into() };
+        assert_eq!(
+            argv(&entry, None),
+            ["/opt/node/bin/node", "/hatchway/node/handler.cjs", "src/hello.mjs", "hello"]
+        );
+    }
+
+    #[test]
+    fn a_server_script_is_preceded_by_the_listen_hook() {
+        let entry = NodeEntry::Main { script: "server.js".into() };
+        assert_eq!(
+            argv(&entry, None),
+            ["/opt/node/bin/node", "--require", "/hatchway/node/listen.cjs", "/app/server.js"]
+        );
+    }
+
+    #[test]
+    fn the_heap_knows_the_memory_limit() {
+        let entry = NodeEntry::Main { script: "server.js".into() };
+        assert_eq!(argv(&entry, Some(128 * MIB))[1], "--max-old-space-size=128");
+    }
+}

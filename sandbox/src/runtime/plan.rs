@@ -1,0 +1,214 @@
+//! A start plan: everything the start of a function process depends on, as a value.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::{Adapters, Interpreters, Missing, Runtime, command, node, python};
+
+/// A server that insists on a port gets this one; it is free, for a sandbox has its own loopback.
+const PORT: u16 = 8080;
+
+/// What every function finds; `LANG` because Python falls back to ASCII in the C locale of a bare environment.
+const BASE_ENVIRONMENT: [(&str, &str); 4] = [
+    ("HOME", "/tmp"),
+    ("LANG", "C.UTF-8"),
+    ("PATH", "/usr/local/bin:/usr/bin:/bin"),
+    ("TMPDIR", "/tmp"),
+];
+
+/// Where a function process finds its own files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// The unpacked package, and the working directory.
+    pub package: PathBuf,
+    /// The adapters.
+    pub adapters: PathBuf,
+    /// Where a `command` may listen on a Unix socket.
+    pub socket: PathBuf,
+}
+
+impl Default for Layout {
+    /// Inside a sandbox with a root of its own. Without one (isolation by best effort), the paths are the host's.
+    fn default() -> Self {
+        Self {
+            package: "/app".into(),
+            adapters: "/hatchway".into(),
+            socket: "/tmp/hatchway.sock".into(),
+        }
+    }
+}
+
+/// For whom a sandbox runs, and within which limits.
+#[derive(Clone, Debug)]
+pub struct Assignment<'a> {
+    pub tenant: &'a str,
+    pub function: &'a str,
+    pub version: &'a str,
+    pub sandbox: &'a str,
+    /// Requests that may run in the sandbox at once, at least 1.
+    pub concurrency: u32,
+    /// The memory limit of the sandbox; a garbage collector should know it.
+    pub memory_bytes: Option<u64>,
+    /// The function's own variables. Names that the platform sets are ignored here, whatever their value.
+    pub env: &'a BTreeMap<String, String>,
+}
+
+/// How to start one function process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartPlan {
+    /// The first element is an absolute path, or a name for the sandbox's `PATH`.
+    pub argv: Vec<String>,
+    /// The whole environment, sorted by name; nothing is inherited.
+    pub env: Vec<(String, String)>,
+    /// `(on the host, inside)`: what to mount read-only beside the package and the system's own folders.
+    pub read_only_mounts: Vec<(PathBuf, PathBuf)>,
+    /// True when descriptor 3 is to be the listening socket and descriptor 4 the pipe for the word "ready".
+    /// False when the process listens by itself, on `PORT` or on `HATCHWAY_SOCKET`.
+    pub inherits_listener: bool,
+}
+
+impl StartPlan {
+    /// Plans the start of `runtime` for `assignment`.
+    ///
+    /// # Errors
+    /// When the runtime needs an interpreter that this machine lacks.
+    pub fn new(
+        runtime: &Runtime,
+        assignment: &Assignment<'_>,
+        interpreters: &Interpreters,
+        adapters: &Adapters,
+        layout: &Layout,
+    ) -> Result<Self, Missing> {
+        let mut plan = match runtime {
+            Runtime::Node(entry) => {
+                let interpreter = interpreters.node.as_ref().map_err(Clone::clone)?;
+                node::plan(entry, interpreter, assignment, layout)
+            }
+            Runtime::Python(entry) => {
+                let interpreter = interpreters.python.as_ref().map_err(Clone::clone)?;
+                python::plan(entry, interpreter, layout)
+            }
+            Runtime::Command { argv } => command::plan(argv, layout),
+        };
+        if plan.inherits_listener {
+            let inside = layout.adapters.clone();
+            plan.read_only_mounts.push((adapters.dir.clone(), inside));
+        }
+        let own = std::mem::take(&mut plan.env);
+        plan.env = environment(assignment, own);
+        Ok(plan)
+    }
+}
+
+/// The base, then the function's own variables, then the platform's, each layer over the one before.
+fn environment(
+    assignment: &Assignment<'_>,
+    runtime: Vec<(String, String)>,
+) -> Vec<(String, String)> {
+    let mut env = BTreeMap::new();
+    env.extend(BASE_ENVIRONMENT.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    env.extend(
+        (assignment.env.iter())
+            .filter(|(name, _)| !name.starts_with("HATCHWAY_"))
+            .map(|(name, value)| (name.clone(), value.clone())),
+    );
+    for (name, value) in [
+        ("HATCHWAY_CONCURRENCY", assignment.concurrency.to_string()),
+        ("HATCHWAY_FUNCTION", assignment.function.to_owned()),
+        ("HATCHWAY_SANDBOX", assignment.sandbox.to_owned()),
+        ("HATCHWAY_TENANT", assignment.tenant.to_owned()),
+        ("HATCHWAY_VERSION", assignment.version.to_owned()),
+        ("PORT", PORT.to_string()),
+    ] {
+        env.insert(name.to_owned(), value);
+    }
+    env.extend(runtime);
+    env.into_iter().collect()
+}
+
+/// Tells an adapter that descriptors 3 and 4 are meant for it. The adapter removes the variable, so that a child
+/// process of the function, which has the variable's environment but not the descriptors, keeps its hands off them.
+pub(super) fn listener_mark() -> (String, String) {
+    ("HATCHWAY_LISTENER".to_owned(), "3".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan_with(env: &BTreeMap<String, String>) -> StartPlan {
+        let assignment = Assignment {
+            tenant: "acme",
+            function: "hello",
+            version: "v1",
+            sandbox: "s7",
+            concurrency: 16,
+            memory_bytes: None,
+            env,
+        };
+        let interpreters = Interpreters {
+            node: Err(Missing::NotFound { program: "node".into() }),
+            python: Err(Missing::NotFound { program: "python3".into() }),
+        };
+        let adapters = Adapters { dir: "/var/lib/hatchway/adapters".into() };
+        let runtime = Runtime::Command { argv: vec!["./server".into()] };
+        StartPlan::new(&runtime, &assignment, &interpreters, &adapters, &Layout::default())
+            .expect("a command needs no interpreter")
+    }
+
+    fn value<'a>(plan: &'a StartPlan, name: &str) -> Option<&'a str> {
+        (plan.env.iter().find(|(n, _)| n == name)).map(|(_, v)| v.as_str())
+    }
+
+    #[test]
+    fn the_environment_is_the_base_the_functions_own_and_the_platforms() {
+        let own = BTreeMap::from([("GREETING".to_owned(), "hi".to_owned())]);
+        let plan = plan_with(&own);
+        assert_eq!(value(&plan, "GREETING"), Some("hi"));
+        assert_eq!(value(&plan, "HOME"), Some("/tmp"));
+        assert_eq!(value(&plan, "HATCHWAY_FUNCTION"), Some("hello"));
+        assert_eq!(value(&plan, "HATCHWAY_TENANT"), Some("acme"));
+        assert_eq!(value(&plan, "HATCHWAY_CONCURRENCY"), Some("16"));
+        assert_eq!(value(&plan, "CARGO_PKG_NAME"), None, "inherited from this test");
+    }
+
+    #[test]
+    fn a_function_may_change_its_path_but_not_who_it_is() {
+        let own = [
+            ("PATH", "/app/bin"),
+            ("HATCHWAY_TENANT", "rival"),
+            ("HATCHWAY_LISTENER", "9"),
+            ("PORT", "1"),
+        ];
+        let own = own.map(|(n, v)| (n.to_owned(), v.to_owned())).into();
+        let plan = plan_with(&own);
+        assert_eq!(value(&plan, "PATH"), Some("/app/bin"));
+        assert_eq!(value(&plan, "HATCHWAY_TENANT"), Some("acme"));
+        assert_eq!(value(&plan, "HATCHWAY_LISTENER"), None);
+        assert_eq!(value(&plan, "PORT"), Some("8080"));
+    }
+
+    #[test]
+    fn a_runtime_without_its_interpreter_is_refused() {
+        let env = BTreeMap::new();
+        let assignment = Assignment {
+            tenant: "t",
+            function: "f",
+            version: "v",
+            sandbox: "s",
+            concurrency: 1,
+            memory_bytes: None,
+            env: &env,
+        };
+        let missing = Missing::NotFound { program: "node".into() };
+        let interpreters = Interpreters {
+            node: Err(missing.clone()),
+            python: Err(Missing::NotFound { program: "python3".into() }),
+        };
+        let runtime = Runtime::Node(super::super::NodeEntry::Main { script: "server.js".into() });
+        let adapters = Adapters { dir: "/a".into() };
+        let refused =
+            StartPlan::new(&runtime, &assignment, &interpreters, &adapters, &Layout::default());
+        assert_eq!(refused, Err(missing));
+    }
+}
