@@ -78,7 +78,9 @@ soak: setup-test build ## Ten minutes of random load over a hundred functions
 .PHONY: bench
 bench: setup-bench build ## Figures beside nginx, HAProxy and Envoy (ARGS="--quick", "--help")
 	cargo build --profile $(PROFILE) -p hatchway-bench
-	$(PROFILE_DIR)/hatchway-bench --programs $(PROGRAMS) $(ARGS)
+	$(HELPER_FLAGS) cargo build --profile $(PROFILE) --target $(HELPER_TARGET) -p hatchway-bench-function
+	@$(PROFILE_DIR)/hatchway-bench --programs $(PROGRAMS) --envoy $(TARGET)/envoy --out $(TARGET)/bench \
+		--function $(TARGET)/$(HELPER_TARGET)/$(notdir $(PROFILE_DIR))/hatchway-bench-function $(ARGS)
 
 ##@ Other
 

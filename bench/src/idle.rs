@@ -1,0 +1,43 @@
+//! What ten thousand clients cost that say nothing.
+
+use serde::Serialize;
+
+use crate::error::{BenchError, Result};
+use crate::load::{IdleClients, get};
+use crate::peers::{Peer, Site};
+
+#[derive(Debug, Serialize)]
+pub(crate) struct IdleFigures {
+    pub(crate) peer: Peer,
+    pub(crate) connections: usize,
+    pub(crate) before_bytes: u64,
+    pub(crate) with_bytes: u64,
+    /// Resident memory per connection. The kernel's own socket buffers come on top, for all alike.
+    pub(crate) bytes_per_connection: f64,
+}
+
+/// Opens `connections` to a fresh `peer`, each answered once, and compares its memory.
+///
+/// # Errors
+/// When a connection is refused, or one that was open is closed by the peer: then there is no figure.
+pub(crate) fn measure(peer: Peer, connections: usize, site: &Site) -> Result<IdleFigures> {
+    let running = peer.start(site)?;
+    // The first request fills caches that are not per connection.
+    get(running.address, "/ok")?;
+    let before_bytes = running.charged.usage().resident_bytes;
+    let mut clients = IdleClients::open(running.address, connections)?;
+    let with_bytes = running.charged.usage().resident_bytes;
+    let closed = clients.closed_by_peer();
+    if closed > 0 {
+        let text = format!("{closed} of {connections} were closed");
+        return Err(BenchError::Unexpected { what: "the number of idle connections", text });
+    }
+    let grown = with_bytes.saturating_sub(before_bytes) as f64;
+    Ok(IdleFigures {
+        peer,
+        connections,
+        before_bytes,
+        with_bytes,
+        bytes_per_connection: grown / connections as f64,
+    })
+}

@@ -1,0 +1,50 @@
+//! Clients that have had one answer and now keep their connection without using it.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use crate::error::{BenchError, During as _, Result};
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Open connections; dropped, they close.
+#[derive(Debug)]
+pub(crate) struct IdleClients(Vec<TcpStream>);
+
+impl IdleClients {
+    /// Opens `count` connections one after another, each with one small request answered.
+    ///
+    /// # Errors
+    /// When one is refused, or its answer is not whole.
+    pub(crate) fn open(address: SocketAddr, count: usize) -> Result<Self> {
+        (0..count).map(|_| open_one(address)).collect::<Result<_>>().map(Self)
+    }
+
+    /// How many the other side has closed meanwhile: those that cannot be counted as kept.
+    pub(crate) fn closed_by_peer(&mut self) -> usize {
+        let is_closed = |stream: &mut TcpStream| {
+            let peeked = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));
+            !peeked.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+        };
+        self.0.iter_mut().filter_map(|stream| is_closed(stream).then_some(())).count()
+    }
+}
+
+fn open_one(address: SocketAddr) -> Result<TcpStream> {
+    let mut stream = TcpStream::connect(address).during("open an idle connection")?;
+    stream.set_read_timeout(Some(LIMIT)).during("set a time limit")?;
+    let request = format!("GET /ok HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    stream.write_all(request.as_bytes()).during("send a request")?;
+    let mut answer = Vec::new();
+    let mut piece = [0; 1024];
+    while !answer.ends_with(b"\r\n\r\nok") {
+        let read = stream.read(&mut piece).during("read an answer")?;
+        if read == 0 || answer.len() > 16 * piece.len() {
+            let text = String::from_utf8_lossy(&answer).into_owned();
+            return Err(BenchError::Unexpected { what: "an answer", text });
+        }
+        answer.extend_from_slice(&piece[..read]);
+    }
+    Ok(stream)
+}

@@ -1,0 +1,113 @@
+//! `hatchway up` with a project made for the occasion.
+
+use std::fs;
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::Deserialize;
+
+use super::{Running, Site, free_address};
+use crate::child::{Child, output_of};
+use crate::error::{BenchError, During as _, Result};
+use crate::load::get;
+use crate::process::Tree;
+
+/// One sandbox that takes whatever comes, and is not reaped while we look.
+const MANIFEST: &str = r#"
+[function.bench]
+runtime = "command"
+command = ["./server"]
+http = { path = "/" }
+memory = "256MiB"
+cpu = "4000m"
+concurrency = 1024
+min = 1
+max = 1
+idle_timeout = "3600s"
+"#;
+
+/// A running `hatchway up`.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    pub(crate) address: SocketAddr,
+    admin: SocketAddr,
+    child: Child,
+}
+
+/// What the admin port says of a sandbox; more fields are there.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Sandbox {
+    pub(crate) pid: u32,
+    /// As its cgroup counts: the page cache it has touched first is in it.
+    pub(crate) memory_bytes: Option<u64>,
+    pub(crate) start: Option<Start>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Start {
+    pub(crate) total_ms: f64,
+    #[serde(default)]
+    pub(crate) phases: std::collections::BTreeMap<String, f64>,
+}
+
+impl Daemon {
+    /// Serves the project in `project` from core `cpu`, or from all.
+    pub(crate) fn start(site: &Site, project: &Path, cpu: Option<usize>) -> Result<Self> {
+        let (address, admin) = (free_address()?, free_address()?);
+        let mut command = Command::new(program(site));
+        command.arg("up").arg(project);
+        command.args(["--listen", &address.to_string(), "--admin", &admin.to_string()]);
+        command.arg("--state").arg(site.dir.join("state"));
+        let mut child = Child::start("hatchway", cpu, command, &site.dir)?;
+        child.wait_until(|| {
+            TcpStream::connect(address).is_ok() && TcpStream::connect(admin).is_ok()
+        })?;
+        Ok(Self { address, admin, child })
+    }
+
+    pub(crate) fn sandboxes(&self) -> Result<Vec<Sandbox>> {
+        let answer = get(self.admin, "/v1/sandboxes")?;
+        serde_json::from_str(&answer.body).map_err(|_| BenchError::Unexpected {
+            what: "the list of sandboxes",
+            text: answer.body,
+        })
+    }
+
+    /// The daemon and its helpers, without the functions.
+    pub(crate) fn charged(&self, sandboxes: &[Sandbox]) -> Tree {
+        let except = sandboxes.iter().map(|sandbox| sandbox.pid).collect();
+        Tree { roots: vec![self.child.pid()], except }
+    }
+}
+
+pub(super) fn start(site: &Site) -> Result<Running> {
+    let project = site.dir.join("project");
+    fs::create_dir_all(&project).at("create", &project)?;
+    fs::write(project.join("hatchway.toml"), MANIFEST).at("write a manifest in", &project)?;
+    fs::copy(&site.function, project.join("server")).at("copy", &site.function)?;
+    let daemon = Daemon::start(site, &project, Some(site.cores.gateway))?;
+    let answer = get(daemon.address, "/ok")?;
+    if answer.status != 200 {
+        return Err(BenchError::Unexpected { what: "the first answer", text: answer.body });
+    }
+    let sandboxes = daemon.sandboxes()?;
+    for sandbox in &sandboxes {
+        // Like every other gateway's function: on the core of the load.
+        Tree::of(sandbox.pid).pin(site.cores.load)?;
+    }
+    let charged = daemon.charged(&sandboxes);
+    Ok(Running { address: daemon.address, charged, _children: vec![daemon.child] })
+}
+
+fn program(site: &Site) -> PathBuf {
+    site.programs.join("hatchway")
+}
+
+pub(super) fn version(site: &Site) -> Result<String> {
+    if !program(site).is_file() {
+        return Err(BenchError::NotInstalled { program: program(site).display().to_string() });
+    }
+    let said = output_of(Command::new(program(site)).arg("--version"))?;
+    Ok(said.split_whitespace().last().unwrap_or_default().to_owned())
+}
