@@ -25,6 +25,7 @@ mod report;
 mod rounds;
 mod stats;
 
+use std::fs;
 use std::io::{IsTerminal as _, Write as _, stderr};
 use std::process::ExitCode;
 
@@ -67,9 +68,11 @@ fn run(args: &Args) -> Result<bool> {
     }
     machine::raise_descriptor_limit();
     let cores = Cores::choose();
-    let dir = tempfile::tempdir().during("make a temporary folder")?;
+    // The same folder every time: what an interrupted run left there, the next daemon clears up.
+    let dir = args.out.join("run");
+    fs::create_dir_all(&dir).at("create", &dir)?;
     let site = Site {
-        dir: dir.path().to_owned(),
+        dir: dir.canonicalize().at("find", &dir)?,
         programs: args.programs.clone(),
         function: args.function.clone(),
         envoy: args.envoy.clone(),
@@ -77,6 +80,7 @@ fn run(args: &Args) -> Result<bool> {
     };
     let report = measure(args, &site);
     clear_progress();
+    fs::remove_dir_all(&site.dir).at("remove", &site.dir)?;
     report.print();
     for path in report.write(&args.out)? {
         println!("written: {}", path.display());

@@ -24,10 +24,10 @@ pub(super) fn start(site: &Site) -> Result<Running> {
 daemon off;
 {user}
 worker_processes 1;
-worker_rlimit_nofile 65536;
+worker_rlimit_nofile 20000;
 pid {dir}/nginx.pid;
 error_log stderr error;
-events {{ worker_connections 30000; }}
+events {{ worker_connections 12000; }}
 http {{
     access_log off;
     keepalive_requests 1000000000;
