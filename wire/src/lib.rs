@@ -6,11 +6,13 @@
 //! Reading order: [`core`] (a thread per core), [`listen`] (a listener per core), [`stream`] (bytes in
 //! and out), [`scratch`] (buffers that belong to the core), [`ticker`] (clocks), then [`http1`]: a
 //! connection, one exchange on it, and the relay between two streams. [`backend`] is the seam between the two levels,
-//! [`admin`] the slow door for
+//! [`catalog`] brings rules in,
+//! [`admin`] is the slow door for
 //! operators.
 
 pub mod admin;
 pub mod backend;
+pub mod catalog;
 pub mod core;
 pub mod http1;
 pub mod listen;

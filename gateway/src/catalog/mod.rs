@@ -1,10 +1,8 @@
 //! The rules, as the whole process reads them: one immutable snapshot, swapped in whole.
 //!
-//! [`snapshot`] is what a request sees, [`apply`] turns objects into it, [`file`] is a source that
-//! watches a file of objects.
+//! [`snapshot`] is what a request sees, [`apply`] turns objects into it.
 
 pub mod apply;
-pub mod file;
 pub mod snapshot;
 
 use std::sync::Arc;

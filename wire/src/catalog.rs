@@ -1,4 +1,5 @@
-//! A source: one file of objects, as `hatchway apply` writes it, followed while it changes.
+//! A source of rules: one file of objects, as `hatchway apply` writes it, followed while it changes.
+//! Gateways and nodes read the same one.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
