@@ -25,6 +25,7 @@ pub(crate) struct Series {
 pub(crate) struct CaseFigures {
     pub(crate) name: &'static str,
     pub(crate) label: &'static str,
+    pub(crate) connections: u32,
     pub(crate) series: Vec<Series>,
 }
 
@@ -71,7 +72,12 @@ fn empty(case: &Case, peers: &[Peer]) -> CaseFigures {
         system_calls_per_request: None,
         failures: Vec::new(),
     };
-    CaseFigures { name: case.name, label: case.label, series: peers.iter().map(series).collect() }
+    CaseFigures {
+        name: case.name,
+        label: case.label,
+        connections: case.connections,
+        series: peers.iter().map(series).collect(),
+    }
 }
 
 /// Each round begins with another one: what runs first meets a colder machine.
@@ -97,6 +103,24 @@ impl Series {
 }
 
 impl CaseFigures {
+    /// True where the time of a call is the call's own, and not its wait behind others.
+    pub(crate) fn is_one_client(&self) -> bool {
+        self.connections == 1
+    }
+
+    /// What each gateway adds to the time of the function alone: medians of the rounds' differences.
+    pub(crate) fn added_us(&self) -> Vec<(Peer, f64)> {
+        let Some(alone) = self.of(Peer::Direct) else { return Vec::new() };
+        let added = |series: &Series| {
+            let difference = |(round, sample): (&u32, &Sample)| {
+                Some(sample.p50_us - alone.samples.get(round)?.p50_us)
+            };
+            let spread = Spread::of(series.samples.iter().filter_map(difference))?;
+            Some((series.peer, spread.median))
+        };
+        self.series.iter().filter(|series| series.peer != Peer::Direct).filter_map(added).collect()
+    }
+
     pub(crate) fn of(&self, peer: Peer) -> Option<&Series> {
         self.series.iter().find(|series| series.peer == peer && !series.samples.is_empty())
     }
@@ -135,6 +159,18 @@ mod tests {
         let theirs = series(Peer::Nginx, &[(0, 10.0), (1, 30.0), (2, 1.0)]);
         assert_eq!(mine.cpu_ratio_to(&theirs), Some(0.9));
         assert_eq!(mine.cpu_ratio_to(&series(Peer::Envoy, &[(9, 1.0)])), None);
+    }
+
+    #[test]
+    fn what_a_gateway_adds_is_over_the_function_alone_in_the_same_round() {
+        let p50 = |us| Sample { p50_us: us, ..sample(1.0) };
+        let mut alone = series(Peer::Direct, &[]);
+        alone.samples = BTreeMap::from([(0, p50(50.0)), (1, p50(90.0))]);
+        let mut nginx = series(Peer::Nginx, &[]);
+        nginx.samples = BTreeMap::from([(0, p50(80.0)), (1, p50(120.0))]);
+        let series = vec![alone, nginx];
+        let figures = CaseFigures { name: "one", label: "", connections: 1, series };
+        assert_eq!(figures.added_us(), [(Peer::Nginx, 30.0)]);
     }
 
     #[test]

@@ -44,6 +44,7 @@ impl Report {
         println!("{}; {} rounds of {} s\n", versions.join(", "), self.rounds, self.seconds);
         for case in &self.cases {
             println!("{}\n{}\n", case.label, table::case(case));
+            print_added(case);
         }
         if !self.idle.is_empty() {
             println!("Idle connections\n{}\n", table::idle(&self.idle));
@@ -65,5 +66,14 @@ impl Report {
         fs::write(&paths[0], json + "\n").at("write", &paths[0])?;
         fs::write(&paths[1], chart::draw(&self.cases)).at("write", &paths[1])?;
         Ok(paths)
+    }
+}
+
+/// With one client, a difference of medians is what the hop itself takes.
+fn print_added(case: &CaseFigures) {
+    let added = case.added_us();
+    if case.is_one_client() && !added.is_empty() {
+        let added = added.iter().map(|(peer, us)| format!("{} {us:.0} us", peer.name()));
+        println!("added to the median call: {}\n", added.collect::<Vec<_>>().join(", "));
     }
 }
