@@ -1,1 +1,3 @@
 //! Reading order follows.
+
+pub mod pool;

@@ -1,0 +1,96 @@
+//! What the handle and the keeper of a pool share.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use hatchway_proto::name::{SandboxId, VersionId};
+use tokio::sync::{Notify, broadcast};
+
+use super::clock::Epoch;
+use super::event::{PoolEvent, Whose};
+use super::hatchery::Hatchery;
+use super::resident::Resident;
+use super::state::VersionKey;
+use super::status::{Load, Reserve};
+use super::version::VersionPool;
+
+/// Life cycle events that a slow listener may fall behind by before it misses some.
+const EVENTS_KEPT: usize = 4096;
+
+/// The versions that requests can find.
+pub(super) type Versions<H> = HashMap<VersionId, Arc<VersionPool<H>>>;
+
+pub(super) struct Shared<H: Hatchery> {
+    pub(super) epoch: Epoch,
+    pub(super) versions: ArcSwap<Versions<H>>,
+    /// Wakes the keeper, which then looks at everything.
+    pub(super) keeper: Arc<Notify>,
+    pub(super) events: broadcast::Sender<PoolEvent>,
+    pub(super) load: ArcSwap<(Instant, Load)>,
+    letters: Mutex<Letters<H>>,
+    roster: Mutex<BTreeMap<SandboxId, Listed<H>>>,
+    reserve: Mutex<Reserve>,
+}
+
+/// What the handle asks of the keeper. Bounded by how often the catalog changes.
+pub(super) struct Letters<H: Hatchery> {
+    pub(super) known: Vec<Arc<VersionPool<H>>>,
+    pub(super) retired: Vec<VersionKey>,
+    pub(super) is_draining: bool,
+    pub(super) next_key: VersionKey,
+}
+
+/// A sandbox as `ps` finds it, from the order to hatch until it is gone.
+pub(super) struct Listed<H: Hatchery> {
+    pub(super) version: Arc<VersionPool<H>>,
+    pub(super) ordered_at: Instant,
+    pub(super) resident: Option<Arc<Resident<H>>>,
+    pub(super) is_ending: bool,
+}
+
+impl<H: Hatchery> Listed<H> {
+    pub(super) fn whose(&self, sandbox: SandboxId) -> Whose {
+        let function = self.version.version().function.clone();
+        Whose { sandbox, function, version: self.version.id() }
+    }
+}
+
+impl<H: Hatchery> Shared<H> {
+    pub(super) fn new(now: Instant, load: Load) -> Self {
+        let letters = Letters {
+            known: Vec::new(),
+            retired: Vec::new(),
+            is_draining: false,
+            next_key: VersionKey(1),
+        };
+        Self {
+            epoch: Epoch::begin(),
+            versions: ArcSwap::default(),
+            keeper: Arc::new(Notify::new()),
+            events: broadcast::channel(EVENTS_KEPT).0,
+            load: ArcSwap::from_pointee((now, load)),
+            letters: Mutex::new(letters),
+            roster: Mutex::default(),
+            reserve: Mutex::default(),
+        }
+    }
+
+    pub(super) fn letters(&self) -> MutexGuard<'_, Letters<H>> {
+        self.letters.lock().expect("nothing panics while it holds the letters")
+    }
+
+    pub(super) fn roster(&self) -> MutexGuard<'_, BTreeMap<SandboxId, Listed<H>>> {
+        self.roster.lock().expect("nothing panics while it holds the roster")
+    }
+
+    pub(super) fn reserve(&self) -> MutexGuard<'_, Reserve> {
+        self.reserve.lock().expect("nothing panics while it holds the reserve")
+    }
+
+    pub(super) fn announce(&self, event: PoolEvent) {
+        // Nobody listening is nobody to tell.
+        let _ = self.events.send(event);
+    }
+}

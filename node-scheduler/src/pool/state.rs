@@ -1,0 +1,317 @@
+//! What the keeper knows: every version, every sandbox, and what each of them takes. Plain data; `decide` moves it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hatchway_proto::catalog::Version;
+use hatchway_proto::name::SandboxId;
+
+use super::backoff::Backoff;
+use super::budget::Charge;
+use super::config::PoolConfig;
+use super::event::ReapWhy;
+use super::hatchery::{Exit, HatchFailure};
+use super::phase::Phase;
+use super::refused::SlotRefused;
+
+/// One stay of a version in the catalog. A version that is retired and comes back gets a new one, so that the end of
+/// the old stay does not touch the new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct VersionKey(pub(super) u64);
+
+/// Of a version, what decisions need.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spec {
+    pub(super) concurrency: u16,
+    pub(super) min: u32,
+    pub(super) max: u32,
+    pub(super) idle_timeout: Duration,
+    pub(super) start_clock: Duration,
+    pub(super) charge: Charge,
+}
+
+impl Spec {
+    pub(super) fn of(version: &Version) -> Self {
+        Self {
+            concurrency: version.concurrency.max(1),
+            min: version.min.min(version.max.max(1)),
+            max: version.max.max(1),
+            idle_timeout: version.idle_timeout,
+            start_clock: version.clocks.start,
+            charge: Charge::reserved(&version.resources),
+        }
+    }
+}
+
+/// Something happened.
+#[derive(Clone, Debug)]
+pub(super) enum Event {
+    /// The catalog has a version that was not there.
+    Known { key: VersionKey, spec: Spec },
+    /// The catalog has it no longer.
+    Retired { key: VersionKey },
+    /// Nothing but time and what the words show.
+    Looked,
+    /// A sandbox can answer; waiting requests have their slots already.
+    Hatched { key: VersionKey, id: SandboxId },
+    /// A sandbox could not be started.
+    HatchFailed { key: VersionKey, id: SandboxId, failure: HatchFailure },
+    /// A process has ended.
+    Exited { key: VersionKey, id: SandboxId, exit: Exit },
+    /// Memory in use, by sandbox.
+    Measured(Vec<(VersionKey, SandboxId, u64)>),
+    /// The node goes down.
+    Drain,
+}
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Start a sandbox.
+    Hatch { key: VersionKey, id: SandboxId },
+    /// Stop starting it; `failure` when that is because it took too long.
+    GiveUp { key: VersionKey, id: SandboxId, failure: Option<HatchFailure> },
+    /// Close it if it is still as idle as it was seen.
+    Reap { key: VersionKey, id: SandboxId },
+    /// Close it, whatever it runs.
+    Close { key: VersionKey, id: SandboxId },
+    /// Ask it to end.
+    Terminate { key: VersionKey, id: SandboxId },
+    /// Force it to end.
+    Kill { key: VersionKey, id: SandboxId },
+    /// It has ended: take it off every table, and tell.
+    Gone { key: VersionKey, id: SandboxId, ended: Ended, exit: Exit },
+    /// Answer everybody who waits.
+    Refuse { key: VersionKey, refusal: SlotRefused },
+    /// Turn newcomers away, or do not.
+    Bar { key: VersionKey, bar: Option<Bar> },
+    /// When requests call the keeper.
+    Listen { key: VersionKey, listen: Listen },
+    /// Nothing is left of a retired version.
+    Forget { key: VersionKey },
+}
+
+/// Whether a sandbox's end was wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    Asked(ReapWhy),
+    Died,
+}
+
+/// Why newcomers are turned away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Bar {
+    Retired,
+    Draining,
+    BackingOff { until: Instant, reason: &'static str, message: Arc<str> },
+}
+
+/// The counts from which on requests call the keeper; `u32::MAX` is never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Listen {
+    /// Requests waiting.
+    pub(super) waiting: u32,
+    /// Slots in flight.
+    pub(super) in_flight: u32,
+}
+
+impl Listen {
+    pub(super) const NEVER: u32 = u32::MAX;
+
+    /// How a version starts: the first request that waits calls.
+    pub(super) const FIRST: Self = Self { waiting: 1, in_flight: Self::NEVER };
+}
+
+/// One sandbox.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sandbox {
+    pub(super) phase: Phase,
+    /// As last measured.
+    pub(super) memory_bytes: Option<u64>,
+    /// Why it is being ended, or was to be.
+    pub(super) why: Option<ReapWhy>,
+}
+
+impl Sandbox {
+    /// Chosen to be reaped a moment ago: no longer counted on, not yet closed.
+    pub(super) fn is_doomed(&self) -> bool {
+        matches!(self.phase, Phase::Idle { .. }) && self.why.is_some()
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Idle { .. } | Phase::Busy { .. }) && !self.is_doomed()
+    }
+
+    /// Nothing more is expected of it: what it takes comes back by itself.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.is_doomed()
+            || matches!(self.phase, Phase::Draining { in_flight: 0 } | Phase::Ending { .. })
+    }
+}
+
+/// One version.
+#[derive(Clone, Debug)]
+pub(super) struct VersionState {
+    pub(super) spec: Spec,
+    pub(super) is_retired: bool,
+    /// Requests in its line, as last seen.
+    pub(super) waiting: u32,
+    pub(super) sandboxes: BTreeMap<SandboxId, Sandbox>,
+    pub(super) backoff: Backoff,
+    /// The failure that newcomers are told while the back-off lasts.
+    pub(super) failure: Option<(&'static str, Arc<str>)>,
+    /// Since when requests wait for room on the node, and for what.
+    pub(super) short: Option<(Instant, &'static str)>,
+    /// As last told.
+    pub(super) bar: Option<Bar>,
+    /// As last told.
+    pub(super) listen: Listen,
+}
+
+/// A version's sandboxes, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub(super) starting: u32,
+    pub(super) open: u32,
+    pub(super) in_flight: u32,
+}
+
+impl Tally {
+    /// Those that serve or will.
+    pub(super) fn alive(&self) -> u32 {
+        self.starting + self.open
+    }
+}
+
+impl VersionState {
+    pub(super) fn new(spec: Spec) -> Self {
+        Self {
+            spec,
+            is_retired: false,
+            waiting: 0,
+            sandboxes: BTreeMap::new(),
+            backoff: Backoff::default(),
+            failure: None,
+            short: None,
+            bar: None,
+            listen: Listen::FIRST,
+        }
+    }
+
+    pub(super) fn tally(&self) -> Tally {
+        let mut tally = Tally::default();
+        for sandbox in self.sandboxes.values() {
+            match sandbox.phase {
+                Phase::Starting { .. } => tally.starting += 1,
+                Phase::Idle { .. } | Phase::Busy { .. } if sandbox.is_open() => tally.open += 1,
+                Phase::Idle { .. } | Phase::Busy { .. } => {}
+                Phase::Draining { .. } | Phase::Ending { .. } => {}
+            }
+            if let Phase::Busy { in_flight } = sandbox.phase {
+                tally.in_flight += u32::from(in_flight);
+            }
+        }
+        tally
+    }
+
+    /// What a sandbox takes at the moment.
+    pub(super) fn charge(&self, sandbox: &Sandbox, headroom_percent: u32) -> Charge {
+        let charge = match sandbox.memory_bytes {
+            Some(bytes) => self.spec.charge.measured(bytes, headroom_percent),
+            None => self.spec.charge,
+        };
+        match sandbox.phase {
+            Phase::Starting { .. } | Phase::Busy { .. } => charge,
+            Phase::Draining { in_flight } if in_flight > 0 => charge,
+            Phase::Idle { .. } | Phase::Draining { .. } | Phase::Ending { .. } => charge.idle(),
+        }
+    }
+}
+
+/// Everything.
+#[derive(Clone, Debug)]
+pub(super) struct State {
+    pub(super) config: PoolConfig,
+    pub(super) versions: BTreeMap<VersionKey, VersionState>,
+    pub(super) next_sandbox: u64,
+    pub(super) draining_since: Option<Instant>,
+    pub(super) measured_at: Option<Instant>,
+    /// The version that hatched last; the next round starts behind it.
+    pub(super) last_turn: VersionKey,
+}
+
+impl State {
+    pub(super) fn new(config: PoolConfig) -> Self {
+        Self {
+            config,
+            versions: BTreeMap::new(),
+            next_sandbox: 1,
+            draining_since: None,
+            measured_at: None,
+            last_turn: VersionKey(0),
+        }
+    }
+
+    /// Takes over how long a line is.
+    pub(super) fn see_waiting(&mut self, key: VersionKey, waiting: u32) {
+        if let Some(version) = self.versions.get_mut(&key) {
+            version.waiting = waiting;
+        }
+    }
+
+    /// Takes over what a sandbox's word says. A sandbox that was to be reaped and is still open has won the race.
+    pub(super) fn see(&mut self, key: VersionKey, id: SandboxId, phase: Phase) {
+        let Some(sandbox) = self.sandbox_mut(key, id) else { return };
+        if matches!(sandbox.phase, Phase::Ending { .. }) {
+            return;
+        }
+        if matches!(phase, Phase::Idle { .. } | Phase::Busy { .. }) {
+            sandbox.why = None;
+        }
+        sandbox.phase = phase;
+    }
+
+    pub(super) fn sandbox_mut(&mut self, key: VersionKey, id: SandboxId) -> Option<&mut Sandbox> {
+        self.versions.get_mut(&key)?.sandboxes.get_mut(&id)
+    }
+
+    /// All sandboxes with their versions.
+    pub(super) fn sandboxes(
+        &self,
+    ) -> impl Iterator<Item = (VersionKey, SandboxId, &VersionState, &Sandbox)> {
+        self.versions.iter().flat_map(|(key, version)| {
+            version.sandboxes.iter().map(move |(id, sandbox)| (*key, *id, version, sandbox))
+        })
+    }
+
+    /// What everything takes, and how much of that is on its way back.
+    pub(super) fn ledger(&self) -> Ledger {
+        let mut ledger = Ledger::default();
+        for (_, _, version, sandbox) in self.sandboxes() {
+            let charge = version.charge(sandbox, self.config.memory_headroom_percent);
+            ledger.taken = ledger.taken.plus(charge);
+            if sandbox.is_leaving() {
+                ledger.leaving = ledger.leaving.plus(charge);
+            }
+        }
+        ledger
+    }
+
+    /// Memory in use as far as it has been measured.
+    pub(super) fn measured_bytes(&self) -> u64 {
+        self.sandboxes().filter_map(|(_, _, _, sandbox)| sandbox.memory_bytes).sum()
+    }
+
+    pub(super) fn starting(&self) -> u32 {
+        self.versions.values().map(|version| version.tally().starting).sum()
+    }
+}
+
+/// What all sandboxes take together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ledger {
+    pub(super) taken: Charge,
+    /// The part of `taken` that comes back without anything more to be done.
+    pub(super) leaving: Charge,
+}

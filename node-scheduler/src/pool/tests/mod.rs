@@ -1,0 +1,8 @@
+//! The whole pool on a paused clock, with sandboxes that do as a test tells them.
+
+mod kit;
+
+mod demand;
+mod ending;
+mod failing;
+mod waiting;

@@ -1,0 +1,97 @@
+//! The line: its order, its bounds, and those who leave it.
+
+use super::kit::{Fixture, MS, SECOND, id, version};
+use crate::pool::SlotRefused;
+use hatchway_proto::catalog::Version;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[tokio::test(start_paused = true)]
+async fn first_come_first_served() {
+    let fixture = Fixture::with(Version { max: 1, ..version() });
+    let slot = fixture.slot(1).await;
+    let mut asks = Vec::new();
+    for _ in 0..3 {
+        asks.push(fixture.ask(1));
+        fixture.settle().await;
+    }
+    let mut held = slot;
+    for ask in asks {
+        assert!(!ask.is_finished());
+        drop(held);
+        held = ask.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_is_passed_over_and_leaves_no_slot_behind() {
+    let fixture = Fixture::with(Version { max: 1, ..version() });
+    let slot = fixture.slot(1).await;
+    let (leaves, stays) = (fixture.ask(1), fixture.ask(1));
+    fixture.settle().await;
+    leaves.abort();
+    fixture.settle().await;
+    assert_eq!(fixture.version(1).waiting(), 1);
+    drop(slot);
+    drop(stays.await.unwrap().unwrap());
+    assert_eq!(fixture.pool.sandboxes()[0].in_flight, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_with_the_slot_already_granted_hands_it_on() {
+    let fixture = Fixture::with(Version { max: 1, ..version() });
+    let slot = fixture.slot(1).await;
+    let (leaves, stays) = (fixture.ask(1), fixture.ask(1));
+    fixture.settle().await;
+    drop(slot);
+    // The grant is in its hands, and it has not been polled since.
+    leaves.abort();
+    drop(stays.await.unwrap().unwrap());
+    assert_eq!(fixture.pool.sandboxes()[0].in_flight, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn everybody_leaves_during_a_cold_start_and_the_sandbox_is_idle_afterwards() {
+    let fixture = Fixture::with(Version { concurrency: 16, ..version() });
+    let asks: Vec<_> = (0..16).map(|_| fixture.ask(1)).collect();
+    fixture.pass(10 * MS).await;
+    asks.iter().for_each(tokio::task::JoinHandle::abort);
+    fixture.pass(50 * MS).await;
+    let status = &fixture.pool.sandboxes()[0];
+    assert_eq!((status.phase, status.in_flight), ("idle", 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_line_is_bounded() {
+    let fixture = Fixture::with(Version { max: 1, ..version() });
+    fixture.pool.set_versions(vec![(id(1), Arc::new(version()), 2)]);
+    let _waiting = [fixture.ask(1), fixture.ask(1)];
+    fixture.settle().await;
+    assert_eq!(fixture.version(1).slot().await.unwrap_err(), SlotRefused::QueueFull { depth: 2 });
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_queue_clock_runs_out_while_every_sandbox_is_busy() {
+    let fixture = Fixture::with(Version { max: 1, ..version() });
+    let slot = fixture.slot(1).await;
+    let refused = fixture.version(1).slot().await.unwrap_err();
+    assert!(matches!(refused, SlotRefused::QueueClock { waited } if waited >= 5 * SECOND));
+    assert_eq!(fixture.version(1).waiting(), 0);
+    drop(slot);
+    assert!(fixture.version(1).try_slot().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_is_divided_into_queue_and_start() {
+    let fixture = Fixture::with(Version { max: 1, ..version() });
+    let early = fixture.ask(1);
+    fixture.pass(20 * MS).await;
+    let late = fixture.ask(1);
+    let slot = early.await.unwrap().unwrap();
+    assert_eq!((slot.waited().queue, slot.waited().start), (Duration::ZERO, 50 * MS));
+    fixture.pass(100 * MS).await;
+    drop(slot);
+    let slot = late.await.unwrap().unwrap();
+    assert!(!slot.is_cold() && slot.waited().start.is_zero());
+    assert!(slot.waited().queue >= 130 * MS, "{:?}", slot.waited());
+}
