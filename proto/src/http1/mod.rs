@@ -13,7 +13,11 @@
 //! 4. [`write_request`] and [`write_response`] (`write`) make the head for the next hop; `chunk_out` makes chunks.
 
 mod body;
+#[cfg(any(test, feature = "test-support"))]
+pub mod cases;
 mod chars;
+#[cfg(any(test, feature = "test-support"))]
+pub mod check;
 mod chunk_out;
 mod chunked;
 mod connection;

@@ -190,8 +190,9 @@ fn version_error(bytes: &[u8]) -> HeadError {
         return HeadError::Http2Preface;
     }
     let line = bytes.split(|&b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
-    match line.rsplit(|&b| b == b' ').next().unwrap_or_default() {
-        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+    let words: Vec<&[u8]> = line.split(|&b| b == b' ').collect();
+    match words[..] {
+        [_, _, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]]
             if major.is_ascii_digit() && minor.is_ascii_digit() =>
         {
             HeadError::UnsupportedVersion

@@ -2,3 +2,5 @@
 
 mod bodies;
 mod heads;
+mod random;
+mod tables;
