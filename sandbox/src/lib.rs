@@ -1,3 +1,53 @@
-//! Reading order follows.
+//! One isolated process: its limits, its isolation, its start and its end.
+//!
+//! This crate knows no other of ours. It is a library for the node daemon and two small
+//! programs. Reading order:
+//!
+//! 1. [`spec`]: what a sandbox is to be.
+//! 2. [`spawner`]: the node's half: start the spawner, order a sandbox.
+//! 3. [`sandbox`]: a running one: ready, connect, terminate, exited, usage.
+//! 4. `protocol`: the packets between node, spawner and sandbox-init.
+//! 5. [`program::spawner`]: the small privileged program and its one loop.
+//! 6. [`program::init`]: the child that isolates itself and becomes the function.
+//! 7. [`steps`]: the steps of isolation, each with why it stands before the next.
+//! 8. `cgroup`: limits and measurement, version 2, version 1, none.
+//! 9. `sys`: the only unsafe code.
+//!
+//! ```text
+//!  node (threads, no privilege)      spawner (one thread, root)       sandbox
+//!  Spawner::hatch ──── order ──────► group, clone ──── prepare ─────► number 1: namespaces, root
+//!                                                                        ├─ reaper: waits
+//!                                    ◄─────────────── parked ────────────┴─ nest: waits
+//!                                          ─────────── assign ──────────► package, identity,
+//!  Sandbox ◄────────── hatched ──────                                     seccomp, exec
+//!  Sandbox::exited ◄── exited ────── group empty, out-of-memory? ◄─ ended
+//! ```
 
+mod cgroup;
+mod door;
+mod etc;
+mod exit;
+mod grants;
+mod identity;
+mod link;
+pub mod program;
+pub mod programs;
+mod protocol;
+mod ready;
 pub mod runtime;
+pub mod sandbox;
+pub mod spawner;
+pub mod spec;
+pub mod steps;
+mod sys;
+
+pub use cgroup::Usage;
+pub use exit::{Exit, ExitKind};
+pub use grants::{Backend, Grant, Grants};
+pub use identity::{Identity, IdentityError, drop_privileges};
+pub use protocol::order::Door;
+pub use ready::{NotReady, ReadyReport};
+pub use sandbox::{Connection, Phases, Sandbox};
+pub use spawner::{HatchError, LaunchError, Spawner, SpawnerConfig};
+pub use spec::{Entry, Isolation, Network, SandboxSpec, SpecError};
+pub use steps::{Step, StepError};

@@ -1,1 +1,7 @@
-fn main() {}
+//! `hatchway-sandbox-init`: see `hatchway_sandbox::program::init`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hatchway_sandbox::program::init::main()
+}

@@ -1,1 +1,7 @@
-fn main() {}
+//! `hatchway-spawner`: see `hatchway_sandbox::program::spawner`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hatchway_sandbox::program::spawner::main()
+}

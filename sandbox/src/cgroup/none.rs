@@ -1,0 +1,42 @@
+//! No control groups: what an ordinary user without delegation has.
+
+use std::io;
+
+use super::{Doors, GroupPaths, Groups, Limits};
+use crate::grants::Backend;
+
+/// Limits nothing, and says why.
+#[derive(Debug)]
+pub(crate) struct NoGroups {
+    pub(crate) why: String,
+}
+
+impl Groups for NoGroups {
+    fn backend(&self) -> Backend {
+        Backend::None
+    }
+
+    fn lacks(&self) -> Option<String> {
+        Some(self.why.clone())
+    }
+
+    fn counts_processes(&self) -> bool {
+        false
+    }
+
+    fn create(&self, _name: &str, _limits: &Limits) -> io::Result<GroupPaths> {
+        Ok(GroupPaths::None)
+    }
+
+    fn doors(&self, _group: &GroupPaths) -> io::Result<Doors> {
+        Ok(Doors::Join(Vec::new()))
+    }
+
+    fn oom_kills(&self, _group: &GroupPaths) -> io::Result<u64> {
+        Ok(0)
+    }
+
+    fn remove_all(&self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,247 @@
+//! Version 1: a folder per controller, and limits by the names of 2008.
+//!
+//! Where the machine also has a version 2 tree without controllers, each sandbox gets a leaf
+//! in it as well: only version 2 kills a whole group atomically.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::file::{create_dir, open_for_writing, read, value_of, write, write_if_offered};
+use super::find::Layout;
+use super::{CPU_PERIOD_US, Doors, GroupPaths, Groups, Limits, clear, file};
+use crate::grants::Backend;
+
+/// Our tree: a folder of the same name under our own group of each controller.
+#[derive(Debug)]
+pub(crate) struct V1 {
+    memory: Option<PathBuf>,
+    cpu: Option<PathBuf>,
+    cpuacct: Option<PathBuf>,
+    pids: Option<PathBuf>,
+    leaf: Option<PathBuf>,
+}
+
+impl V1 {
+    /// Makes the folder `name` under our group of every controller there is, after removing
+    /// what an earlier run has left in it.
+    ///
+    /// # Errors
+    /// When not even one controller can be used: the reason of the last.
+    pub(crate) fn open(layout: &Layout, name: &str) -> io::Result<Self> {
+        let mut last = io::Error::from_raw_os_error(libc::ENOENT);
+        let mut claim = |dir: Option<&Path>| {
+            let tree = dir?.join(name);
+            match clear::clear(&tree).and_then(|()| create_dir(&tree)) {
+                Ok(()) => Some(tree),
+                // Two controllers in one folder: the second finds it made by the first.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Some(tree),
+                Err(error) => {
+                    last = error;
+                    None
+                }
+            }
+        };
+        let cpu = claim(layout.v1_dir("cpu"));
+        let groups = Self {
+            memory: claim(layout.v1_dir("memory")),
+            cpuacct: claim(layout.v1_dir("cpuacct")),
+            pids: claim(layout.v1_dir("pids")),
+            leaf: claim(layout.v2.as_ref().map(|tree| tree.own.as_path())),
+            cpu,
+        };
+        if groups.memory.is_none() && groups.cpu.is_none() && groups.pids.is_none() {
+            groups.remove_all()?;
+            return Err(last);
+        }
+        Ok(groups)
+    }
+
+    fn trees(&self) -> GroupPaths {
+        GroupPaths::V1 {
+            memory: self.memory.clone(),
+            cpu: self.cpu.clone(),
+            cpuacct: self.cpuacct.clone(),
+            pids: self.pids.clone(),
+            leaf: self.leaf.clone(),
+        }
+    }
+
+    fn set_limits(group: &GroupPaths, limits: &Limits) -> io::Result<()> {
+        let GroupPaths::V1 { memory, cpu, pids, .. } = group else {
+            return Ok(());
+        };
+        if let Some(dir) = memory {
+            let bytes = limits.memory_bytes.to_string();
+            write(dir, "memory.limit_in_bytes", &bytes)?;
+            // Memory and swap together: the same number means no swap.
+            write_if_offered(dir, "memory.memsw.limit_in_bytes", &bytes)?;
+        }
+        if let Some(dir) = cpu {
+            let quota = limits.cpu_quota_us().to_string();
+            write(dir, "cpu.cfs_period_us", &CPU_PERIOD_US.to_string())?;
+            write(dir, "cpu.cfs_quota_us", &quota)?;
+            // What an idle function did not use it may use at once: one period's worth.
+            write_if_offered(dir, "cpu.cfs_burst_us", &quota)?;
+            write(dir, "cpu.shares", &shares(limits.cpu_millis).to_string())?;
+        }
+        if let Some(dir) = pids {
+            write(dir, "pids.max", &limits.pids.to_string())?;
+        }
+        Ok(())
+    }
+}
+
+/// The weight among neighbours, 1024 for one core; the kernel's least is 2.
+fn shares(cpu_millis: u32) -> u64 {
+    (u64::from(cpu_millis) * 1024 / 1000).max(2)
+}
+
+impl Groups for V1 {
+    fn backend(&self) -> Backend {
+        match self.leaf {
+            Some(_) => Backend::Hybrid,
+            None => Backend::V1,
+        }
+    }
+
+    fn lacks(&self) -> Option<String> {
+        let wanted = [
+            ("memory", &self.memory),
+            ("cpu", &self.cpu),
+            ("cpuacct", &self.cpuacct),
+            ("pids", &self.pids),
+        ];
+        let lacking: Vec<_> = wanted.iter().filter(|(_, dir)| dir.is_none()).collect();
+        let names: Vec<_> = lacking.iter().map(|(name, _)| *name).collect();
+        (!names.is_empty()).then(|| format!("no usable controller for {}", names.join(", ")))
+    }
+
+    fn counts_processes(&self) -> bool {
+        self.pids.is_some()
+    }
+
+    fn create(&self, name: &str, limits: &Limits) -> io::Result<GroupPaths> {
+        let below = |tree: &Option<PathBuf>| tree.as_ref().map(|tree| tree.join(name));
+        let group = GroupPaths::V1 {
+            memory: below(&self.memory),
+            cpu: below(&self.cpu),
+            cpuacct: below(&self.cpuacct),
+            pids: below(&self.pids),
+            leaf: below(&self.leaf),
+        };
+        let made = group.dirs().into_iter().try_for_each(create_dir);
+        let limited = made.and_then(|()| Self::set_limits(&group, limits));
+        if let Err(error) = limited {
+            // Nothing runs in it yet, so nothing can hold it.
+            super::remove(&group)?;
+            return Err(error);
+        }
+        Ok(group)
+    }
+
+    fn doors(&self, group: &GroupPaths) -> io::Result<Doors> {
+        let dirs = group.dirs().into_iter();
+        let files: io::Result<_> = dirs.map(|dir| open_for_writing(dir, "cgroup.procs")).collect();
+        Ok(Doors::Join(files?))
+    }
+
+    fn oom_kills(&self, group: &GroupPaths) -> io::Result<u64> {
+        let GroupPaths::V1 { memory: Some(dir), .. } = group else {
+            return Ok(0);
+        };
+        Ok(value_of(&read(dir, "memory.oom_control")?, "oom_kill"))
+    }
+
+    fn remove_all(&self) -> io::Result<()> {
+        let trees = self.trees();
+        trees.dirs().into_iter().try_for_each(file::remove_dir)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A temporary folder in which every new group has the files that the kernel would make.
+    struct Fake {
+        root: tempfile::TempDir,
+        groups: V1,
+    }
+
+    fn fake() -> Fake {
+        let root = tempfile::tempdir().expect("temporary folder");
+        let mut layout = Layout::default();
+        for controller in ["memory", "cpu", "cpuacct", "pids"] {
+            let dir = root.path().join(controller);
+            fs::create_dir(&dir).expect("controller folder");
+            layout.v1.push((controller.to_owned(), dir));
+        }
+        let groups = V1::open(&layout, "ours").expect("open");
+        Fake { root, groups }
+    }
+
+    #[test]
+    fn a_group_that_cannot_be_limited_leaves_no_folder_behind() {
+        let fake = fake();
+        let limits = Limits { memory_bytes: 1 << 20, cpu_millis: 100, pids: 5 };
+        // A plain folder has no limit files, so the first write fails.
+        let error = fake.groups.create("7", &limits).expect_err("no limit file");
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        for controller in ["memory", "cpu", "cpuacct", "pids"] {
+            assert!(!fake.root.path().join(controller).join("ours/7").exists());
+        }
+    }
+
+    #[test]
+    fn limits_are_written_by_their_names() {
+        let fake = fake();
+        let dir = |controller: &str| {
+            let dir = fake.root.path().join(controller).join("ours/7");
+            fs::create_dir(&dir).expect("group folder");
+            dir
+        };
+        let (memory, cpu, pids) = (dir("memory"), dir("cpu"), dir("pids"));
+        for name in ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"] {
+            fs::write(memory.join(name), "").expect("file");
+        }
+        for name in ["cpu.cfs_period_us", "cpu.cfs_quota_us", "cpu.shares"] {
+            fs::write(cpu.join(name), "").expect("file");
+        }
+        fs::write(pids.join("pids.max"), "").expect("file");
+        let group = GroupPaths::V1 {
+            memory: Some(memory.clone()),
+            cpu: Some(cpu.clone()),
+            cpuacct: None,
+            pids: Some(pids.clone()),
+            leaf: None,
+        };
+        let limits = Limits { memory_bytes: 64 << 20, cpu_millis: 250, pids: 9 };
+        V1::set_limits(&group, &limits).expect("limits");
+        let text = |dir: &Path, name: &str| fs::read_to_string(dir.join(name)).expect("file");
+        assert_eq!(text(&memory, "memory.limit_in_bytes"), "67108864");
+        assert_eq!(text(&memory, "memory.memsw.limit_in_bytes"), "67108864");
+        assert_eq!(text(&cpu, "cpu.cfs_quota_us"), "25000");
+        assert_eq!(text(&cpu, "cpu.shares"), "256");
+        assert_eq!(text(&pids, "pids.max"), "9");
+        assert!(!cpu.join("cpu.cfs_burst_us").exists(), "not offered, not made");
+    }
+
+    #[test]
+    fn a_missing_controller_is_named() {
+        let root = tempfile::tempdir().expect("temporary folder");
+        let layout = Layout { v1: vec![("memory".into(), root.path().into())], v2: None };
+        let groups = V1::open(&layout, "ours").expect("open");
+        let lacks = groups.lacks().expect("something lacks");
+        assert_eq!(lacks, "no usable controller for cpu, cpuacct, pids");
+        groups.remove_all().expect("remove");
+        assert!(!root.path().join("ours").exists());
+    }
+
+    #[test]
+    fn without_any_controller_there_is_no_backend() {
+        let error = V1::open(&Layout::default(), "ours").expect_err("no controller");
+        assert_eq!(error.raw_os_error(), Some(libc::ENOENT));
+    }
+}

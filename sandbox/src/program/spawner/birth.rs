@@ -1,0 +1,172 @@
+//! Starting one sandbox.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_send_signal, waitid};
+
+use super::setup::Ground;
+use crate::cgroup::{Doors, GroupPaths, Limits, file};
+use crate::protocol::packet;
+use crate::protocol::plan::{Assign, Prepare};
+use crate::spec::{Entry, Network, PACKAGE_DIR, PRIVATE_DIR, SandboxSpec};
+use crate::steps::root::{copy_tree, private_dir};
+use crate::steps::{AtStep, Step, StepError};
+use crate::sys::process::{Child, Program, start};
+
+/// A process that isolates itself, and the two sockets to its two halves.
+#[derive(Debug)]
+pub(super) struct Newborn {
+    pub(super) child: Child,
+    pub(super) reaper: OwnedFd,
+    pub(super) nest: OwnedFd,
+}
+
+/// Makes the group of a sandbox.
+pub(super) fn group(ground: &Ground, name: &str, limits: &Limits) -> Result<GroupPaths, StepError> {
+    let made = ground.groups.create(name, limits);
+    made.map_err(|error| StepError {
+        step: Step::Group,
+        errno: file::errno(&error),
+        detail: name.to_owned(),
+    })
+}
+
+/// Starts a sandbox-init in `group` and sends it everything that needs no assignment.
+pub(super) fn prepare(
+    ground: &Ground,
+    group: &GroupPaths,
+    uid: u32,
+    network: Network,
+) -> Result<Newborn, StepError> {
+    let (reaper, theirs) = packet::pair().at(Step::Process, "socket")?;
+    let (nest, nest_theirs) = packet::pair().at(Step::Process, "socket")?;
+    let doors = ground.groups.doors(group).at(Step::Join, "")?;
+    let path = CString::new(ground.charter.init.as_os_str().as_bytes());
+    let path =
+        path.map_err(|_| io::Error::from(io::ErrorKind::InvalidInput)).at(Step::Process, "")?;
+    let child = start(&Program {
+        path: &path,
+        stdin: theirs.as_fd(),
+        own_pids: ground.steps.contains(&Step::Process),
+        group: match &doors {
+            Doors::Born(dir) => Some(dir.as_fd()),
+            Doors::Join(_) => None,
+        },
+    })
+    .at(Step::Process, "")?;
+    let newborn = Newborn { child, reaper, nest };
+    let sent = send_plan(ground, &newborn, &nest_theirs, &doors, uid, network);
+    if let Err(error) = sent {
+        newborn.abandon();
+        return Err(error);
+    }
+    Ok(newborn)
+}
+
+fn send_plan(
+    ground: &Ground,
+    newborn: &Newborn,
+    nest: &OwnedFd,
+    doors: &Doors,
+    uid: u32,
+    network: Network,
+) -> Result<(), StepError> {
+    let plan = Prepare {
+        steps: ground.steps.clone(),
+        stage: ground.stage.display().to_string(),
+        network,
+        uid,
+        reaper_uid: ground.charter.uid_base,
+        rootless: ground.is_rootless,
+    };
+    let etc = match ground.steps.contains(&Step::Root) {
+        true => Some(copy_tree(ground.etc.as_fd(), true).at(Step::Root, "etc")?),
+        false => None,
+    };
+    let etc = etc.as_ref().map_or(ground.etc.as_fd(), AsFd::as_fd);
+    let mut attached = vec![nest.as_fd(), etc];
+    if let Doors::Join(files) = doors {
+        attached.extend(files.iter().map(AsFd::as_fd));
+    }
+    packet::send_message(&newborn.reaper, &plan, &attached).at(Step::Process, "plan")
+}
+
+impl Newborn {
+    /// Ends a process that nothing will ever be heard of again, and collects it.
+    pub(super) fn abandon(&self) -> Option<WaitIdStatus> {
+        // It may have ended by itself, which comes to the same.
+        let _ = pidfd_send_signal(&self.child.pidfd, Signal::KILL);
+        let pidfd = WaitId::PidFd(self.child.pidfd.as_fd());
+        waitid(pidfd, WaitIdOptions::EXITED).ok().flatten()
+    }
+}
+
+/// What an assignment carries, made before it is sent.
+#[derive(Debug)]
+pub(super) struct Luggage {
+    trees: Vec<OwnedFd>,
+    mounts: Vec<String>,
+    /// The private folder of a probed function, by which its socket is found later.
+    pub(super) private: Option<OwnedFd>,
+}
+
+/// Opens the folders that `spec` names.
+pub(super) fn pack(ground: &Ground, spec: &SandboxSpec) -> Result<Luggage, StepError> {
+    let mut luggage = Luggage { trees: Vec::new(), mounts: Vec::new(), private: None };
+    if !ground.steps.contains(&Step::Root) {
+        return Ok(luggage);
+    }
+    let package = (&spec.package, Path::new(PACKAGE_DIR));
+    let more = spec.read_only.iter().map(|(host, inside)| (host, inside.as_path()));
+    for (host, inside) in std::iter::once(package).chain(more) {
+        let tree = open_folder(host).and_then(|dir| copy_tree(dir.as_fd(), true));
+        luggage.trees.push(tree.at(Step::Package, &host.display().to_string())?);
+        luggage.mounts.push(inside.display().to_string());
+    }
+    if matches!(spec.entry, Entry::Probed { .. }) {
+        let dir = private_dir().at(Step::Package, PRIVATE_DIR)?;
+        let kept = dir.try_clone().at(Step::Package, PRIVATE_DIR)?;
+        luggage.private = Some(kept);
+        luggage.trees.push(dir);
+        luggage.mounts.push(PRIVATE_DIR.to_owned());
+    }
+    Ok(luggage)
+}
+
+fn open_folder(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?)
+}
+
+/// Tells a nest what to become.
+pub(super) fn assign(
+    ground: &Ground,
+    nest: BorrowedFd<'_>,
+    spec: &SandboxSpec,
+    given: &[OwnedFd],
+    luggage: &Luggage,
+) -> Result<(), StepError> {
+    let counts = ground.groups.counts_processes() || !ground.steps.contains(&Step::Identity);
+    let assign = Assign {
+        argv: spec.argv.clone(),
+        env: spec.env.clone(),
+        mounts: luggage.mounts.clone(),
+        files: spec.files,
+        processes: (!counts).then(|| spec.pids.into()),
+        tmp_bytes: spec.tmp_bytes,
+        entry: spec.entry,
+        package: spec.package.display().to_string(),
+    };
+    let attached: Vec<_> = given.iter().chain(&luggage.trees).map(AsFd::as_fd).collect();
+    packet::send_message(nest, &assign, &attached).at(Step::Process, "assignment")
+}
+
+/// The limits of the group that holds `spec`: its own processes, and our reaper.
+pub(super) fn limits(spec: &SandboxSpec) -> Limits {
+    Limits { memory_bytes: spec.memory_bytes, cpu_millis: spec.cpu_millis, pids: spec.pids + 1 }
+}

@@ -1,0 +1,45 @@
+//! Connecting to a probed function: its socket lies in a folder that it can write, its port in
+//! a network namespace that the node cannot enter.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+
+use super::resident::Resident;
+use crate::protocol::order::Door;
+use crate::spec::{Network, SOCKET_NAME};
+use crate::sys::namespace::socket_in_network_of;
+
+/// A connection through `door`, perhaps still on its way.
+pub(super) fn open(resident: &Resident, door: Door) -> io::Result<OwnedFd> {
+    match (door, resident.network) {
+        (Door::Unix, _) => open_unix(resident),
+        (Door::Tcp, Network::None) => {
+            socket_in_network_of(resident.child.pidfd.as_fd(), resident.port)
+        }
+        // The host's own network: the node gets there without us.
+        (Door::Tcp, Network::Open) => Err(io::Error::from_raw_os_error(libc::EADDRNOTAVAIL)),
+    }
+}
+
+/// The name in the private folder may be anything the function likes, a link to the host's
+/// most precious socket among it. So the name is looked up without following any link and
+/// without leaving the folder, what is found has to be a socket, and it is that thing, not the
+/// name again, to which the connection goes.
+fn open_unix(resident: &Resident) -> io::Result<OwnedFd> {
+    let absent = || io::Error::from_raw_os_error(libc::ENOENT);
+    let dir = resident.private.as_ref().ok_or_else(absent)?;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let found = openat2(dir, SOCKET_NAME, flags, Mode::empty(), resolve)?;
+    if FileType::from_raw_mode(fstat(&found)?.st_mode) != FileType::Socket {
+        return Err(io::Error::from_raw_os_error(libc::ENOTSOCK));
+    }
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    let address = SocketAddrUnix::new(format!("/proc/self/fd/{}", found.as_raw_fd()))?;
+    connect(&socket, &address)?;
+    Ok(socket)
+}

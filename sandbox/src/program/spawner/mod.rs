@@ -1,0 +1,65 @@
+//! `hatchway-spawner`: the only one that keeps privileges.
+//!
+//! One thread, one loop. [`setup`] finds out what this machine gives, [`keeper`] waits for
+//! orders and for what sandboxes report, [`birth`] starts one, [`resident`] is what is known of
+//! a living one, [`trial`] tries every step once at start, [`door`] connects to a function.
+//! When the node goes, by whatever end, its socket closes, and everything here ends.
+
+mod birth;
+mod door;
+mod keeper;
+mod resident;
+mod setup;
+mod trial;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::process::ExitCode;
+
+use rustix::net::RecvFlags;
+
+use crate::protocol::event::Welcome;
+use crate::protocol::order::Charter;
+use crate::protocol::packet::{self, Receiver};
+use crate::sys::process::{ignore_signal, take_stdin};
+
+/// Runs the program: descriptor 0 is its socket to the node.
+pub fn main() -> ExitCode {
+    // A Ctrl-C reaches the whole group of the terminal. The node drains then and still needs
+    // us; we go when it does.
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGPIPE] {
+        ignore_signal(signal);
+    }
+    let node = take_stdin();
+    let mut receiver = Receiver::new();
+    let charter = match receive_charter(&mut receiver, &node) {
+        Ok(charter) => charter,
+        Err(error) => {
+            eprintln!("hatchway-spawner is started by hatchway-node or hatchway up: {error}");
+            return ExitCode::from(64);
+        }
+    };
+    match serve(charter, node, receiver) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hatchway-spawner: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn receive_charter(receiver: &mut Receiver, node: &OwnedFd) -> io::Result<Charter> {
+    let packet = receiver.receive(node, RecvFlags::empty())?;
+    let (bytes, _) = packet.ok_or(io::ErrorKind::UnexpectedEof)?;
+    packet::decode(bytes)
+}
+
+fn serve(charter: Charter, node: OwnedFd, receiver: Receiver) -> io::Result<()> {
+    let ground = match setup::prepare(charter) {
+        Ok(ground) => ground,
+        Err(reason) => return packet::send_message(&node, &Welcome::Refused { reason }, &[]),
+    };
+    let grants = ground.grants.clone();
+    packet::send_message(&node, &Welcome::Ready { grants }, &[])?;
+    keeper::Keeper::new(ground, node, receiver)?.run()
+}

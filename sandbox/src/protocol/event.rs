@@ -1,0 +1,56 @@
+//! What the spawner tells its node.
+
+use serde::{Deserialize, Serialize};
+
+use crate::cgroup::GroupPaths;
+use crate::exit::Exit;
+use crate::grants::Grants;
+use crate::steps::StepError;
+
+/// The first packet from the spawner: what every sandbox will get, or why there will be none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Welcome {
+    Ready { grants: Grants },
+    Refused { reason: String },
+}
+
+/// One event. For each sandbox: `Hatched` or `Failed` once, then for a hatched one `Exited`
+/// once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Event {
+    Hatched {
+        id: u64,
+        /// The function's process as the host numbers it.
+        pid: i32,
+        groups: GroupPaths,
+        phases: PhasesNs,
+    },
+    Failed {
+        id: u64,
+        error: StepError,
+    },
+    Exited {
+        id: u64,
+        exit: Exit,
+    },
+    /// The answer to `Order::Connect`: beside it the connection, or the error number.
+    Connected {
+        call: u64,
+        errno: i32,
+    },
+    /// Something an operator should read; the spawner itself has no log.
+    Note {
+        message: String,
+    },
+    Stopped,
+}
+
+/// How long the parts of a start took, in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PhasesNs {
+    pub(crate) order: u64,
+    pub(crate) isolate: u64,
+    pub(crate) exec: u64,
+}

@@ -1,0 +1,61 @@
+//! What the spawner tells sandbox-init, and what it hears back.
+//!
+//! Two sockets, because sandbox-init becomes two processes: the *reaper* keeps the first and
+//! reports how the function ended; the *nest* has the second, which closes by itself when the
+//! function's program takes its place, and so announces the exec.
+
+use serde::{Deserialize, Serialize};
+
+use crate::spec::{Entry, Network};
+use crate::steps::{Step, StepError};
+
+/// Everything that can be done before it is known what will run.
+/// Beside it: the nest's socket, a tree for `/etc`, then the files to join groups by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Prepare {
+    /// The steps that this machine gives.
+    pub(crate) steps: Vec<Step>,
+    /// The folder to build the root on.
+    pub(crate) stage: String,
+    pub(crate) network: Network,
+    pub(crate) uid: u32,
+    /// The id of the half that waits: not the function's, so that this cannot trace it.
+    pub(crate) reaper_uid: u32,
+    /// True when ids come from a user namespace of an ordinary user, and only that user's
+    /// own id can be mapped.
+    pub(crate) rootless: bool,
+}
+
+/// What is to run in a prepared nest.
+/// Beside it: standard output, standard error, for an inherited entry the listener and the
+/// ready pipe, then a tree for each of `mounts`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Assign {
+    pub(crate) argv: Vec<String>,
+    pub(crate) env: Vec<(String, String)>,
+    /// Where the trees that come along go.
+    pub(crate) mounts: Vec<String>,
+    pub(crate) files: u64,
+    /// Set when no controller counts processes.
+    pub(crate) processes: Option<u64>,
+    pub(crate) tmp_bytes: u64,
+    pub(crate) entry: Entry,
+    /// Where to work when there is no root of its own to put the package into.
+    pub(crate) package: String,
+}
+
+/// From either half of sandbox-init.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Report {
+    /// The nest is isolated and waits. Beside it: a pidfd of the process that will be the
+    /// function.
+    Parked,
+    /// The nest is about to give way to the function's program.
+    Executing,
+    Failed(StepError),
+    /// The function's process has ended, by this status of wait(2).
+    Ended {
+        status: i32,
+    },
+}

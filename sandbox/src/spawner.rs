@@ -1,0 +1,304 @@
+//! The node's half of the spawner: starting it, ordering sandboxes, stopping it.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::net::RecvFlags;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::grants::Grants;
+use crate::identity::Identity;
+use crate::link::{Link, Unhatched};
+use crate::protocol::event::Welcome;
+use crate::protocol::order::{Charter, Order};
+use crate::protocol::packet::{self, Receiver};
+use crate::sandbox::{Phases, Sandbox, Way};
+use crate::spec::{Entry, Isolation, SandboxSpec, SpecError};
+use crate::steps::StepError;
+
+/// Far above the ids of people and services, and below the ranges that tools like useradd
+/// hand out for user namespaces in nested containers.
+pub const DEFAULT_UID_BASE: u32 = 1_000_000;
+/// A Unix socket's path has 107 bytes (unix(7)); the longest name we make in the folder is
+/// `/18446744073709551615.sock`.
+const MAX_RUN_DIR_BYTES: usize = 107 - 26;
+
+/// What a spawner is to work with; it never changes after.
+#[derive(Clone, Debug)]
+pub struct SpawnerConfig {
+    /// `hatchway-spawner`.
+    pub program: PathBuf,
+    /// `hatchway-sandbox-init`.
+    pub init: PathBuf,
+    /// For sockets; at most 81 bytes long. Made if need be, emptied of what we know.
+    pub run_dir: PathBuf,
+    /// The group under our own control group; starts with `hatchway`, unique per state folder.
+    pub cgroup_name: String,
+    pub isolation: Isolation,
+    /// Sandboxes get user ids from here up: [`DEFAULT_UID_BASE`].
+    pub uid_base: u32,
+    /// Whom the node will be after [`drop_privileges`](crate::drop_privileges): gets the
+    /// folder. `None` when it stays who it is.
+    pub owner: Option<Identity>,
+}
+
+/// Why there is no spawner.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    #[error("{path} is {bytes} bytes long, a folder for sockets has at most {MAX_RUN_DIR_BYTES}", path = .path.display())]
+    RunDirTooLong { path: PathBuf, bytes: usize },
+    #[error("{name:?} is no name for our control group: 'hatchway', then a-z, 0-9, - and _")]
+    GroupName { name: String },
+    #[error("cannot use {path} for sockets", path = .path.display())]
+    RunDir { path: PathBuf, source: io::Error },
+    #[error("cannot start {path}", path = .path.display())]
+    Start { path: PathBuf, source: io::Error },
+    /// The spawner's own words: in strict isolation every step that is missing.
+    #[error("{reason}")]
+    Refused { reason: String },
+    #[error("the spawner ended before it was ready")]
+    Lost(#[source] io::Error),
+}
+
+/// Why a sandbox did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum HatchError {
+    #[error("refused before anything was touched")]
+    Spec(#[from] SpecError),
+    #[error(transparent)]
+    Step(StepError),
+    #[error("cannot prepare sockets and pipes")]
+    Prepare(#[source] io::Error),
+    #[error("the spawner is gone")]
+    SpawnerLost,
+}
+
+/// A handle to the spawner. When the last one is dropped, every sandbox ends.
+#[derive(Clone, Debug)]
+pub struct Spawner {
+    link: Arc<Link>,
+    run_dir: Arc<Path>,
+}
+
+impl Spawner {
+    /// Starts `hatchway-spawner` and waits until it has removed what an earlier run has left
+    /// and tried what this machine gives. Blocks for tens of milliseconds; starts no thread.
+    ///
+    /// # Errors
+    /// In strict isolation also when a step is missing, naming each.
+    pub fn launch(config: SpawnerConfig) -> Result<(Self, Grants), LaunchError> {
+        check(&config)?;
+        make_run_dir(&config)
+            .map_err(|source| LaunchError::RunDir { path: config.run_dir.clone(), source })?;
+        let started = packet::pair().and_then(|(ours, theirs)| {
+            let spawner =
+                Command::new(&config.program).env_clear().stdin(Stdio::from(theirs)).spawn()?;
+            Ok((ours, spawner))
+        });
+        let (socket, mut spawner) = started
+            .map_err(|source| LaunchError::Start { path: config.program.clone(), source })?;
+        match greet(&socket, &config) {
+            Ok(grants) => {
+                let run_dir = Arc::from(config.run_dir.as_path());
+                let link = Arc::new(Link::new(socket, spawner));
+                Ok((Self { link, run_dir }, grants))
+            }
+            Err(error) => {
+                drop(socket);
+                collect(&mut spawner);
+                Err(error)
+            }
+        }
+    }
+
+    /// Starts a sandbox; returns when its program has taken over, which says nothing yet about
+    /// whether it is [ready](Sandbox::ready).
+    ///
+    /// Cancel safe: dropped on the way, the sandbox ends as soon as it has started.
+    ///
+    /// # Errors
+    /// The step that failed; nothing of the sandbox is left then.
+    pub async fn hatch(&self, spec: SandboxSpec) -> Result<Sandbox, HatchError> {
+        spec.check()?;
+        let decided_ns = monotonic_ns();
+        let id = spec.id;
+        let equipment = Equipment::make(&self.run_dir, &spec).map_err(HatchError::Prepare)?;
+        let (entry, network) = (spec.entry, spec.network);
+        let order = Order::Hatch { spec: Box::new(spec), decided_ns };
+        let bytes = packet::encode(&order).map_err(HatchError::Prepare)?;
+        // From here on a dropped future ends what it has asked for.
+        let guard = Guard { link: Arc::clone(&self.link), id };
+        let (answered, exited) = match self.link.hatch(id, bytes, equipment.given) {
+            Ok(channels) => channels,
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                return Err(HatchError::SpawnerLost);
+            }
+            Err(error) => return Err(HatchError::Prepare(error)),
+        };
+        let hatched = match answered.await {
+            Ok(Ok(hatched)) => hatched,
+            Ok(Err(Unhatched::Step(error))) => return Err(HatchError::Step(error)),
+            Ok(Err(Unhatched::SpawnerLost)) | Err(_) => return Err(HatchError::SpawnerLost),
+        };
+        Ok(Sandbox::new(guard, hatched, exited, equipment.kept, Way::new(entry, network)))
+    }
+
+    /// Ends every sandbox, removes everything, and waits until the spawner itself has ended.
+    ///
+    /// # Errors
+    /// When the threads that would tell cannot be started.
+    pub async fn stop(self) -> io::Result<()> {
+        self.link.stopped().await?;
+        remove_sockets(&self.run_dir)
+    }
+}
+
+/// Ends the sandbox `id` when dropped, wherever it has come to by then.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    pub(crate) link: Arc<Link>,
+    pub(crate) id: u64,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.link.order(&Order::Kill { id: self.id });
+    }
+}
+
+/// The node's ends of what a sandbox is given.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) stdout: OwnedFd,
+    pub(crate) stderr: OwnedFd,
+    /// The reading end of the ready pipe.
+    pub(crate) ready: Option<OwnedFd>,
+    pub(crate) socket: Option<SocketFile>,
+}
+
+/// A listening socket's name in the run folder, removed with its sandbox.
+#[derive(Debug)]
+pub(crate) struct SocketFile(pub(crate) PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // Left over it is removed at the next start.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Both ends of everything.
+struct Equipment {
+    given: Vec<OwnedFd>,
+    kept: Kept,
+}
+
+impl Equipment {
+    fn make(run_dir: &Path, spec: &SandboxSpec) -> io::Result<Self> {
+        let (stdout, stdout_theirs) = pipe_with(PipeFlags::CLOEXEC)?;
+        let (stderr, stderr_theirs) = pipe_with(PipeFlags::CLOEXEC)?;
+        let mut equipment = Self {
+            given: vec![stdout_theirs, stderr_theirs],
+            kept: Kept { stdout, stderr, ready: None, socket: None },
+        };
+        if spec.entry == Entry::Inherited {
+            let path = run_dir.join(format!("{}.sock", spec.id));
+            let listener = UnixListener::bind(&path)?;
+            equipment.kept.socket = Some(SocketFile(path));
+            let (ready, ready_theirs) = pipe_with(PipeFlags::CLOEXEC)?;
+            equipment.kept.ready = Some(ready);
+            equipment.given.extend([listener.into(), ready_theirs]);
+        }
+        Ok(equipment)
+    }
+}
+
+fn check(config: &SpawnerConfig) -> Result<(), LaunchError> {
+    let bytes = config.run_dir.as_os_str().len();
+    if bytes > MAX_RUN_DIR_BYTES {
+        return Err(LaunchError::RunDirTooLong { path: config.run_dir.clone(), bytes });
+    }
+    let name = &config.cgroup_name;
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
+    // What is in the group at start is killed: it has to be certain that it is ours.
+    if !name.starts_with("hatchway") || !name.chars().all(is_plain) {
+        return Err(LaunchError::GroupName { name: name.clone() });
+    }
+    Ok(())
+}
+
+/// The folder, closed to everyone else; old sockets go, other things are not ours to remove.
+fn make_run_dir(config: &SpawnerConfig) -> io::Result<()> {
+    let dir = &config.run_dir;
+    match fs::DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
+    remove_sockets(dir)?;
+    match config.owner {
+        Some(owner) => std::os::unix::fs::chown(dir, Some(owner.uid), Some(owner.gid)),
+        None => Ok(()),
+    }
+}
+
+fn remove_sockets(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "sock") {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
+/// The first two packets: what it is to work with, and what it has found.
+fn greet(socket: &OwnedFd, config: &SpawnerConfig) -> Result<Grants, LaunchError> {
+    let charter = Charter {
+        init: config.init.clone(),
+        run_dir: config.run_dir.clone(),
+        cgroup_name: config.cgroup_name.clone(),
+        isolation: config.isolation,
+        uid_base: config.uid_base,
+        owner: config.owner.map(|owner| (owner.uid, owner.gid)),
+    };
+    packet::send_message(socket, &charter, &[]).map_err(LaunchError::Lost)?;
+    let mut receiver = Receiver::new();
+    let packet = receiver.receive(socket.as_fd(), RecvFlags::empty());
+    let ended = || LaunchError::Lost(io::ErrorKind::UnexpectedEof.into());
+    let (bytes, _) = packet.map_err(LaunchError::Lost)?.ok_or_else(ended)?;
+    match packet::decode(bytes).map_err(LaunchError::Lost)? {
+        Welcome::Ready { grants } => Ok(grants),
+        Welcome::Refused { reason } => Err(LaunchError::Refused { reason }),
+    }
+}
+
+/// Waits for a spawner that has nobody to work for, so that no zombie is left.
+fn collect(spawner: &mut Child) {
+    let _ = spawner.wait();
+}
+
+pub(crate) fn monotonic_ns() -> u64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
+    let since_boot = Duration::new(time.tv_sec.unsigned_abs(), nanos);
+    u64::try_from(since_boot.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl From<crate::protocol::event::PhasesNs> for Phases {
+    fn from(phases: crate::protocol::event::PhasesNs) -> Self {
+        Self {
+            order: Duration::from_nanos(phases.order),
+            isolate: Duration::from_nanos(phases.isolate),
+            exec: Duration::from_nanos(phases.exec),
+        }
+    }
+}

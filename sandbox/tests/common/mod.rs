@@ -1,0 +1,107 @@
+//! What the tests share: a spawner of its own for each, and shell scripts as functions.
+#![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
+
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hatchway_sandbox::{
+    Entry, Exit, Grants, Isolation, Network, Sandbox, SandboxSpec, Spawner, SpawnerConfig,
+};
+use tempfile::TempDir;
+
+static COUNT: AtomicU64 = AtomicU64::new(1);
+
+/// A number that no other test of this run has.
+pub fn unique() -> u64 {
+    COUNT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// A spawner with folders of its own, and a package with one file.
+pub struct House {
+    pub spawner: Spawner,
+    pub grants: Grants,
+    pub dir: TempDir,
+    pub cgroup_name: String,
+}
+
+/// What every test starts from; `name` goes into the name of the control group.
+pub fn config(dir: &Path, name: &str) -> SpawnerConfig {
+    SpawnerConfig {
+        program: env!("CARGO_BIN_EXE_hatchway-spawner").into(),
+        init: env!("CARGO_BIN_EXE_hatchway-sandbox-init").into(),
+        run_dir: dir.join("run"),
+        cgroup_name: format!("hatchway-test-{name}-{}", std::process::id()),
+        isolation: Isolation::BestEffort,
+        uid_base: 1_000_000,
+        owner: None,
+    }
+}
+
+impl House {
+    pub fn open() -> Self {
+        let dir = tempfile::Builder::new().prefix("hw").tempdir().expect("temporary folder");
+        let config = config(dir.path(), &unique().to_string());
+        let cgroup_name = config.cgroup_name.clone();
+        let package = dir.path().join("package");
+        std::fs::create_dir(&package).expect("package");
+        std::fs::write(package.join("hello.txt"), "hello\n").expect("file");
+        // The folder of a test is closed to others by default; a package is not.
+        let all = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&package, all).expect("mode");
+        let (spawner, grants) = Spawner::launch(config).expect("launch");
+        Self { spawner, grants, dir, cgroup_name }
+    }
+
+    /// A function that runs a shell script.
+    pub fn script(&self, script: &str) -> SandboxSpec {
+        SandboxSpec {
+            id: unique(),
+            name: "test/script@1".into(),
+            argv: vec!["/bin/sh".into(), "-c".into(), script.into()],
+            env: vec![("PATH".into(), "/usr/bin:/bin".into())],
+            package: self.dir.path().join("package"),
+            read_only: Vec::new(),
+            memory_bytes: 64 << 20,
+            cpu_millis: 1000,
+            pids: 32,
+            files: 128,
+            tmp_bytes: 1 << 20,
+            network: Network::None,
+            entry: Entry::Inherited,
+        }
+    }
+
+    pub async fn hatch(&self, script: &str) -> Sandbox {
+        self.hatch_spec(self.script(script)).await
+    }
+
+    pub async fn hatch_spec(&self, spec: SandboxSpec) -> Sandbox {
+        self.spawner.hatch(spec).await.expect("hatch")
+    }
+
+    /// Runs a script to its end; gives how it ended and what it wrote to standard output.
+    pub async fn run(&self, script: &str) -> (Exit, String) {
+        self.run_spec(self.script(script)).await
+    }
+
+    pub async fn run_spec(&self, spec: SandboxSpec) -> (Exit, String) {
+        let sandbox = self.hatch_spec(spec).await;
+        let (stdout, stderr) = sandbox.take_output().expect("output");
+        let reading = tokio::task::spawn_blocking(|| read_all(stdout));
+        let errors = tokio::task::spawn_blocking(|| read_all(stderr));
+        let exit = sandbox.exited().await;
+        let errors = errors.await.expect("standard error");
+        if !errors.is_empty() {
+            eprintln!("{errors}");
+        }
+        (exit, reading.await.expect("standard output"))
+    }
+}
+
+pub fn read_all(fd: OwnedFd) -> String {
+    let mut text = String::new();
+    std::fs::File::from(fd).read_to_string(&mut text).expect("read");
+    text
+}
