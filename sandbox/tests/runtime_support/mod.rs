@@ -51,6 +51,14 @@ impl Package {
         Self { root, env: BTreeMap::new(), concurrency: 4 }
     }
 
+    /// The package that is an example of ours, with what `make setup` has installed there.
+    pub fn example(name: &str) -> Self {
+        let package = Self::new(&[]);
+        let folder = example(name);
+        std::os::unix::fs::symlink(folder.canonicalize().unwrap(), package.path()).unwrap();
+        package
+    }
+
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.insert(name.to_owned(), value.to_owned());
         self
@@ -58,6 +66,12 @@ impl Package {
 
     pub fn concurrency(mut self, concurrency: u32) -> Self {
         self.concurrency = concurrency;
+        self
+    }
+
+    /// Puts a link to a folder into the package.
+    pub fn link(self, name: &str, folder: &Path) -> Self {
+        std::os::unix::fs::symlink(folder.canonicalize().unwrap(), self.path().join(name)).unwrap();
         self
     }
 
@@ -123,6 +137,17 @@ pub fn python_handler(module_path: &str, attribute: &str) -> Runtime {
 
 pub fn python_app(module: &str, attribute: &str) -> Runtime {
     Runtime::Python(PythonEntry::App { module: module.to_owned(), attribute: attribute.to_owned() })
+}
+
+/// The folder of an example.
+pub fn example(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name)
+}
+
+/// A folder that `make setup` makes.
+pub fn installed(folder: PathBuf) -> PathBuf {
+    assert!(folder.is_dir(), "{} is missing: run `make setup`", folder.display());
+    folder
 }
 
 pub fn interpreters() -> Interpreters {

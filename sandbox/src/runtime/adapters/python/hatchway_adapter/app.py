@@ -1,6 +1,5 @@
 """Runs an unmodified WSGI or ASGI application with the server that it brings along."""
 
-import os
 import sys
 
 from . import loading, log, ready
@@ -15,10 +14,22 @@ def main(module, attribute):
     if kind is None:
         message = "%s:%s is neither WSGI (environ, start_response) nor ASGI (scope, receive, send)"
         ready.failed("bad_app", message % (module, attribute))
-    elif kind == "asgi":
+    try:
+        _serve(application, kind)
+    except Exception as error:
+        import traceback
+
+        ready.failed("bad_app", "%s: %s" % (type(error).__name__, error), traceback.format_exc())
+    finally:
+        ready.ended_early("bad_app", "the server ended before it was ready; its log says why")
+    sys.exit(0)
+
+
+def _serve(application, kind):
+    if kind != "wsgi":
         from . import asgi
 
-        asgi.run(application)
+        asgi.run(application, kind)
     elif _has("gunicorn"):
         from . import wsgi
 
@@ -27,24 +38,20 @@ def main(module, attribute):
         from . import plain_wsgi
 
         plain_wsgi.run(application)
-    sys.exit(0)
 
 
 def kind_of(application):
-    """`asgi`, `wsgi` or None, by what the application takes when it is called."""
+    """`wsgi`, `asgi3`, `asgi2` (called with the scope, it makes what is then awaited) or None, by how it is called."""
     import inspect
 
-    call = application if inspect.isroutine(application) else type(application).__call__
-    if inspect.isclass(application):
-        # ASGI of the second version: called with the scope, it makes what is then awaited.
-        call = application.__init__
-    if inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(getattr(application, "func", None)):
-        return "asgi"
+    function = getattr(application, "func", application)  # of functools.partial
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
+        return "asgi3"
     try:
         parameters = inspect.signature(application).parameters.values()
     except (TypeError, ValueError):
         return None
-    return {1: "asgi", 2: "wsgi", 3: "asgi"}.get(_count_positional(parameters))
+    return {1: "asgi2", 2: "wsgi", 3: "asgi3"}.get(_count_positional(parameters))
 
 
 def _count_positional(parameters):

@@ -11,7 +11,7 @@ from .server import concurrency
 KEEP_ALIVE_S = 24 * 3600
 
 
-def run(application):
+def run(application, kind):
     try:
         import uvicorn
     except ImportError:
@@ -20,12 +20,12 @@ def run(application):
     class Server(uvicorn.Server):
         async def startup(self, sockets=None):
             await super().startup(sockets=sockets)
-            if self.should_exit:
-                failed("bad_app", "the application's lifespan start failed; its log says why")
-            ready()
+            if not self.should_exit:
+                ready()
 
     config = uvicorn.Config(
         application,
+        interface=kind,
         # Both are the node scheduler's: it logs calls, and it is the only one who can connect and name the caller.
         access_log=False,
         forwarded_allow_ips="*",

@@ -42,15 +42,15 @@ def failed(reason, message, stack=None):
     os._exit(1)
 
 
-def close():
-    """Gives the pipe up without a word: another process of the function has it too, and speaks."""
-    global _is_open
+def ended_early(reason, message):
+    """For a server that returns: one that ends before it is ready has failed, however it ended."""
     if _is_open:
-        _is_open = False
-        os.close(PIPE)
+        failed(reason, message)
 
 
 def _say(line):
+    global _is_open
     if _is_open:
+        _is_open = False
         os.write(PIPE, line.encode() + b"\n")
-        close()
+        os.close(PIPE)
