@@ -1,3 +1,19 @@
-//! Reading order follows.
+//! Level two: which sandbox on this node serves a request.
+//!
+//! Reading order, as a request goes on: [`serve`] (7: calls arrive from gateways in other processes),
+//! [`admit`] (8: a file answers, a slot is taken, or the request is refused), [`pool`] (9: warm reuse, hatch
+//! and reap), [`invoke`] (10: to the sandbox and back). [`hatch`] starts processes for the pool, [`node`] puts
+//! the parts together.
 
+pub mod admin;
+pub mod admit;
+mod assets;
+pub mod config;
+pub mod hatch;
+pub mod invoke;
+pub mod logs;
+mod machine;
+pub mod metrics;
+pub mod node;
 pub mod pool;
+pub mod serve;

@@ -1,1 +1,112 @@
-fn main() {}
+//! `hatchway-node`: config, spawner, privileges, sockets, serve, drain.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+use hatchway_node::admin::HealthPages;
+use hatchway_node::admit::NodeCore;
+use hatchway_node::config::{Config, IsolationMode};
+use hatchway_node::node::{self, Node};
+use hatchway_node::pool::PoolEvent;
+use hatchway_node::serve;
+use hatchway_proto::catalog::Objects;
+use hatchway_wire::admin::Admin;
+use hatchway_wire::catalog;
+use hatchway_wire::core;
+use hatchway_wire::listen::{self, Address};
+use hatchway_wire::process::{self, Exit};
+use prometheus::Registry;
+
+fn main() -> ExitCode {
+    let config = Config::parse();
+    process::log_to_stderr();
+    process::exit_code("hatchway-node", run(config))
+}
+
+fn run(config: Config) -> Result<(), Exit> {
+    check(&config.listen)?;
+    let objects = catalog::read(&config.catalog).map_err(Exit::config)?;
+    let prepared =
+        node::prepare(&config.machine, IsolationMode::Strict, None).map_err(Exit::config)?;
+    let cores = config.cores.unwrap_or_else(core::available);
+    let (listeners, address) = listen::bind(&config.listen, cores)
+        .map_err(|error| Exit::unavailable(format!("cannot listen on {}", config.listen), error))?;
+    prepared.drop_privileges().map_err(Exit::config)?;
+
+    let registry = Registry::new();
+    let node = prepared.start(&registry, log).map_err(Exit::config)?;
+    node.apply(&objects, &Objects::default());
+    let pages = Arc::new(node.pages());
+    let health = Arc::new(HealthPages { registry });
+    let admin = Admin::start(config.admin, vec![pages, health])
+        .map_err(|error| Exit::unavailable(format!("cannot listen on {}", config.admin), error))?;
+    let pool = node.pool.clone();
+    let serving = serve::start(listeners, move |core| NodeCore::new(pool.clone(), core))
+        .map_err(|error| Exit::unavailable("cannot start the cores".to_owned(), error))?;
+    tracing::info!(%address, admin = %admin.address, "serving");
+
+    process::until_stopped(follow(&config, &node))?;
+
+    tracing::info!("draining");
+    serving.drain();
+    process::within(Duration::from_secs(config.drain_seconds), move || {
+        serving.join();
+        node.drain();
+    })?;
+    admin.stop();
+    Ok(())
+}
+
+/// Applies the catalog after every change, for as long as the node runs.
+async fn follow(config: &Config, node: &Node) -> Exit {
+    let following = catalog::follow(config.catalog.clone(), |found| match found {
+        Ok(objects) => {
+            node.apply(&objects, &Objects::default());
+            tracing::info!("the catalog is applied");
+        }
+        Err(error) => {
+            tracing::error!(error = %process::chain(&error), "the catalog is not applied");
+        }
+    });
+    if let Err(error) = following.await {
+        tracing::error!(%error, "changes of the catalog are not seen");
+    }
+    std::future::pending().await
+}
+
+/// Calls are not encrypted and not authenticated yet: they stay on this machine.
+fn check(listen: &Address) -> Result<(), Exit> {
+    #[derive(Debug, thiserror::Error)]
+    #[error(
+        "--listen {0}: links between machines need mutual TLS, which is not there yet; use a Unix socket or the loopback"
+    )]
+    struct Exposed(Address);
+    match listen {
+        Address::Tcp(address) if !address.ip().is_loopback() => {
+            Err(Exit::config(Exposed(listen.clone())))
+        }
+        Address::Tcp(_) | Address::Unix(_) => Ok(()),
+    }
+}
+
+fn log(event: &PoolEvent) {
+    let of = event.of();
+    let (function, sandbox) = (of.function.as_str(), of.sandbox.0);
+    match event {
+        PoolEvent::Hatching { .. } => tracing::debug!(function, sandbox, "hatching"),
+        PoolEvent::Hatched { took, .. } => {
+            tracing::info!(function, sandbox, took_ms = took.as_millis(), "hatched");
+        }
+        PoolEvent::HatchFailed { failure, .. } => {
+            tracing::warn!(function, sandbox, error = %failure, "a sandbox did not start");
+        }
+        PoolEvent::Reaped { why, served, .. } => {
+            tracing::info!(function, sandbox, why = why.word(), served, "reaped");
+        }
+        PoolEvent::Died { exit, in_flight, .. } => {
+            tracing::warn!(function, sandbox, %exit, in_flight, "a sandbox died");
+        }
+    }
+}

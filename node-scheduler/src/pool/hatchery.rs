@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hatchway_proto::catalog::Version;
-use hatchway_proto::name::SandboxId;
+use hatchway_proto::name::{SandboxId, VersionId};
 
 /// Makes sandboxes.
 pub trait Hatchery: Send + Sync + 'static {
@@ -20,6 +20,7 @@ pub trait Hatchery: Send + Sync + 'static {
     fn hatch(
         &self,
         id: SandboxId,
+        version_id: VersionId,
         version: Arc<Version>,
     ) -> impl Future<Output = Result<Hatched<Self::Sandbox>, HatchFailure>> + Send;
 }
@@ -34,6 +35,11 @@ pub trait LiveSandbox: Send + Sync + 'static {
 
     /// Resolves when the process has ended, for whatever reason. Called once.
     fn exited(&self) -> impl Future<Output = Exit> + Send;
+
+    /// Its process on this machine, where it is one.
+    fn pid(&self) -> Option<u32> {
+        None
+    }
 
     /// What it uses at the moment, where the machine can tell. Reads a few small files; called by the keeper only.
     fn usage(&self) -> Option<Usage>;

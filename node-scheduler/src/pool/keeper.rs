@@ -235,8 +235,10 @@ impl<H: Hatchery> Desk<H> {
     fn hatch(&mut self, key: VersionKey, id: SandboxId) {
         let Some(known) = self.versions.get(&key) else { return };
         let (hatchery, version) = (Arc::clone(&self.hatchery), Arc::clone(known.pool.version()));
-        let task =
-            self.tasks.spawn(async move { Done::Hatched(id, hatchery.hatch(id, version).await) });
+        let version_id = known.pool.id();
+        let task = self
+            .tasks
+            .spawn(async move { Done::Hatched(id, hatchery.hatch(id, version_id, version).await) });
         let ordered_at = clock::now();
         let listed = Listed {
             version: Arc::clone(&known.pool),

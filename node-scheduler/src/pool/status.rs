@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use hatchway_proto::name::{FunctionName, SandboxId, VersionId};
 
 use super::clock;
-use super::hatchery::{Hatchery, StartPhases, Usage};
+use super::hatchery::{Hatchery, LiveSandbox, StartPhases, Usage};
 use super::phase::Phase;
 use super::shared::{Listed, Shared};
 
@@ -36,6 +36,8 @@ pub struct SandboxStatus {
     pub start: Option<StartPhases>,
     /// As last measured.
     pub usage: Option<Usage>,
+    /// Its process on this machine, where it is one.
+    pub pid: Option<u32>,
 }
 
 /// How full a node is. Rides on answers, so it is small and a few milliseconds old at most.
@@ -106,6 +108,7 @@ impl<H: Hatchery> Shared<H> {
             served: resident.map_or(0, |resident| resident.served()),
             start: resident.map(|resident| resident.phases.clone()),
             usage: resident.and_then(|resident| resident.usage()),
+            pid: resident.and_then(|resident| resident.sandbox.pid()),
         }
     }
 

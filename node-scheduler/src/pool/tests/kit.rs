@@ -135,6 +135,7 @@ impl Hatchery for Puppets {
     async fn hatch(
         &self,
         id: SandboxId,
+        _version_id: VersionId,
         version: Arc<Version>,
     ) -> Result<Hatched<Arc<Puppet>>, HatchFailure> {
         let (script, _under_way) = self.begin();

@@ -1,0 +1,158 @@
+//! Stage 8 and 9, as one core sees them: a file of the version answers, or a slot is taken, or the request
+//! is refused with its reason.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hatchway_proto::failure::{Component, Failure, ProxyError};
+use hatchway_proto::name::SandboxId;
+use hatchway_wire::backend::{Backend, Invocation, Start, Timing};
+use hatchway_wire::core::Core;
+use hatchway_wire::http1::idle::Idle;
+use hatchway_wire::http1::{Broken, Found};
+
+use crate::assets;
+use crate::hatch::ProcessHatchery;
+use crate::invoke::{self, SandboxUpstream};
+use crate::pool::{Pool, Slot, SlotRefused, VersionPool};
+
+/// How often a request looks for another sandbox when the one it was given had just ended.
+const TRIES: usize = 3;
+
+/// Idle connections are looked through this often, so that a sandbox's end is not kept open by them.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// The longest that any connection is kept idle.
+const SWEEP_LIMIT: Duration = Duration::from_secs(30);
+
+/// The node, as one core has it.
+#[derive(Clone, Debug)]
+pub struct NodeCore {
+    pool: Pool<ProcessHatchery>,
+    idle: Idle<SandboxId>,
+}
+
+impl NodeCore {
+    /// Connections to sandboxes are kept per core; `core` sweeps them.
+    pub fn new(pool: Pool<ProcessHatchery>, _core: &Core) -> Self {
+        let idle = Idle::default();
+        let swept: Idle<SandboxId> = idle.clone();
+        tokio::task::spawn_local(async move {
+            loop {
+                tokio::time::sleep(SWEEP).await;
+                swept.sweep(SWEEP_LIMIT);
+            }
+        });
+        Self { pool, idle }
+    }
+
+    async fn upstream(
+        &self,
+        version: &Arc<VersionPool<ProcessHatchery>>,
+        invocation: &mut Invocation,
+    ) -> Result<SandboxUpstream, Failure> {
+        let mut last = None;
+        for _ in 0..TRIES {
+            let slot = match version.try_slot() {
+                Some(slot) => slot,
+                None => version.slot().await.map_err(refused)?,
+            };
+            note(&slot, &mut invocation.timing);
+            slot.sandbox().enter(&invocation.request_id);
+            match invoke::reach(slot, version.version(), &self.idle).await {
+                Ok(upstream) => return Ok(upstream),
+                Err((slot, error)) => {
+                    slot.sandbox().leave();
+                    last = Some(error);
+                }
+            }
+        }
+        let cause = last.map_or_else(String::new, |error| error.to_string());
+        Err(Failure::new(
+            502,
+            ProxyError::ConnectionTerminated,
+            Component::Sandbox,
+            "unreachable",
+            format!("the sandbox does not take connections: {cause}"),
+        ))
+    }
+}
+
+fn note(slot: &Slot<ProcessHatchery>, timing: &mut Timing) {
+    let waited = slot.waited();
+    timing.queue += waited.queue;
+    timing.sandbox = Some(slot.sandbox_id().0);
+    if slot.is_cold() {
+        let phases = slot.start_phases();
+        timing.start = Some(Start { total: waited.start, phases: phases.0.clone().into() });
+    }
+}
+
+impl Backend for NodeCore {
+    type Upstream = SandboxUpstream;
+
+    const IS_REMOTE: bool = false;
+
+    async fn connect(
+        &self,
+        invocation: &mut Invocation,
+    ) -> Result<Found<SandboxUpstream>, Failure> {
+        let Some(version) = self.pool.version(&invocation.version) else {
+            return Err(unknown_version());
+        };
+        if let Some(asset) = &invocation.asset
+            && let Some(answer) = assets::find(version.version(), asset)
+        {
+            return Ok(Found::Answer(answer));
+        }
+        self.upstream(&version, invocation).await.map(Found::Upstream)
+    }
+
+    async fn explain(
+        &self,
+        _invocation: &Invocation,
+        upstream: &mut SandboxUpstream,
+        broken: &Broken,
+    ) -> Failure {
+        invoke::explain(upstream, broken).await
+    }
+}
+
+/// The rules that the gateway goes by are newer or older than the node's.
+pub(crate) fn unknown_version() -> Failure {
+    Failure::new(
+        503,
+        ProxyError::DestinationUnavailable,
+        Component::Node,
+        "unknown-version",
+        "the node does not know this version yet",
+    )
+    .retry_after(Duration::from_secs(1))
+}
+
+/// A slot that was refused, as the client is told.
+fn refused(why: SlotRefused) -> Failure {
+    let failure = |status, error, component, reason| {
+        Failure::new(status, error, component, reason, why.to_string())
+    };
+    let busy = |reason| failure(503, ProxyError::ConnectionLimitReached, Component::Node, reason);
+    let unavailable = |component, reason, after: Duration| {
+        failure(503, ProxyError::DestinationUnavailable, component, reason).retry_after(after)
+    };
+    let soon = Duration::from_secs(1);
+    match &why {
+        SlotRefused::QueueFull { .. } => busy("queue-full").retry_after(soon),
+        SlotRefused::QueueClock { .. } => busy("queue-clock").retry_after(soon),
+        SlotRefused::StartClock { retry_after, .. } => {
+            failure(504, ProxyError::ConnectionTimeout, Component::Sandbox, "start-clock")
+                .retry_after(*retry_after)
+        }
+        SlotRefused::StartFailed { reason, retry_after, .. }
+        | SlotRefused::BackingOff { reason, retry_after, .. } => {
+            unavailable(Component::Sandbox, reason, *retry_after)
+        }
+        SlotRefused::NoRoom { retry_after, .. } => busy("no-room").retry_after(*retry_after),
+        SlotRefused::Draining => unavailable(Component::Node, "draining", soon),
+        SlotRefused::Retired => unavailable(Component::Node, "retired", soon),
+    }
+}

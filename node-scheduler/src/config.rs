@@ -1,0 +1,58 @@
+//! How a node is told what to do.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, ValueEnum};
+use hatchway_wire::listen::Address;
+
+/// Level two of Hatchway: decides which sandbox is hatched and reaped on this machine.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "hatchway-node", version)]
+pub struct Config {
+    /// Where gateways connect: a Unix socket, or an address of the loopback.
+    #[arg(long, default_value = "127.0.0.1:8090")]
+    pub listen: Address,
+    /// Where operators connect.
+    #[arg(long, default_value = "127.0.0.1:8091")]
+    pub admin: SocketAddr,
+    /// The rules, as `hatchway apply` writes them; followed while they change.
+    #[arg(long)]
+    pub catalog: PathBuf,
+    /// How long running requests may take to finish once the node is told to stop, in seconds.
+    #[arg(long, default_value_t = 30)]
+    pub drain_seconds: u64,
+    /// Threads that serve calls; as many as there are cores by default.
+    #[arg(long)]
+    pub cores: Option<usize>,
+    /// What every node needs to know, `hatchway up` included.
+    #[command(flatten)]
+    pub machine: Machine,
+}
+
+/// The machine that a node has, and how it uses it.
+#[derive(Args, Clone, Debug)]
+pub struct Machine {
+    /// Where sockets, adapters and the lock of this node live. Defaults to /var/lib/hatchway for root and to
+    /// $XDG_STATE_HOME/hatchway for others.
+    #[arg(long)]
+    pub state: Option<PathBuf>,
+    /// What to do when the machine cannot give a part of the isolation.
+    #[arg(long, value_enum)]
+    pub isolation: Option<IsolationMode>,
+    /// Whom to become once the spawner runs, when started as root.
+    #[arg(long)]
+    pub user: Option<String>,
+    /// Memory that sandboxes may use together, in MiB; three quarters of what this process may use by default.
+    #[arg(long)]
+    pub memory_mib: Option<u64>,
+}
+
+/// What to do when the machine cannot give a part of the isolation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum IsolationMode {
+    /// Refuse to start.
+    Strict,
+    /// Start, and name what is missing.
+    BestEffort,
+}

@@ -1,0 +1,273 @@
+//! The pool's hatchery: a version becomes a start plan, the plan a sandbox, the sandbox a process that can answer.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use hatchway_proto::catalog::{self, Version};
+use hatchway_proto::name::{SandboxId, VersionId};
+use hatchway_sandbox::runtime::{
+    Adapters, Assignment, Interpreters, Layout, NodeEntry, PythonEntry, Runtime, StartPlan,
+};
+use hatchway_sandbox::{
+    Connection, Entry, ExitKind, HatchError, Network, NotReady, Sandbox, SandboxSpec, Spawner,
+};
+use hatchway_wire::Stream;
+use tokio::net::unix::pipe;
+
+use crate::logs::{Logs, Origin};
+use crate::pool::{Exit, HatchFailure, Hatched, Hatchery, LiveSandbox, StartPhases, Usage};
+
+/// Where a `command` may listen inside its sandbox.
+const SOCKET: &str = "/run/hatchway/http.sock";
+
+/// The port of a `command` that listens on TCP, free in its own network namespace.
+const PORT: u16 = 8080;
+
+/// Starts sandboxes through the spawner.
+#[derive(Debug)]
+pub struct ProcessHatchery {
+    spawner: Spawner,
+    interpreters: Interpreters,
+    adapters: Adapters,
+    logs: Logs,
+}
+
+/// A process that can answer.
+#[derive(Debug)]
+pub struct Process {
+    sandbox: Sandbox,
+    /// Kept where one request runs at a time.
+    current: Option<Current>,
+    was_hung: AtomicBool,
+}
+
+/// The request that a sandbox serves: for lines that no adapter attributed.
+#[derive(Clone, Debug, Default)]
+struct Current(Arc<Mutex<Option<Box<str>>>>);
+
+impl Current {
+    fn get(&self) -> Option<Box<str>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, request_id: Option<Box<str>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = request_id;
+    }
+}
+
+impl ProcessHatchery {
+    /// Uses a spawner that runs, and interpreters found once.
+    pub fn new(
+        spawner: Spawner,
+        interpreters: Interpreters,
+        adapters: Adapters,
+        logs: Logs,
+    ) -> Self {
+        Self { spawner, interpreters, adapters, logs }
+    }
+
+    fn plan(
+        &self,
+        id: SandboxId,
+        version_id: &VersionId,
+        version: &Version,
+    ) -> Result<SandboxSpec, HatchFailure> {
+        let sandbox = id.to_string();
+        let assignment = Assignment {
+            tenant: version.function.tenant(),
+            function: version.function.name(),
+            version: version_id.as_str(),
+            sandbox: &sandbox,
+            concurrency: version.concurrency.into(),
+            memory_bytes: Some(version.resources.memory_bytes),
+            env: &version.env,
+        };
+        let layout = Layout { socket: SOCKET.into(), ..Layout::default() };
+        let runtime = runtime(&version.runtime);
+        let plan =
+            StartPlan::new(&runtime, &assignment, &self.interpreters, &self.adapters, &layout)
+                .map_err(|missing| HatchFailure {
+                    reason: "no-interpreter",
+                    message: missing.to_string(),
+                })?;
+        let resources = &version.resources;
+        Ok(SandboxSpec {
+            id: id.0,
+            name: format!("{}@{version_id}", version.function),
+            argv: plan.argv,
+            env: plan.env,
+            package: version.package.root.clone(),
+            read_only: plan.read_only_mounts,
+            memory_bytes: resources.memory_bytes,
+            cpu_millis: resources.cpu_millis,
+            pids: resources.pids,
+            files: resources.files,
+            tmp_bytes: resources.tmp_bytes,
+            network: match version.network {
+                catalog::Network::None => Network::None,
+                catalog::Network::Open => Network::Open,
+            },
+            entry: if plan.inherits_listener {
+                Entry::Inherited
+            } else {
+                Entry::Probed { port: PORT }
+            },
+        })
+    }
+
+    /// Reads what the process prints for as long as it lives.
+    fn capture(
+        &self,
+        id: SandboxId,
+        version_id: VersionId,
+        version: &Version,
+        sandbox: &Sandbox,
+    ) -> io::Result<Option<Current>> {
+        let current = (version.concurrency == 1).then(Current::default);
+        let (stdout, stderr) = sandbox.take_output().expect("nobody took it before");
+        for (stream, descriptor) in [("stdout", stdout), ("stderr", stderr)] {
+            let function = version.function.clone();
+            let origin = Origin { function, version: version_id, sandbox: id, stream };
+            let reader = pipe::Receiver::from_owned_fd(descriptor)?;
+            let current = current.clone();
+            let request = move || current.as_ref().and_then(Current::get);
+            tokio::spawn(self.logs.clone().capture(origin, reader, request));
+        }
+        Ok(current)
+    }
+}
+
+/// The catalog's runtime in the words of the sandbox crate, which knows no catalog.
+fn runtime(runtime: &catalog::Runtime) -> Runtime {
+    match runtime.clone() {
+        catalog::Runtime::NodeHandler { module, export } => {
+            Runtime::Node(NodeEntry::Handler { module, export })
+        }
+        catalog::Runtime::NodeMain { script } => Runtime::Node(NodeEntry::Main { script }),
+        catalog::Runtime::PythonHandler { module, attribute } => {
+            Runtime::Python(PythonEntry::Handler { module_path: module, attribute })
+        }
+        catalog::Runtime::PythonApp { module, attribute } => {
+            Runtime::Python(PythonEntry::App { module, attribute })
+        }
+        catalog::Runtime::Command { argv } => Runtime::Command { argv },
+    }
+}
+
+impl Hatchery for ProcessHatchery {
+    type Sandbox = Process;
+
+    async fn hatch(
+        &self,
+        id: SandboxId,
+        version_id: VersionId,
+        version: Arc<Version>,
+    ) -> Result<Hatched<Process>, HatchFailure> {
+        let spec = self.plan(id, &version_id, &version)?;
+        // Dropped on the way, the sandbox is killed.
+        let sandbox = self.spawner.hatch(spec).await.map_err(|error| not_hatched(&error))?;
+        let current = self
+            .capture(id, version_id, &version, &sandbox)
+            .map_err(|error| HatchFailure { reason: "isolation", message: error.to_string() })?;
+        let loading = Instant::now();
+        sandbox.ready().await.map_err(|why| not_ready(&why))?;
+        let phases = vec![
+            ("order", sandbox.phases.order),
+            ("isolate", sandbox.phases.isolate),
+            ("exec", sandbox.phases.exec),
+            ("load", loading.elapsed()),
+        ];
+        let process = Process { sandbox, current, was_hung: AtomicBool::new(false) };
+        Ok(Hatched { sandbox: process, phases: StartPhases(phases) })
+    }
+}
+
+fn not_hatched(error: &HatchError) -> HatchFailure {
+    HatchFailure { reason: "isolation", message: hatchway_wire::process::chain(error) }
+}
+
+fn not_ready(why: &NotReady) -> HatchFailure {
+    HatchFailure { reason: reason_word(why), message: why.to_string() }
+}
+
+/// Reasons that an adapter gives are words of ours; any other is not let into labels.
+fn reason_word(why: &NotReady) -> &'static str {
+    match why {
+        NotReady::Failed { report } => match report["reason"].as_str() {
+            Some("handler_not_found") => "handler-not-found",
+            Some("module_failed") => "module-failed",
+            Some("bad_app") => "bad-app",
+            Some(_) | None => "start-failed",
+        },
+        NotReady::Ended(exit) if exit.kind == ExitKind::OutOfMemory => "oom",
+        NotReady::Ended(_) => "crashed",
+        NotReady::Silent | NotReady::Garbled { .. } | NotReady::Io { .. } => "start-failed",
+    }
+}
+
+impl Process {
+    /// A new connection, on the core that asks.
+    pub(crate) async fn connect(&self) -> io::Result<Stream> {
+        Ok(match self.sandbox.connect().await? {
+            Connection::Unix(stream) => Stream::Unix(stream),
+            Connection::Tcp(stream) => {
+                stream.set_nodelay(true)?;
+                Stream::Tcp(stream)
+            }
+        })
+    }
+
+    /// A request begins.
+    pub(crate) fn enter(&self, request_id: &str) {
+        if let Some(current) = &self.current {
+            current.set(Some(request_id.into()));
+        }
+    }
+
+    /// It has ended.
+    pub(crate) fn leave(&self) {
+        if let Some(current) = &self.current {
+            current.set(None);
+        }
+    }
+
+    /// Ends a process that holds on to a request whose clock has run out.
+    pub(crate) fn kill_hung(&self) {
+        if !self.was_hung.swap(true, Ordering::Relaxed) {
+            self.sandbox.kill();
+        }
+    }
+}
+
+impl LiveSandbox for Process {
+    fn kill(&self) {
+        self.sandbox.kill();
+    }
+
+    fn terminate(&self) {
+        self.sandbox.terminate();
+    }
+
+    fn pid(&self) -> Option<u32> {
+        u32::try_from(self.sandbox.pid).ok()
+    }
+
+    async fn exited(&self) -> Exit {
+        match self.sandbox.exited().await.kind {
+            ExitKind::Code(code) => Exit::Code(code),
+            ExitKind::Signal(signal) => Exit::Signal(signal),
+            ExitKind::OutOfMemory => Exit::OutOfMemory,
+        }
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        let usage = self.sandbox.usage().ok()?;
+        Some(Usage {
+            memory_bytes: usage.memory_bytes,
+            memory_peak_bytes: usage.memory_peak_bytes,
+            cpu: usage.cpu,
+        })
+    }
+}

@@ -1,0 +1,208 @@
+//! What a node counts: the life of sandboxes as it happens, their number when somebody asks.
+
+use hatchway_proto::name::FunctionName;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::hatch::ProcessHatchery;
+use crate::pool::{Exit, Pool, PoolEvent};
+
+/// From a static binary to the default start clock.
+const SECONDS: &[f64] =
+    &[0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0];
+
+/// Families of the node.
+#[derive(Clone, Debug)]
+pub struct NodeMetrics {
+    hatches: IntCounterVec,
+    start_seconds: HistogramVec,
+    phase_seconds: HistogramVec,
+    reaps: IntCounterVec,
+    deaths: IntCounterVec,
+    /// Lines over the rate of their stream.
+    pub log_lines_dropped: IntCounter,
+}
+
+impl NodeMetrics {
+    /// Registers the families.
+    ///
+    /// # Panics
+    /// When they are registered already: a registry has one node.
+    pub fn register(registry: &Registry) -> Self {
+        let good = "the names are good";
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            registered(registry, IntCounterVec::new(Opts::new(name, help), labels).expect(good))
+        };
+        let histograms = |name: &str, help: &str, label: &str| {
+            let options = HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
+            registered(registry, HistogramVec::new(options, &[label]).expect(good))
+        };
+        let dropped = IntCounter::new(
+            "node_log_lines_dropped_total",
+            "Lines that functions printed faster than the rate allows.",
+        );
+        Self {
+            hatches: counters(
+                "node_hatches_total",
+                "Starts by their result: ok, or the reason of the failure.",
+                &["function", "result"],
+            ),
+            start_seconds: histograms(
+                "node_start_seconds",
+                "From the order to hatch until the sandbox could answer.",
+                "function",
+            ),
+            phase_seconds: histograms(
+                "node_start_phase_seconds",
+                "The parts of a start, over all functions.",
+                "phase",
+            ),
+            reaps: counters(
+                "node_reaps_total",
+                "Sandboxes that the node ended, by why.",
+                &["function", "why"],
+            ),
+            deaths: counters(
+                "node_deaths_total",
+                "Sandboxes that ended by themselves, by how: code, signal or oom.",
+                &["function", "how"],
+            ),
+            log_lines_dropped: registered(registry, dropped.expect(good)),
+        }
+    }
+
+    /// Counts one move in the life of a sandbox.
+    pub fn count(&self, event: &PoolEvent) {
+        let function = event.of().function.as_str();
+        match event {
+            PoolEvent::Hatching { .. } => {}
+            PoolEvent::Hatched { phases, took, .. } => {
+                self.hatches.with_label_values(&[function, "ok"]).inc();
+                self.start_seconds.with_label_values(&[function]).observe(took.as_secs_f64());
+                for (phase, spent) in &phases.0 {
+                    self.phase_seconds.with_label_values(&[phase]).observe(spent.as_secs_f64());
+                }
+            }
+            PoolEvent::HatchFailed { failure, .. } => {
+                self.hatches.with_label_values(&[function, failure.reason]).inc();
+            }
+            PoolEvent::Reaped { why, .. } => {
+                self.reaps.with_label_values(&[function, why.word()]).inc();
+            }
+            PoolEvent::Died { exit, .. } => {
+                let how = match exit {
+                    Exit::Code(_) => "code",
+                    Exit::Signal(_) => "signal",
+                    Exit::OutOfMemory => "oom",
+                };
+                self.deaths.with_label_values(&[function, how]).inc();
+            }
+        }
+    }
+}
+
+fn registered<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> C {
+    registry.register(Box::new(collector.clone())).expect("a registry has one node");
+    collector
+}
+
+/// Hands every move in the life of sandboxes to `each`, for as long as the pool lives.
+pub async fn follow(mut events: broadcast::Receiver<PoolEvent>, mut each: impl FnMut(&PoolEvent)) {
+    loop {
+        match events.recv().await {
+            Ok(event) => each(&event),
+            Err(RecvError::Lagged(missed)) => {
+                tracing::warn!(missed, "events of the pool were not counted");
+            }
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+/// Says at scrape time how full the node is.
+#[derive(Debug)]
+pub struct PoolCollector {
+    pool: Pool<ProcessHatchery>,
+    sandboxes: IntGaugeVec,
+    memory_bytes: IntGaugeVec,
+    queued: IntGaugeVec,
+    slots_free: IntGauge,
+    memory_budget_bytes: IntGauge,
+    memory_reserved_bytes: IntGauge,
+}
+
+impl PoolCollector {
+    /// Over a pool.
+    pub fn new(pool: Pool<ProcessHatchery>) -> Self {
+        let good = "the names are good";
+        let gauge = |name: &str, help: &str| IntGauge::new(name, help).expect(good);
+        let gauges = |name: &str, help: &str, labels: &[&str]| {
+            IntGaugeVec::new(Opts::new(name, help), labels).expect(good)
+        };
+        Self {
+            pool,
+            sandboxes: gauges(
+                "node_sandboxes",
+                "Sandboxes by function and phase.",
+                &["function", "phase"],
+            ),
+            memory_bytes: gauges(
+                "node_sandbox_memory_bytes",
+                "Memory that the sandboxes of a function use, as measured.",
+                &["function"],
+            ),
+            queued: gauges("node_queued_requests", "Requests that wait.", &["function"]),
+            slots_free: gauge("node_slots_free", "Slots that nobody holds."),
+            memory_budget_bytes: gauge("node_memory_budget_bytes", "Memory for sandboxes."),
+            memory_reserved_bytes: gauge(
+                "node_memory_reserved_bytes",
+                "Memory charged against the budget.",
+            ),
+        }
+    }
+
+    fn families(&self) -> [&dyn Collector; 6] {
+        [
+            &self.sandboxes,
+            &self.memory_bytes,
+            &self.queued,
+            &self.slots_free,
+            &self.memory_budget_bytes,
+            &self.memory_reserved_bytes,
+        ]
+    }
+}
+
+impl Collector for PoolCollector {
+    fn desc(&self) -> Vec<&Desc> {
+        self.families().into_iter().flat_map(Collector::desc).collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        for family in [&self.sandboxes, &self.memory_bytes, &self.queued] {
+            family.reset();
+        }
+        for sandbox in self.pool.sandboxes() {
+            let function: &FunctionName = &sandbox.function;
+            self.sandboxes.with_label_values(&[function.as_str(), sandbox.phase]).inc();
+            let memory = sandbox.usage.map_or(0, |usage| usage.memory_bytes);
+            let memory = i64::try_from(memory).unwrap_or(i64::MAX);
+            self.memory_bytes.with_label_values(&[function.as_str()]).add(memory);
+        }
+        for version in self.pool.versions() {
+            let function = version.version().function.clone();
+            self.queued.with_label_values(&[function.as_str()]).add(version.waiting().into());
+        }
+        let load = self.pool.load();
+        let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.slots_free.set(load.slots_free.into());
+        self.memory_budget_bytes.set(bytes(load.memory_budget_bytes));
+        self.memory_reserved_bytes.set(bytes(load.memory_reserved_bytes));
+        self.families().into_iter().flat_map(Collector::collect).collect()
+    }
+}

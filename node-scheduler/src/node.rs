@@ -1,0 +1,305 @@
+//! A node put together: state folder, spawner, privileges dropped, pool, pages.
+
+use std::collections::HashMap;
+use std::fs::{File, TryLockError};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+
+use hatchway_proto::catalog::Objects;
+use hatchway_proto::name::VersionId;
+use hatchway_sandbox::runtime::{InterpreterSettings, Interpreters, install_adapters};
+use hatchway_sandbox::spawner::DEFAULT_UID_BASE;
+use hatchway_sandbox::{Grants, Identity, Isolation, Spawner, SpawnerConfig, programs};
+use prometheus::Registry;
+use tokio::runtime;
+
+use crate::admin::NodePages;
+use crate::config::{IsolationMode, Machine};
+use crate::hatch::ProcessHatchery;
+use crate::logs::Logs;
+use crate::machine;
+use crate::metrics::{self, NodeMetrics, PoolCollector};
+use crate::pool::{Budget, Pool, PoolConfig, PoolEvent};
+
+/// Counts only sandboxes that start or run, and most of these wait for something else than a core. What is
+/// promised too often is shared by time, in proportion to the limits; a refusal would be worse.
+const CPU_OVERCOMMIT_PERCENT: u64 = 10_000;
+
+/// Why a node cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The state folder.
+    #[error("cannot use the state folder {}", path.display())]
+    State {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another node.
+    #[error("the state folder {} is in use by another node: give each its own with --state", path.display())]
+    Locked {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The path of a socket below it would not fit sockaddr_un (unix(7)).
+    #[error("the state folder {} has too long a path for the sockets in it: at most {limit} bytes", path.display())]
+    LongPath {
+        /// Which.
+        path: PathBuf,
+        /// What fits.
+        limit: usize,
+    },
+    /// The helper programs.
+    #[error("the spawner cannot be started")]
+    Spawner(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Whom to become.
+    #[error("cannot become {user}")]
+    Identity {
+        /// Whom.
+        user: String,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A thread or a runtime.
+    #[error("cannot start the node's thread")]
+    Thread(#[source] io::Error),
+}
+
+/// A node whose spawner runs, and that has not dropped its privileges yet. No thread exists so far.
+#[derive(Debug)]
+pub struct Prepared {
+    spawner: Spawner,
+    /// What the machine gives and what it does not.
+    pub grants: Grants,
+    identity: Option<Identity>,
+    interpreters: Interpreters,
+    adapters: hatchway_sandbox::runtime::Adapters,
+    memory_mib: Option<u64>,
+    state: State,
+}
+
+/// The state folder, locked for as long as this lives.
+#[derive(Debug)]
+struct State {
+    _lock: File,
+}
+
+/// Longest state path: the socket of a sandbox below it has to fit 108 bytes.
+const STATE_PATH_BYTES: usize = 70;
+
+/// Prepares a node: everything that needs privileges, and nothing that needs a thread.
+///
+/// # Errors
+/// [`NodeError`]; under `strict`, each part of the isolation that this machine lacks is named.
+pub fn prepare(
+    machine: &Machine,
+    default_isolation: IsolationMode,
+    default_user: Option<&str>,
+) -> Result<Prepared, NodeError> {
+    let path = machine.state.clone().unwrap_or_else(default_state);
+    let identity = identity(machine.user.as_deref().or(default_user))?;
+    let (path, state) = State::open(&path, identity.as_ref())?;
+    let spawner_error = |error: Box<dyn std::error::Error + Send + Sync>| NodeError::Spawner(error);
+    let programs = programs::beside_current_exe().map_err(|error| spawner_error(error.into()))?;
+    let isolation = match machine.isolation.unwrap_or(default_isolation) {
+        IsolationMode::Strict => Isolation::Strict,
+        IsolationMode::BestEffort => Isolation::BestEffort,
+    };
+    let adapters_dir = path.join("adapters");
+    let adapters = install_adapters(&adapters_dir)
+        .map_err(|source| NodeError::State { path: adapters_dir, source })?;
+    let (spawner, grants) = Spawner::launch(SpawnerConfig {
+        program: programs.spawner,
+        init: programs.init,
+        run_dir: path.join("run"),
+        cgroup_name: cgroup_name(&path),
+        isolation,
+        uid_base: DEFAULT_UID_BASE,
+        owner: identity,
+    })
+    .map_err(|error| spawner_error(error.into()))?;
+    Ok(Prepared {
+        spawner,
+        grants,
+        identity,
+        interpreters: Interpreters::discover(&InterpreterSettings::default()),
+        adapters,
+        memory_mib: machine.memory_mib,
+        state,
+    })
+}
+
+fn default_state() -> PathBuf {
+    if rustix::process::geteuid().is_root() {
+        return "/var/lib/hatchway".into();
+    }
+    let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/state"));
+    let base = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).or_else(home);
+    base.unwrap_or_else(std::env::temp_dir).join("hatchway")
+}
+
+/// Whom to become; nobody when this process has nothing to drop.
+fn identity(user: Option<&str>) -> Result<Option<Identity>, NodeError> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(None);
+    }
+    let user = user.unwrap_or("nobody");
+    if let Ok(uid) = user.parse() {
+        return Ok(Some(Identity::by_uid(uid)));
+    }
+    Identity::by_name(user)
+        .map(Some)
+        .map_err(|source| NodeError::Identity { user: user.to_owned(), source: source.into() })
+}
+
+/// The same group for the same folder, so that the next start finds what the last one left.
+fn cgroup_name(state: &Path) -> String {
+    let mut hasher = DefaultHasher::new();
+    state.hash(&mut hasher);
+    format!("hatchway-{:012x}", hasher.finish() >> 16)
+}
+
+impl State {
+    fn open(path: &Path, owner: Option<&Identity>) -> Result<(PathBuf, Self), NodeError> {
+        let failed = |source| NodeError::State { path: path.to_owned(), source };
+        std::fs::create_dir_all(path).map_err(failed)?;
+        let path = path.canonicalize().map_err(failed)?;
+        if path.as_os_str().len() > STATE_PATH_BYTES {
+            return Err(NodeError::LongPath { path, limit: STATE_PATH_BYTES });
+        }
+        if let Some(owner) = owner {
+            chown(&path, Some(owner.uid), Some(owner.gid)).map_err(failed)?;
+        }
+        let lock = File::create(path.join("lock")).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => Ok((path, Self { _lock: lock })),
+            Err(TryLockError::WouldBlock) => Err(NodeError::Locked { path }),
+            Err(TryLockError::Error(source)) => Err(NodeError::State { path, source }),
+        }
+    }
+}
+
+/// A running node.
+#[derive(Debug)]
+pub struct Node {
+    /// Its sandboxes.
+    pub pool: Pool<ProcessHatchery>,
+    /// What functions print.
+    pub logs: Logs,
+    /// What the machine gives and what it does not.
+    pub grants: Grants,
+    thread: JoinHandle<()>,
+}
+
+impl Prepared {
+    /// Becomes the unprivileged user for good. Nothing after this can undo it.
+    ///
+    /// # Errors
+    /// [`NodeError::Identity`]; the process must not go on then.
+    pub fn drop_privileges(&self) -> Result<(), NodeError> {
+        let Some(identity) = &self.identity else { return Ok(()) };
+        hatchway_sandbox::drop_privileges(identity).map_err(|source| NodeError::Identity {
+            user: identity.uid.to_string(),
+            source: source.into(),
+        })
+    }
+
+    /// Starts the node's own thread: the keeper of the pool, the captured output, the counting. `told` hears
+    /// of every move in the life of a sandbox.
+    ///
+    /// # Errors
+    /// [`NodeError::Thread`].
+    pub fn start(
+        self,
+        registry: &Registry,
+        mut told: impl FnMut(&PoolEvent) + Send + 'static,
+    ) -> Result<Node, NodeError> {
+        let counts = NodeMetrics::register(registry);
+        let logs = Logs::new(counts.log_lines_dropped.clone());
+        let config = PoolConfig::with_budget(budget(self.memory_mib));
+        let hatchery = ProcessHatchery::new(
+            self.spawner.clone(),
+            self.interpreters,
+            self.adapters,
+            logs.clone(),
+        );
+        let (pool, keeper) = Pool::new(config, hatchery);
+        let collector = PoolCollector::new(pool.clone());
+        registry.register(Box::new(collector)).expect("a registry has one node");
+        let events = pool.events();
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(NodeError::Thread)?;
+        let (spawner, state) = (self.spawner, self.state);
+        let run = move || {
+            let following = metrics::follow(events, move |event| {
+                counts.count(event);
+                told(event);
+            });
+            runtime.block_on(async move {
+                let following = tokio::spawn(following);
+                keeper.await;
+                if let Err(error) = spawner.stop().await {
+                    tracing::error!(%error, "the spawner was not seen to end");
+                }
+                // Events that were sent are counted before the thread ends.
+                tokio::task::yield_now().await;
+                following.abort();
+            });
+            drop(state);
+        };
+        let thread =
+            Builder::new().name("node".to_owned()).spawn(run).map_err(NodeError::Thread)?;
+        Ok(Node { pool, logs, grants: self.grants, thread })
+    }
+}
+
+impl Node {
+    /// Serves the versions of `objects` that are released. What `also` names stays as well: old versions
+    /// that requests may still be on their way to.
+    pub fn apply(&self, objects: &Objects, also: &Objects) {
+        let mut versions = HashMap::new();
+        for objects in [also, objects] {
+            for (name, release) in &objects.releases {
+                let depth = objects.functions.get(name).map(|function| function.queue_depth);
+                let version = objects.versions.get(&release.stable);
+                if let (Some(depth), Some(version)) = (depth, version) {
+                    versions.insert(release.stable, (Arc::new(version.clone()), depth));
+                }
+            }
+        }
+        let listed = |(id, (version, depth)): (VersionId, _)| (id, version, depth);
+        self.pool.set_versions(versions.into_iter().map(listed).collect());
+    }
+
+    /// The pages of this node.
+    pub fn pages(&self) -> NodePages {
+        NodePages { pool: self.pool.clone(), logs: self.logs.clone() }
+    }
+
+    /// Ends every sandbox once its requests have ended, then the spawner. Waits for all of it.
+    pub fn drain(self) {
+        self.pool.drain();
+        if self.thread.join().is_err() {
+            tracing::error!("the node's thread ended by a panic");
+        }
+    }
+}
+
+/// What this machine, or the container it is, has for sandboxes.
+fn budget(memory_mib: Option<u64>) -> Budget {
+    let available = machine::memory_bytes();
+    let cores = hatchway_wire::core::available() as u64;
+    Budget {
+        memory_bytes: memory_mib.map_or(available / 4 * 3, |mib| mib << 20),
+        cpu_millis: cores * 1000,
+        cpu_overcommit_percent: CPU_OVERCOMMIT_PERCENT,
+        pids: machine::pids() / 2,
+    }
+}
