@@ -1,7 +1,7 @@
 //! What crosses a process boundary, and nothing else: no I/O, no clock.
 //!
 //! Reading order: [`name`] (what things are called), [`units`] (how quantities are written),
-//! [`catalog`] (the objects that operators push).
+//! [`catalog`] (the objects that operators push), [`manifest`] (the file they come from).
 
 pub mod catalog;
 pub mod failure;

@@ -13,7 +13,7 @@ pub struct Diagnostic {
     pub file: String,
     /// Where in the file; none when the file or folder itself is the mistake.
     #[serde(flatten)]
-    pub place: Option<Place>,
+    pub place: Option<Box<Place>>,
     /// What is wrong: small letters, no full stop.
     pub message: String,
     /// What would be right.
@@ -52,8 +52,8 @@ impl fmt::Display for Diagnostic {
     /// `file:line:column: message (help)`, one line, as editors and compilers write it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.file)?;
-        if let Some(Place { line, column, .. }) = &self.place {
-            write!(f, ":{line}:{column}")?;
+        if let Some(place) = &self.place {
+            write!(f, ":{}:{}", place.line, place.column)?;
         }
         write!(f, ": {}", self.message)?;
         if let Some(help) = &self.help {
@@ -96,7 +96,7 @@ impl Source {
 
     /// A mistake at the bytes `span`, which need not fall on characters.
     pub fn at(&self, span: Range<usize>, message: impl Into<String>) -> Diagnostic {
-        let place = Some(self.place(span));
+        let place = Some(Box::new(self.place(span)));
         Diagnostic { place, ..Diagnostic::of_file(&*self.file, message) }
     }
 

@@ -48,7 +48,7 @@ pub struct Manifest {
     pub name: Option<String>,
     /// Who owns its functions.
     pub tenant: TenantName,
-    /// In the order in which they are written, at least one.
+    /// In the order in which they are written; at least one where there are no mistakes.
     pub functions: Vec<Function>,
     /// The text, to report what only a look at the files can tell.
     pub source: Source,
@@ -65,7 +65,7 @@ pub struct Function {
     pub runtime: Runtime,
     /// What holds for every version of it.
     pub settings: catalog::Function,
-    /// What leads to it, at least one.
+    /// What leads to it; at least one where there are no mistakes.
     pub routes: Vec<Route>,
     /// What one sandbox may use.
     pub resources: Resources,
@@ -117,17 +117,23 @@ pub struct Places {
 /// Every mistake of the text, in the order of the text. With a mistake in the syntax, what is missing or
 /// does not agree is not reported yet: it may stand in what could not be read.
 pub fn parse(file_name: &str, text: &str) -> Result<Manifest, Vec<Diagnostic>> {
+    match examine(file_name, text) {
+        (Some(manifest), mistakes) if mistakes.is_empty() => Ok(manifest),
+        (_, mistakes) => Err(mistakes),
+    }
+}
+
+/// Reads a manifest as [`parse`] does, and keeps what its mistakes leave whole: the functions whose name and
+/// program are known, so that their files can be looked at in the same go. None when the syntax is broken.
+pub fn examine(file_name: &str, text: &str) -> (Option<Manifest>, Vec<Diagnostic>) {
     let source = Source::new(file_name, text);
     let mut report = read::Report { source: &source, found: Vec::new() };
-    let checked = syntax::document(&mut report).map(|document| {
+    let manifest = syntax::document(&mut report).map(|document| {
         let manifest = check::manifest(document, &mut report);
         report.found.extend(clash::within(&manifest));
         manifest
     });
-    let mut found = report.found;
-    diagnostic::sort(&mut found);
-    match checked {
-        Some(manifest) if found.is_empty() => Ok(manifest),
-        Some(_) | None => Err(found),
-    }
+    let mut mistakes = report.found;
+    diagnostic::sort(&mut mistakes);
+    (manifest, mistakes)
 }
