@@ -1,1 +1,68 @@
-fn main() {}
+//! `hatchway`: what a person types. One file per command in [`command`]; `hatchway up`, which runs a gateway
+//! and a node, is a folder of its own in [`up`].
+
+mod admin;
+mod command;
+mod failure;
+mod output;
+mod project;
+mod report;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Functions that hatch on a request and are reaped when idle.
+#[derive(Debug, Parser)]
+#[command(name = "hatchway", version, propagate_version = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve projects on this machine: a gateway and a node in one process.
+    Up(up::Args),
+    /// Make a project to start from.
+    New(command::new::Args),
+    /// Report every mistake of projects; start nothing.
+    Check(command::check::Args),
+    /// Write the checked objects of projects to a catalog file.
+    Apply(command::apply::Args),
+    /// Call a function through the gateway.
+    Invoke(command::invoke::Args),
+    /// Show what functions print.
+    Logs(command::logs::Args),
+    /// List sandboxes, with memory and CPU as measured.
+    Ps(command::ps::Args),
+    /// Show what is served, how well, and what is missing.
+    Status(command::status::Args),
+    /// Say where a request would go, and why.
+    Explain(command::explain::Args),
+    /// Print the JSON schema of hatchway.toml.
+    Schema,
+    /// Print a completion script for a shell.
+    Completions(command::completions::Args),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Up(args) => return up::run(args),
+        Command::New(args) => command::new::run(&args),
+        Command::Check(args) => command::check::run(&args),
+        Command::Apply(args) => command::apply::run(&args),
+        Command::Invoke(args) => command::invoke::run(&args),
+        Command::Logs(args) => command::logs::run(&args),
+        Command::Ps(args) => command::ps::run(&args),
+        Command::Status(args) => command::status::run(&args),
+        Command::Explain(args) => command::explain::run(&args),
+        Command::Schema => command::schema::run(),
+        Command::Completions(args) => command::completions::run::<Cli>(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -1,0 +1,12 @@
+//! The commands, a file each: its arguments, what it does, what it prints.
+
+pub(crate) mod apply;
+pub(crate) mod check;
+pub(crate) mod completions;
+pub(crate) mod explain;
+pub(crate) mod invoke;
+pub(crate) mod logs;
+pub(crate) mod new;
+pub(crate) mod ps;
+pub(crate) mod schema;
+pub(crate) mod status;

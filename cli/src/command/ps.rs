@@ -1,0 +1,105 @@
+//! `hatchway ps`: the sandboxes, with memory and CPU as measured.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::status::Status;
+use crate::admin::{Admin, AdminArgs, typed};
+use crate::failure::Outcome;
+use crate::output::{self, size, span};
+
+/// What `hatchway ps` is told.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Only the sandboxes of this function.
+    name: Option<String>,
+    #[command(flatten)]
+    admin: AdminArgs,
+    /// Print the admin API's answer.
+    #[arg(long)]
+    json: bool,
+}
+
+/// One of `GET /v1/sandboxes`. What a machine cannot measure is absent.
+#[derive(Debug, Deserialize)]
+struct Sandbox {
+    id: Value,
+    function: String,
+    phase: String,
+    in_flight: u64,
+    concurrency: u64,
+    pid: Option<u64>,
+    age_ms: u64,
+    idle_ms: Option<u64>,
+    requests: u64,
+    memory_bytes: Option<u64>,
+    memory_peak_bytes: Option<u64>,
+    memory_limit_bytes: Option<u64>,
+    cpu_ms: Option<u64>,
+    start: Option<Start>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Start {
+    kind: String,
+    total_ms: f64,
+    #[serde(default)]
+    phases: BTreeMap<String, f64>,
+}
+
+/// Asks and shows.
+pub(crate) fn run(args: &Args) -> Outcome {
+    let admin = Admin::new(&args.admin)?;
+    let function = match &args.name {
+        Some(name) => Some(Status::ask(&admin)?.function(name)?.name.clone()),
+        None => None,
+    };
+    let mut answer = admin.get("/v1/sandboxes", &[])?;
+    if let (Some(function), Some(sandboxes)) = (&function, answer.as_array_mut()) {
+        sandboxes.retain(|sandbox| sandbox["function"] == function.as_str());
+    }
+    if args.json {
+        return output::json(&answer);
+    }
+    let sandboxes: Vec<Sandbox> = typed(&answer)?;
+    if sandboxes.is_empty() {
+        return output::line("no sandboxes: the next request hatches one");
+    }
+    let mut table = output::table(&[
+        "SANDBOX", "FUNCTION", "PHASE", "BUSY", "MEMORY", "PEAK", "LIMIT", "CPU", "REQUESTS",
+        "AGE", "IDLE", "START", "PID",
+    ]);
+    for sandbox in &sandboxes {
+        table.add_row(row(sandbox));
+    }
+    output::show(&table)
+}
+
+fn row(sandbox: &Sandbox) -> [String; 13] {
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let id = sandbox.id.as_str().map_or_else(|| format!("sb-{}", sandbox.id), str::to_owned);
+    [
+        id,
+        sandbox.function.clone(),
+        sandbox.phase.clone(),
+        format!("{}/{}", sandbox.in_flight, sandbox.concurrency),
+        or_dash(sandbox.memory_bytes.map(size)),
+        or_dash(sandbox.memory_peak_bytes.map(size)),
+        or_dash(sandbox.memory_limit_bytes.map(size)),
+        or_dash(sandbox.cpu_ms.map(span)),
+        sandbox.requests.to_string(),
+        span(sandbox.age_ms),
+        or_dash(sandbox.idle_ms.map(span)),
+        or_dash(sandbox.start.as_ref().map(start)),
+        or_dash(sandbox.pid.map(|pid| pid.to_string())),
+    ]
+}
+
+/// `cold 42ms`, and the phase that took most of it.
+fn start(start: &Start) -> String {
+    let longest = start.phases.iter().max_by(|(_, one), (_, other)| one.total_cmp(other));
+    let most = longest.map(|(name, ms)| format!(" ({name} {ms:.0}ms)")).unwrap_or_default();
+    format!("{} {:.0}ms{most}", start.kind, start.total_ms)
+}

@@ -1,0 +1,150 @@
+//! `hatchway status`: what is served, how well, and what is missing.
+
+use std::fmt::Write;
+
+use hatchway_proto::manifest::nearest;
+use serde::Deserialize;
+
+use crate::admin::{Admin, AdminArgs, typed};
+use crate::failure::{Failure, Outcome};
+use crate::output;
+
+/// What `hatchway status` is told.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    admin: AdminArgs,
+    /// Print the admin API's answer.
+    #[arg(long)]
+    json: bool,
+}
+
+/// `GET /v1/status`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Status {
+    program: String,
+    version: String,
+    uptime_ms: u64,
+    /// Where functions are served.
+    pub(crate) listen: String,
+    isolation: Isolation,
+    catalog: Catalog,
+    pub(crate) functions: Vec<FunctionStatus>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Isolation {
+    mode: String,
+    granted: Vec<String>,
+    missing: Vec<Missing>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Missing {
+    what: String,
+    why: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Catalog {
+    source: String,
+    revision: u64,
+    problems: Vec<serde_json::Value>,
+}
+
+/// A function that is served.
+#[derive(Debug, Deserialize)]
+pub(crate) struct FunctionStatus {
+    /// As the admin API knows it.
+    pub(crate) name: String,
+    version: String,
+    runtime: String,
+    pub(crate) urls: Vec<String>,
+    requests: u64,
+    errors: u64,
+    in_flight: u64,
+    sandboxes: u64,
+    queued: u64,
+}
+
+impl Status {
+    /// Asks for it.
+    pub(crate) fn ask(admin: &Admin) -> Result<Self, Failure> {
+        typed(&admin.get("/v1/status", &[])?)
+    }
+
+    /// The function that a user calls `name`, with or without its tenant.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] with the name that was meant.
+    pub(crate) fn function(&self, name: &str) -> Result<&FunctionStatus, Failure> {
+        let is_meant = |function: &&FunctionStatus| {
+            function.name == name || function.name.rsplit('/').next() == Some(name)
+        };
+        self.functions.iter().find(is_meant).ok_or_else(|| {
+            let names = || self.functions.iter().map(|function| function.name.rsplit('/').next());
+            let help = match nearest(name, names().flatten()) {
+                Some(meant) => format!("did you mean {meant:?}?"),
+                None => {
+                    let known: Vec<&str> = names().flatten().collect();
+                    format!("there are: {}", known.join(", "))
+                }
+            };
+            Failure::Refused(format!("no function {name:?}; {help}"))
+        })
+    }
+}
+
+/// Asks and shows.
+pub(crate) fn run(args: &Args) -> Outcome {
+    let answer = Admin::new(&args.admin)?.get("/v1/status", &[])?;
+    if args.json {
+        return output::json(&answer);
+    }
+    let status: Status = typed(&answer)?;
+    output::line(&heading(&status))?;
+    let mut table = output::table(&[
+        "FUNCTION",
+        "RUNTIME",
+        "VERSION",
+        "SANDBOXES",
+        "IN FLIGHT",
+        "QUEUED",
+        "REQUESTS",
+        "ERRORS",
+        "URL",
+    ]);
+    for function in &status.functions {
+        table.add_row([
+            &function.name,
+            &function.runtime,
+            &function.version,
+            &function.sandboxes.to_string(),
+            &function.in_flight.to_string(),
+            &function.queued.to_string(),
+            &function.requests.to_string(),
+            &function.errors.to_string(),
+            &function.urls.join("\n"),
+        ]);
+    }
+    output::show(&table)
+}
+
+fn heading(status: &Status) -> String {
+    let Status { program, version, uptime_ms, listen, isolation, catalog, .. } = status;
+    let up = output::span(*uptime_ms);
+    let mut text = format!("{program} {version}, up {up}, listening on {listen}\n");
+    let (source, revision) = (&catalog.source, catalog.revision);
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "catalog    {source}, revision {revision}");
+    for problem in &catalog.problems {
+        let problem = problem.as_str().map_or_else(|| problem.to_string(), str::to_owned);
+        let _ = writeln!(text, "  problem  {problem}");
+    }
+    let granted = isolation.granted.join(", ");
+    let _ = writeln!(text, "isolation  {}: {granted}", isolation.mode);
+    for Missing { what, why } in &isolation.missing {
+        let _ = writeln!(text, "  missing  {what}: {why}");
+    }
+    text
+}

@@ -1,0 +1,102 @@
+//! What commands print: JSON for programs, tables for people. A reader that leaves early, such as `head`, is
+//! an ordinary end and not a panic.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use comfy_table::{Table, presets};
+use hatchway_proto::name::{FunctionName, TenantName};
+use serde::Serialize;
+
+use crate::failure::{Failure, Outcome};
+
+/// Prints one JSON document.
+pub(crate) fn json(value: &impl Serialize) -> Outcome {
+    let text = serde_json::to_string_pretty(value).map_err(|error| broken(error.into()))?;
+    line(&text)
+}
+
+/// Prints a line, or several.
+pub(crate) fn line(text: &str) -> Outcome {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(broken)
+}
+
+/// Prints a table without the spaces at the ends of its lines.
+pub(crate) fn show(table: &Table) -> Outcome {
+    let text = table.to_string();
+    line(&text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n"))
+}
+
+pub(crate) fn broken(source: io::Error) -> Failure {
+    Failure::Io { what: "could not write to the standard output".to_owned(), source }
+}
+
+/// A table with a heading and nothing else between its columns than space.
+pub(crate) fn table(heading: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(heading.iter().copied());
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table
+}
+
+/// The name that a user typed: without the tenant where that is the default one.
+pub(crate) fn short_name(name: &FunctionName) -> &str {
+    if name.tenant() == TenantName::local().as_str() { name.name() } else { name.as_str() }
+}
+
+/// A size to compare with others, not to count with: `12.3MiB`.
+pub(crate) fn size(bytes: u64) -> String {
+    for (shift, unit) in [(30, "GiB"), (20, "MiB"), (10, "KiB")] {
+        if bytes >> shift > 0 {
+            let tenths = (u128::from(bytes) * 10) >> shift;
+            return format!("{}.{}{unit}", tenths / 10, tenths % 10);
+        }
+    }
+    format!("{bytes}B")
+}
+
+/// A time to compare with others: `420ms`, `12.4s`, `3m05s`, `2h10m`, `4d02h`.
+pub(crate) fn span(ms: u64) -> String {
+    let seconds = Duration::from_millis(ms).as_secs();
+    match seconds {
+        0 => format!("{ms}ms"),
+        1..60 => format!("{seconds}.{}s", ms % 1000 / 100),
+        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
+        86_400.. => format!("{}d{:02}h", seconds / 86_400, seconds % 86_400 / 3600),
+    }
+}
+
+/// The time of day in UTC: `13:05:59.042`.
+pub(crate) fn time_of_day(unix_ms: u64) -> String {
+    let (ms, s) = (unix_ms % 1000, unix_ms / 1000);
+    format!("{:02}:{:02}:{:02}.{ms:03}", s / 3600 % 24, s / 60 % 60, s % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_times_keep_three_digits_that_matter() {
+        let sizes = [(0, "0B"), (1023, "1023B"), (1536, "1.5KiB"), (u64::MAX, "17179869183.9GiB")];
+        for (bytes, text) in sizes {
+            assert_eq!(size(bytes), text);
+        }
+        let spans = [
+            (0, "0ms"),
+            (999, "999ms"),
+            (12_450, "12.4s"),
+            (185_000, "3m05s"),
+            (7_800_000, "2h10m"),
+            (352_800_000, "4d02h"),
+        ];
+        for (ms, text) in spans {
+            assert_eq!(span(ms), text);
+        }
+        assert_eq!(time_of_day(86_400_000 + 47_159_042), "13:05:59.042");
+    }
+}
