@@ -55,7 +55,7 @@ impl Cores {
                 let local = LocalSet::new();
                 local.spawn_local(core.ticker.clone().run());
                 local.spawn_local(tell_drain(draining, core.ticker.clone()));
-                local.block_on(&runtime, work(core, share));
+                local.block_on(&runtime, async move { work(core, share).await });
             })?;
             threads.push(thread);
         }

@@ -1,21 +1,169 @@
-//! `hatchway up`: a gateway and a node in one process, with files in place of a shared catalog.
+//! `hatchway up`: a gateway and a node in one process, with projects in place of a shared catalog.
+//!
+//! The same gateway and node code as in a cluster, joined by a call instead of a socket. Reading order: here
+//! the start and the end, [`watch`] (reload on save), [`view`] (what the admin pages show of the node),
+//! [`announce`] (what is printed).
 
+mod announce;
+mod view;
+mod watch;
+
+use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use hatchway_gateway::accept::{self, Door};
+use hatchway_gateway::admin::GatewayPages;
+use hatchway_gateway::catalog::{self, Catalog};
+use hatchway_gateway::handle::Gateway;
+use hatchway_gateway::metrics::EdgeMetrics;
+use hatchway_node::admit::NodeCore;
+use hatchway_node::config::{IsolationMode, Machine};
+use hatchway_node::node::{self, Node, Prepared};
+use hatchway_wire::admin::Admin;
+use hatchway_wire::core::{self, Cores};
+use hatchway_wire::listen::{self, Address};
+use hatchway_wire::process::{self, Exit};
+use prometheus::Registry;
+
+use crate::project::{self, Project};
+use crate::report;
+use view::View;
+use watch::Applier;
 
 /// What `hatchway up` is told.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Folders with a hatchway.toml, or folders of such folders.
     #[arg(default_value = ".")]
-    dirs: Vec<PathBuf>,
+    pub(crate) dirs: Vec<PathBuf>,
+    /// Where functions are served.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    /// Where the admin API is served.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081")]
+    pub(crate) admin: SocketAddr,
+    /// How long running requests may take to finish after Ctrl-C, in seconds.
+    #[arg(long, default_value_t = 30)]
+    pub(crate) drain_seconds: u64,
+    /// Threads that serve requests; as many as there are cores by default.
+    #[arg(long)]
+    pub(crate) cores: Option<usize>,
+    #[command(flatten)]
+    pub(crate) machine: Machine,
 }
 
-/// Checks the projects; this build cannot serve them.
+/// Serves until told to stop.
 pub(crate) fn run(args: Args) -> ExitCode {
-    if let Err(mistakes) = crate::project::load(&args.dirs) {
-        crate::report::print_reload(&mistakes);
+    let project = match project::load(&args.dirs) {
+        Ok(project) => project,
+        Err(mistakes) => {
+            report::print(&mistakes);
+            return ExitCode::from(report::BAD_PROJECT);
+        }
+    };
+    report::print_notes(&project.notes);
+    process::log_to_stderr();
+    process::exit_code("hatchway", serve(args, project))
+}
+
+fn serve(args: Args, project: Project) -> Result<(), Exit> {
+    let prepared = prepare(&args, &project)?;
+    let cores = args.cores.unwrap_or_else(core::available);
+    let no_listener = |error| Exit::unavailable(format!("cannot listen on {}", args.listen), error);
+    let (listeners, address) =
+        listen::bind(&Address::Tcp(args.listen), cores).map_err(no_listener)?;
+    prepared.drop_privileges().map_err(Exit::config)?;
+    check_readable(&project)?;
+    announce::isolation(&prepared.grants);
+
+    let registry = Registry::new();
+    let metrics = Arc::new(EdgeMetrics::register(&registry));
+    let node = prepared.start(&registry, announce::event).map_err(Exit::config)?;
+    let node = Arc::new(node);
+    let (publisher, catalog) = catalog::channel();
+    let applier = Applier::new(publisher, Arc::clone(&metrics), Arc::clone(&node));
+    applier.first(project.objects.clone());
+
+    let pages = pages(&args, &address, &catalog, &registry, &node);
+    let no_admin = |error| Exit::unavailable(format!("cannot listen on {}", args.admin), error);
+    let admin = Admin::start(args.admin, vec![Arc::new(node.pages()), pages]).map_err(no_admin)?;
+    let gateway = start_gateway(listeners, &catalog, &node, &metrics)?;
+    announce::ready(&project, &catalog.snapshot(), &address.to_string(), admin.address);
+
+    process::until_stopped(watch::follow(args.dirs, project, applier, &node))?;
+
+    announce::draining();
+    gateway.drain();
+    let limit = Duration::from_secs(args.drain_seconds);
+    let late = process::within(limit, move || gateway.join());
+    admin.stop();
+    if let Some(node) = Arc::into_inner(node) {
+        node.drain();
     }
-    eprintln!("hatchway: this build has no `up`");
-    ExitCode::FAILURE
+    late
+}
+
+/// The root of the process tree: everything that needs privileges, before any thread exists.
+fn prepare(args: &Args, project: &Project) -> Result<Prepared, Exit> {
+    let owner = project.functions.first().and_then(|function| {
+        let uid = std::fs::metadata(&function.folder).ok()?.uid();
+        (uid != 0).then(|| uid.to_string())
+    });
+    node::prepare(&args.machine, IsolationMode::BestEffort, owner.as_deref()).map_err(Exit::config)
+}
+
+/// Nothing is more puzzling than a reload that finds nothing: better to hear of it at the start.
+fn check_readable(project: &Project) -> Result<(), Exit> {
+    #[derive(Debug, thiserror::Error)]
+    #[error(
+        "{path} cannot be read once privileges are dropped: start with --user NAME of somebody who can read it \
+         (root keeps its name and loses its powers), or move the project"
+    )]
+    struct Unreadable {
+        path: String,
+        source: std::io::Error,
+    }
+    for function in &project.functions {
+        std::fs::File::open(&function.manifest).map_err(|source| {
+            Exit::config(Unreadable { path: function.manifest.clone(), source })
+        })?;
+    }
+    Ok(())
+}
+
+fn start_gateway(
+    listeners: Vec<listen::Listener>,
+    catalog: &Catalog,
+    node: &Node,
+    metrics: &Arc<EdgeMetrics>,
+) -> Result<Cores, Exit> {
+    let (catalog, pool, metrics) = (catalog.clone(), node.pool.clone(), Arc::clone(metrics));
+    accept::start(listeners, Door::default(), move |core| {
+        let node = NodeCore::new(pool.clone(), core);
+        Gateway::new(catalog.cached(), node, Arc::clone(&metrics))
+    })
+    .map_err(|error| Exit::unavailable("cannot start the cores".to_owned(), error))
+}
+
+fn pages(
+    args: &Args,
+    address: &Address,
+    catalog: &Catalog,
+    registry: &Registry,
+    node: &Node,
+) -> Arc<GatewayPages> {
+    let dirs: Vec<_> = args.dirs.iter().map(|dir| dir.display().to_string()).collect();
+    Arc::new(GatewayPages {
+        program: "hatchway up",
+        listen: address.to_string(),
+        source: dirs.join(" "),
+        catalog: catalog.clone(),
+        registry: registry.clone(),
+        started: (SystemTime::now(), Instant::now()),
+        node: Some(Arc::new(View::new(node))),
+    })
 }
