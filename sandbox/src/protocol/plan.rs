@@ -40,8 +40,9 @@ pub(crate) struct Assign {
     pub(crate) processes: Option<u64>,
     pub(crate) tmp_bytes: u64,
     pub(crate) entry: Entry,
-    /// Where to work when there is no root of its own to put the package into.
-    pub(crate) package: String,
+    /// Where the package and the extra folders are on the host, for a sandbox that has no root
+    /// of its own to put them into.
+    pub(crate) folders: Vec<String>,
 }
 
 /// From either half of sandbox-init.

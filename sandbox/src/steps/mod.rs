@@ -12,10 +12,12 @@ pub(crate) mod descriptors;
 pub(crate) mod group;
 pub(crate) mod identity;
 
+pub(crate) mod landlock;
 pub(crate) mod limits;
 pub(crate) mod namespaces;
 pub(crate) mod privileges;
 pub(crate) mod root;
+pub(crate) mod seccomp;
 
 /// A step on the way from the spawner to the function's first instruction, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -53,7 +55,7 @@ pub enum Step {
 }
 
 /// The steps that a machine may not give, in order. The others are needed to run anything.
-pub(crate) const OPTIONAL_STEPS: [Step; 11] = [
+pub(crate) const OPTIONAL_STEPS: [Step; 13] = [
     Step::Process,
     Step::Join,
     Step::MountNamespace,
@@ -65,6 +67,8 @@ pub(crate) const OPTIONAL_STEPS: [Step; 11] = [
     Step::Capabilities,
     Step::Identity,
     Step::NoNewPrivileges,
+    Step::Landlock,
+    Step::Seccomp,
 ];
 
 impl Step {

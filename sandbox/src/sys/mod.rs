@@ -4,6 +4,7 @@
     reason = "system calls that rustix has no safe wrapper for; each argues its own conditions"
 )]
 
+pub(crate) mod confine;
 pub(crate) mod mount;
 pub(crate) mod namespace;
 pub(crate) mod process;

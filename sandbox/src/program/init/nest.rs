@@ -10,7 +10,7 @@ use rustix::process::{PidfdFlags, getpid, pidfd_open};
 
 use crate::protocol::packet::{self, Receiver};
 use crate::protocol::plan::{Assign, Prepare, Report};
-use crate::spec::{Entry, PACKAGE_DIR};
+use crate::spec::{Entry, PACKAGE_DIR, PRIVATE_DIR};
 use crate::steps::{self, AtStep, Step, StepError};
 use crate::sys::process::{exec, exit_now, reset_signals};
 
@@ -68,10 +68,14 @@ fn become_function(
         }
         steps::root::seal(assign.tmp_bytes)?;
     }
-    confine(prepare)?;
-    let work_dir = if has_root { PACKAGE_DIR } else { &assign.package };
+    confine(assign, prepare)?;
+    let package = assign.folders.first().map_or("/", String::as_str);
+    let work_dir = if has_root { PACKAGE_DIR } else { package };
     rustix::process::chdir(work_dir).at(Step::Package, work_dir)?;
     rustix::process::setsid().at(Step::Process, "session")?;
+    if prepare.steps.contains(&Step::Seccomp) {
+        steps::seccomp::filter()?;
+    }
     let given: Vec<BorrowedFd<'_>> = given.iter().map(AsFd::as_fd).collect();
     packet::send_message(socket, &Report::Executing, &[]).at(Step::Process, "report")?;
     // The low numbers are about to become the function's.
@@ -94,7 +98,7 @@ fn given_count(entry: Entry) -> usize {
 }
 
 /// Gives up every right, each step while the one after it is still possible.
-fn confine(prepare: &Prepare) -> Result<(), StepError> {
+fn confine(assign: &Assign, prepare: &Prepare) -> Result<(), StepError> {
     let has = |step| prepare.steps.contains(&step);
     if has(Step::Identity) && prepare.rootless {
         // The new user namespace gives all capabilities anew, so it comes before they go.
@@ -110,7 +114,23 @@ fn confine(prepare: &Prepare) -> Result<(), StepError> {
     steps::privileges::promise_no_new_privileges()?;
     steps::privileges::die_with_parent()?;
     reset_signals();
+    if has(Step::Landlock) {
+        let (readable, writable) = reach(assign, has(Step::Root));
+        steps::landlock::restrict(&readable, &writable)?;
+    }
     Ok(())
+}
+
+/// What may be read and what may be written by path. Without a root of its own the host's
+/// folders are what there is, and of them only what every sandbox has.
+fn reach(assign: &Assign, has_root: bool) -> (Vec<&str>, Vec<&str>) {
+    if has_root {
+        return (vec!["/"], vec!["/tmp", "/dev", "/proc", PRIVATE_DIR]);
+    }
+    const HOST: [&str; 9] =
+        ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/proc"];
+    let readable = HOST.into_iter().chain(assign.folders.iter().map(String::as_str));
+    (readable.collect(), vec!["/tmp", "/dev"])
 }
 
 /// The program to become, in the form the kernel wants, made while memory may be asked for.
@@ -177,7 +197,7 @@ mod tests {
             processes: None,
             tmp_bytes: 0,
             entry: Entry::Inherited,
-            package: "/srv".to_owned(),
+            folders: Vec::new(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_send_signal, waitid};
@@ -160,10 +160,18 @@ pub(super) fn assign(
         processes: (!counts).then(|| spec.pids.into()),
         tmp_bytes: spec.tmp_bytes,
         entry: spec.entry,
-        package: spec.package.display().to_string(),
+        folders: match ground.steps.contains(&Step::Root) {
+            true => Vec::new(),
+            false => hosts(spec).map(|path| path.display().to_string()).collect(),
+        },
     };
     let attached: Vec<_> = given.iter().chain(&luggage.trees).map(AsFd::as_fd).collect();
     packet::send_message(nest, &assign, &attached).at(Step::Process, "assignment")
+}
+
+/// The folders of the host that `spec` names, the package first.
+fn hosts(spec: &SandboxSpec) -> impl Iterator<Item = &PathBuf> {
+    std::iter::once(&spec.package).chain(spec.read_only.iter().map(|(host, _)| host))
 }
 
 /// The limits of the group that holds `spec`: its own processes, and our reaper.
