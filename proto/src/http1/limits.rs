@@ -11,8 +11,8 @@ pub struct Limits {
     pub target_bytes: usize,
 }
 
-/// Ceiling of [`Limits::head_bytes`]: places in a head are kept as 16-bit numbers.
-pub const HEAD_BYTES_MAX: usize = 65_536;
+/// Ceiling of [`Limits::head_bytes`]. A single line is below 64 KiB in any case: its length is kept in 16 bits.
+pub const HEAD_BYTES_MAX: usize = 128 * 1024;
 
 /// Ceiling of [`Limits::fields`]: the parser's scratch lives on the stack, 32 bytes a field.
 pub const MAX_FIELDS: usize = 128;
@@ -31,6 +31,14 @@ impl Default for Limits {
     /// 64 KiB because Kerberos and several large cookies together exceed the 8 to 32 KiB of common servers; 100 fields
     /// because browsers send 15 to 25 and meshes add as many; 8,000 octets of target is what RFC 9112 3 asks for at least.
     fn default() -> Self {
-        Self { head_bytes: HEAD_BYTES_MAX, fields: 100, target_bytes: 8192 }
+        Self { head_bytes: 64 * 1024, fields: 100, target_bytes: 8192 }
+    }
+}
+
+impl Limits {
+    /// For hops behind the border. Room for what we add on the way, so that a head at the border's limit is not refused
+    /// further in, where it could no longer be blamed on the client.
+    pub fn inside() -> Self {
+        Self { head_bytes: 80 * 1024, fields: 120, target_bytes: 8192 }
     }
 }

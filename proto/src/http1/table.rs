@@ -69,7 +69,7 @@ impl<'b> FieldTable<'b> {
         name_len: usize,
         kind: Kind,
     ) -> Result<(), HeadError> {
-        let too_large = HeadError::HeadTooLarge { limit: super::HEAD_BYTES_MAX };
+        let too_large = HeadError::HeadTooLarge { limit: usize::from(u16::MAX) };
         let slot = Slot {
             line_len: u16::try_from(line_len).map_err(|_| too_large)?,
             name_len: u8::try_from(name_len).map_err(|_| HeadError::FieldNameTooLong)?,
