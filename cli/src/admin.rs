@@ -71,7 +71,10 @@ impl Admin {
     /// [`Failure::Unavailable`] when nobody answers, [`Failure::Refused`] with the answer's reason.
     pub(crate) fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, Failure> {
         let body = self.ask(path, query)?;
-        serde_json::from_reader(body.into_reader()).map_err(|error| self.unavailable(error))
+        serde_json::from_reader(body.into_reader()).map_err(|error| Failure::Unavailable {
+            what: format!("what answers at {} is no admin API", self.base),
+            source: Box::new(error),
+        })
     }
 
     /// Asks for lines, which come as they are made.
@@ -103,10 +106,10 @@ impl Admin {
         Err(Failure::Refused(why))
     }
 
-    fn unavailable(&self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
+    fn unavailable(&self, error: ureq::Error) -> Failure {
         Failure::Unavailable {
             what: format!("no answer from {} (is `hatchway up` running?)", self.base),
-            source: error.into(),
+            source: Box::new(error),
         }
     }
 }

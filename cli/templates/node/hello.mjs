@@ -1,4 +1,4 @@
-// Called as hello(ctx, ...args): the arguments are the call's JSON array or object, or the query of a GET.
+// Called as hello(ctx, ...args): a JSON array gives its elements, a JSON object or the query of a GET one object.
 // What is returned is the answer; what is thrown becomes an error.
 export async function hello(ctx, { name = "world" } = {}) {
   ctx.log.info("greeting", { name });

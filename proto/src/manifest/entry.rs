@@ -58,7 +58,7 @@ impl Text for Handler {
     }
 }
 
-/// `"main:app"`: a dotted Python module and the WSGI or ASGI application in it.
+/// `"main:app"`: a dotted Python module and the WSGI or ASGI application in it, which may have dots as well.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct App {
     pub(super) module: String,
@@ -81,7 +81,7 @@ impl Text for App {
                 format!("for example \"{module}:{attribute}\""),
             ));
         }
-        if !is_identifier(attribute) {
+        if !attribute.split('.').all(is_identifier) {
             let message = format!("{attribute:?} cannot be the name of an application");
             return Err(Wrong::with_help(message, format!("for example \"{module}:app\"")));
         }

@@ -63,7 +63,9 @@ fn claim<'a>(at: &'a Located<'a>, interpreter: Interpreter) -> Option<Claim<'a>>
             (Interpreter::Python, module.clone(), Some(attribute.as_str()), "#")
         }
         Runtime::PythonApp { module, attribute } => {
-            (Interpreter::Python, module.clone(), Some(attribute.as_str()), ":")
+            // Of `container.app` the file itself defines the first part.
+            let name = attribute.split('.').next();
+            (Interpreter::Python, module.clone(), name, ":")
         }
         Runtime::Command { .. } => return None,
     };

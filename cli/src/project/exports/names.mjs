@@ -11,7 +11,7 @@ import vm from "node:vm";
 // Names a module could import from another: every word of its text, so that linking finds whatever it asks for.
 const WORD = /[\p{ID_Start}$_][\p{ID_Continue}$\u200c\u200d]*/gu;
 
-async function moduleNames(source, identifier) {
+async function moduleNames(source, identifier, name) {
   const module = new vm.SourceTextModule(source, { identifier });
   const words = [...new Set([...source.matchAll(WORD)].map((match) => match[0]).concat("default"))];
   const empty = () => new vm.SyntheticModule(words, () => {});
@@ -21,8 +21,10 @@ async function moduleNames(source, identifier) {
     // It imports something under a name that is no word of its text: legal, rare, and known only to a run.
     return { names: { names: [], is_open: true } };
   }
-  // What `export *` passes on stands in files that are not looked at.
-  const isOpen = /\bexport\s*\*\s*from\b/u.test(source);
+  // What `export *` passes on stands in files that are not looked at; a function may also be a property of a
+  // default export.
+  const isProperty = /\bexport\s+default\s*\{/u.test(source) && words.includes(name);
+  const isOpen = isProperty || /\bexport\s*\*\s*from\b/u.test(source);
   const names = Reflect.ownKeys(module.namespace).filter((key) => typeof key === "string");
   return { names: { names, is_open: isOpen } };
 }
@@ -54,12 +56,12 @@ function kindOf(file) {
 
 async function names(source, { path: file, name }) {
   const kind = kindOf(file);
-  if (kind === "module") return moduleNames(source, file);
+  if (kind === "module") return moduleNames(source, file, name);
   try {
     return scriptNames(source, file, name);
   } catch (error) {
     if (kind === "script" || !(error instanceof SyntaxError)) throw error;
-    return moduleNames(source, file).catch((second) => {
+    return moduleNames(source, file, name).catch((second) => {
       throw /\bimport\b|\bexport\b|\bawait\b/u.test(error.message) ? second : error;
     });
   }

@@ -37,6 +37,9 @@ fn a_javascript_module_says_what_it_exports_without_being_run() {
     let mut found = names(Interpreter::Node, "x.mjs", text, "zz").expect("a module is closed");
     found.sort();
     assert_eq!(found, ["a", "b", "d", "default", "e", "f"]);
+    let inside = "export default { a() {} }";
+    assert_eq!(names(Interpreter::Node, "x.mjs", inside, "a"), None);
+    assert!(names(Interpreter::Node, "x.mjs", inside, "b").is_some());
     let open = "export * from './other.js'; export const a = 1";
     assert_eq!(names(Interpreter::Node, "x.mjs", open, "zz"), None);
 }
