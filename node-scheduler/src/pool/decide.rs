@@ -12,9 +12,10 @@ use super::event::ReapWhy;
 use super::grow;
 use super::hatchery::{Exit, HatchFailure};
 use super::phase::Phase;
+use super::plan::{Action, Bar, Ended, Event, Listen};
 use super::reap;
 use super::refused::SlotRefused;
-use super::state::{Action, Bar, Ended, Event, Listen, State, VersionKey, VersionState};
+use super::state::{State, VersionKey, VersionState};
 
 /// How often room is looked for while a request waits for it. A sandbox that falls idle tells nobody, for that would
 /// cost every request something; so the keeper asks, but only then.
@@ -36,27 +37,19 @@ pub(super) fn decide(state: &mut State, now: Instant, draw: u32, event: Event) -
 fn take_in(state: &mut State, now: Instant, draw: u32, event: Event, actions: &mut Vec<Action>) {
     match event {
         Event::Looked => {}
-        Event::Known { key, spec } => {
-            let mut version = VersionState::new(spec);
-            version.is_retired = state.draining_since.is_some();
-            state.versions.insert(key, version);
-        }
-        Event::Retired { key } => {
-            if let Some(version) = state.versions.get_mut(&key) {
-                version.is_retired = true;
+        Event::Catalog { known, retired } => {
+            for (key, spec) in known {
+                let mut version = VersionState::new(spec);
+                version.is_retired = state.draining_since.is_some();
+                state.versions.insert(key, version);
             }
-        }
-        Event::Hatched { key, id } => {
-            if let Some(version) = state.versions.get_mut(&key) {
-                version.backoff.hatched();
-                version.failure = None;
-                if let Some(sandbox) = version.sandboxes.get_mut(&id)
-                    && matches!(sandbox.phase, Phase::Starting { .. })
-                {
-                    sandbox.phase = Phase::Idle { since: now };
+            for key in retired {
+                if let Some(version) = state.versions.get_mut(&key) {
+                    version.is_retired = true;
                 }
             }
         }
+        Event::Hatched { key, id } => hatched(state, (key, id), now),
         Event::HatchFailed { key, id, failure } => {
             hatch_failed(state, (key, id), (now, draw), &failure, actions);
         }
@@ -75,6 +68,17 @@ fn take_in(state: &mut State, now: Instant, draw: u32, event: Event, actions: &m
                 version.is_retired = true;
             }
         }
+    }
+}
+
+fn hatched(state: &mut State, (key, id): (VersionKey, SandboxId), now: Instant) {
+    let Some(version) = state.versions.get_mut(&key) else { return };
+    version.backoff.hatched();
+    version.failure = None;
+    if let Some(sandbox) = version.sandboxes.get_mut(&id)
+        && matches!(sandbox.phase, Phase::Starting { .. })
+    {
+        sandbox.phase = Phase::Idle { since: now };
     }
 }
 
@@ -189,11 +193,12 @@ fn listen(version: &VersionState, now: Instant) -> Listen {
     } else {
         covered.saturating_add(1)
     };
-    let crowded_at = grow::crowded_at(version.spec.concurrency, tally.open);
+    // Crowded already, it could not grow just now; whatever changes that brings the next look.
     let may_grow = tally.alive() < version.spec.max
         && tally.starting == 0
         && version.backoff.until(now).is_none()
-        && tally.in_flight < crowded_at;
+        && !grow::is_crowded(version, tally);
+    let crowded_at = grow::crowded_at(version.spec.concurrency, tally.open);
     Listen { waiting, in_flight: if may_grow { crowded_at } else { Listen::NEVER } }
 }
 

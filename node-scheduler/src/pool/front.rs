@@ -10,9 +10,10 @@ use tokio::sync::{Notify, oneshot};
 use super::clock::{Epoch, Stopwatch};
 use super::hatchery::Hatchery;
 use super::line::Line;
+use super::plan::{Bar, Listen};
 use super::refused::SlotRefused;
 use super::slot::Slot;
-use super::state::{Bar, Listen, VersionKey};
+use super::state::VersionKey;
 
 /// How a waiting request is told.
 pub(super) type Teller<H> = oneshot::Sender<Result<Slot<H>, SlotRefused>>;
@@ -23,11 +24,10 @@ pub(super) struct Front<H: Hatchery> {
     pub(super) line: Line<Teller<H>, Bar>,
     pub(super) epoch: Epoch,
     keeper: Arc<Notify>,
-    /// The keeper's [`Listen`].
-    call_at_waiting: AtomicU32,
-    call_at_in_flight: AtomicU32,
-    /// Set with the bar of a retired version: the keeper waits for its line to empty.
-    is_emptying: AtomicBool,
+    /// Slots in flight at which the keeper wants to be called.
+    crowded_at: AtomicU32,
+    /// Set when that many have been out since the keeper looked last.
+    was_crowded: AtomicBool,
     /// Runs while a hatch is under way: that time is not the queue clock's.
     hatching: Mutex<Stopwatch>,
 }
@@ -39,9 +39,8 @@ impl<H: Hatchery> Front<H> {
             line: Line::new(),
             epoch,
             keeper,
-            call_at_waiting: AtomicU32::new(Listen::FIRST.waiting),
-            call_at_in_flight: AtomicU32::new(Listen::FIRST.in_flight),
-            is_emptying: AtomicBool::new(false),
+            crowded_at: AtomicU32::new(Listen::FIRST.in_flight),
+            was_crowded: AtomicBool::new(false),
             hatching: Mutex::new(Stopwatch::default()),
         }
     }
@@ -50,42 +49,42 @@ impl<H: Hatchery> Front<H> {
         self.keeper.notify_one();
     }
 
-    /// A request has joined the line.
-    pub(super) fn joined(&self) {
-        if self.line.length() >= self.call_at_waiting.load(Ordering::SeqCst) {
-            self.call_keeper();
-        }
-    }
-
-    /// A waiter has left the line, served or not.
-    pub(super) fn left(&self) {
-        if self.is_emptying.load(Ordering::SeqCst) && self.line.length() == 0 {
+    /// The line has changed: calls the keeper if it wants to hear of that.
+    pub(super) fn line_changed(&self) {
+        if self.line.wants_call() {
             self.call_keeper();
         }
     }
 
     /// A slot has been taken, which makes `in_flight` of this version. Costs one relaxed read.
     pub(super) fn took(&self, in_flight: u32) {
-        if in_flight >= self.call_at_in_flight.load(Ordering::Relaxed) {
-            // Once is enough: the keeper sets it again.
-            self.call_at_in_flight.store(Listen::NEVER, Ordering::Relaxed);
+        if in_flight >= self.crowded_at.load(Ordering::Relaxed)
+            && !self.was_crowded.swap(true, Ordering::Relaxed)
+        {
             self.call_keeper();
         }
     }
 
-    /// Sets when to call. A request that joined just before, with the old setting in view, is made up for here: it
-    /// wrote the length and then read the setting, this writes the setting and then reads the length.
+    /// Whether slots ran short since this was asked last.
+    pub(super) fn take_crowded(&self) -> bool {
+        // Read first: this is asked for every version at every look, and almost never true.
+        self.was_crowded.load(Ordering::Relaxed) && self.was_crowded.swap(false, Ordering::Relaxed)
+    }
+
+    /// Sets when to call.
     pub(super) fn listen(&self, listen: Listen) {
-        self.call_at_in_flight.store(listen.in_flight, Ordering::Relaxed);
-        self.call_at_waiting.store(listen.waiting, Ordering::SeqCst);
-        self.joined();
+        self.crowded_at.store(listen.in_flight, Ordering::Relaxed);
+        if self.line.listen(listen.waiting) {
+            self.call_keeper();
+        }
     }
 
     pub(super) fn bar(&self, bar: Option<Bar>) {
-        let is_emptying = matches!(bar, Some(Bar::Retired | Bar::Draining));
-        self.line.bar(bar);
-        self.is_emptying.store(is_emptying, Ordering::SeqCst);
-        self.left();
+        // What the keeper does last for a retired version, it does when nobody waits any more.
+        let is_leaving = matches!(bar, Some(Bar::Retired | Bar::Draining));
+        if self.line.bar(bar, is_leaving) {
+            self.call_keeper();
+        }
     }
 
     /// Answers everybody who waits.
@@ -94,7 +93,7 @@ impl<H: Hatchery> Front<H> {
             // A waiter that has left in the meantime needs no answer.
             let _ = waiter.send(Err(refusal.clone()));
         }
-        self.left();
+        self.line_changed();
     }
 
     pub(super) fn set_hatching(&self, is_hatching: bool, now: Instant) {

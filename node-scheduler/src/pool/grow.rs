@@ -9,9 +9,10 @@ use hatchway_proto::name::SandboxId;
 
 use super::event::ReapWhy;
 use super::phase::Phase;
+use super::plan::Action;
 use super::reap;
 use super::refused::SlotRefused;
-use super::state::{Action, Ledger, Sandbox, State, VersionKey, VersionState};
+use super::state::{Ledger, Sandbox, State, Tally, VersionKey, VersionState};
 
 /// Growth begins when this share of the slots is out: a start takes about as long as the rest takes to fill.
 const CROWDED_PERCENT: u32 = 70;
@@ -29,6 +30,11 @@ pub(super) fn crowded_at(concurrency: u16, open: u32) -> u32 {
         .div_ceil(100)
         .try_into()
         .map_or(u32::MAX, |at: u32| at.max(CROWDED_AT_LEAST))
+}
+
+/// Whether slots run short. A peak between two looks counts as well: the next one may find nobody prepared.
+pub(super) fn is_crowded(version: &VersionState, tally: Tally) -> bool {
+    version.was_crowded || tally.in_flight >= crowded_at(version.spec.concurrency, tally.open)
 }
 
 /// Why a sandbox is wanted, most urgent first.
@@ -59,9 +65,8 @@ impl Need {
             Self::Min if version.is_retired => 0,
             Self::Min => spec.min.saturating_sub(tally.alive()),
             Self::Early => {
-                let is_crowded = tally.in_flight >= crowded_at(spec.concurrency, tally.open);
                 let is_calm = version.waiting == 0 && tally.starting == 0 && !version.is_retired;
-                u32::from(is_crowded && is_calm)
+                u32::from(is_crowded(version, tally) && is_calm)
             }
         };
         wanted.min(up_to_max)

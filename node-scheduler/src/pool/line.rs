@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use super::sync::{AtomicU32, Mutex, Ordering};
+use super::sync::{AtomicBool, AtomicU32, Mutex, Ordering};
 use super::word::{GaveBack, Word};
 
 /// A place in the line; lower ones are served first.
@@ -26,8 +26,11 @@ struct Queue<W, B> {
 #[derive(Debug)]
 pub(crate) struct Line<W, B> {
     queue: Mutex<Queue<W, B>>,
-    /// Its length, to be read without the lock. Written under the lock, sequentially consistent: see `Front::listen`.
+    // Written under the lock, read without it. Who has changed the line under the lock and asks `wants_call` afterwards
+    // either finds what the keeper set, or came first and was counted by the keeper when it did.
     length: AtomicU32,
+    call_at: AtomicU32,
+    call_at_zero: AtomicBool,
 }
 
 /// What asking for a place came to.
@@ -39,19 +42,23 @@ pub(crate) enum Entered<T> {
     Waiting(Ticket),
 }
 
-/// Where a slot went that came back to a marked word.
-#[derive(Debug)]
-pub(crate) enum Passed<W> {
-    /// To this waiter: the slot stays out, in its name.
-    To(W),
+/// Whose a slot is that came back to a marked word.
+enum Next<W> {
+    /// This waiter's: the slot stays out, in its name.
+    Owner(W),
     /// Nobody waited: the slot is back.
-    Back(GaveBack),
+    Nobody(GaveBack),
 }
 
 impl<W, B> Line<W, B> {
     pub(crate) fn new() -> Self {
         let queue = Queue { waiters: BTreeMap::new(), next: 0, bar: None };
-        Self { queue: Mutex::new(queue), length: AtomicU32::new(0) }
+        Self {
+            queue: Mutex::new(queue),
+            length: AtomicU32::new(0),
+            call_at: AtomicU32::new(1),
+            call_at_zero: AtomicBool::new(false),
+        }
     }
 
     /// Takes a slot or a place. `take` looks at every sandbox once more, marking the full ones; `refuse` is asked when
@@ -84,17 +91,40 @@ impl<W, B> Line<W, B> {
         was_waiting
     }
 
-    /// Finds the next owner of a slot that its holder of `word` gives up. A sandbox that has been closed or has died in
-    /// the meantime serves nobody else.
-    pub(crate) fn pass_on(&self, word: &Word, now_ms: u64) -> Passed<W> {
+    /// Gives a slot of `word` back, or passes it on to who waits first. `tell` hands it over and answers false when the
+    /// waiter has gone in the meantime; then the next one is tried. Never returns [`GaveBack::Wanted`].
+    pub(crate) fn give_back(
+        &self,
+        word: &Word,
+        now_ms: impl Fn() -> u64,
+        mut tell: impl FnMut(W) -> bool,
+    ) -> GaveBack {
+        let mut gave = word.give_back(&now_ms);
+        while gave == GaveBack::Wanted {
+            gave = match self.next_owner(word, &now_ms) {
+                Next::Owner(waiter) => {
+                    if tell(waiter) {
+                        GaveBack::Done
+                    } else {
+                        GaveBack::Wanted
+                    }
+                }
+                Next::Nobody(back) => back,
+            };
+        }
+        gave
+    }
+
+    /// A sandbox that has been closed or has died since its word was marked serves nobody else.
+    fn next_owner(&self, word: &Word, now_ms: impl Fn() -> u64) -> Next<W> {
         let mut queue = self.lock();
         if word.seen().is_open()
             && let Some((_, waiter)) = queue.waiters.pop_first()
         {
             self.count(&queue);
-            return Passed::To(waiter);
+            return Next::Owner(waiter);
         }
-        Passed::Back(word.give_back_unmarked(now_ms))
+        Next::Nobody(word.give_back_unmarked(now_ms))
     }
 
     /// Opens a sandbox to the first `limit` waiters, and through `publish` to everybody else.
@@ -129,18 +159,37 @@ impl<W, B> Line<W, B> {
         waiters.into_values().collect()
     }
 
-    /// Says why newcomers are turned away from now on, or that they are not.
-    pub(crate) fn bar(&self, bar: Option<B>) {
-        self.lock().bar = bar;
+    /// Says why newcomers are turned away from now on, or that they are not; and whether the keeper wants to hear of the
+    /// line's end. True when that has come already.
+    pub(crate) fn bar(&self, bar: Option<B>, call_at_zero: bool) -> bool {
+        let mut queue = self.lock();
+        queue.bar = bar;
+        self.call_at_zero.store(call_at_zero, Ordering::Relaxed);
+        self.wants_call()
+    }
+
+    /// Sets how long the line must be for the keeper to hear of it. True when it is already.
+    pub(crate) fn listen(&self, call_at: u32) -> bool {
+        let _queue = self.lock();
+        self.call_at.store(call_at, Ordering::Relaxed);
+        self.wants_call()
+    }
+
+    /// Whether the keeper wants to hear of the line as it is. Asked by whoever has changed it.
+    pub(crate) fn wants_call(&self) -> bool {
+        let length = self.length();
+        length >= self.call_at.load(Ordering::Relaxed)
+            || length == 0 && self.call_at_zero.load(Ordering::Relaxed)
     }
 
     /// Waiters at the moment, without the lock.
     pub(crate) fn length(&self) -> u32 {
-        self.length.load(Ordering::SeqCst)
+        self.length.load(Ordering::Relaxed)
     }
 
     fn count(&self, queue: &Queue<W, B>) {
-        self.length.store(u32::try_from(queue.waiters.len()).unwrap_or(u32::MAX), Ordering::SeqCst);
+        self.length
+            .store(u32::try_from(queue.waiters.len()).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
     fn lock(&self) -> impl std::ops::DerefMut<Target = Queue<W, B>> + '_ {

@@ -7,6 +7,7 @@
 //! Reading order: [`hatchery`] (what makes sandboxes), [`word`] and [`line`] (what makes admission safe), [`version`] and [`slot`]
 //! (what a request sees), [`phase`], [`state`], [`decide`] with [`grow`] and [`reap`] (all thinking), [`keeper`] (all acting).
 
+mod act;
 mod backoff;
 mod budget;
 mod clock;
@@ -20,6 +21,7 @@ mod hatchery;
 mod keeper;
 mod line;
 mod phase;
+mod plan;
 mod reap;
 mod refused;
 mod resident;

@@ -10,8 +10,9 @@ use hatchway_proto::name::SandboxId;
 use super::budget::Charge;
 use super::event::ReapWhy;
 use super::phase::Phase;
+use super::plan::Action;
 use super::refused::SlotRefused;
-use super::state::{Action, State, VersionKey, VersionState};
+use super::state::{State, VersionKey, VersionState};
 
 /// An idle sandbox that may be ended.
 #[derive(Clone, Copy, Debug)]

@@ -11,7 +11,6 @@ use tokio::sync::Notify;
 use super::clock;
 use super::front::Front;
 use super::hatchery::{Exit, Hatched, Hatchery, StartPhases, Usage};
-use super::line::Passed;
 use super::slot::{Slot, Waited};
 use super::word::{GaveBack, Word};
 
@@ -65,28 +64,19 @@ impl<H: Hatchery> Resident<H> {
             // Dropped unread, it gives itself back, to the next in line if there is one.
             drop(waiter.send(Ok(slot)));
         }
-        self.front.left();
+        self.front.line_changed();
     }
 
     /// Takes a slot back, or passes it on: at once, whoever held it, and whatever becomes of those who wait.
     pub(super) fn give_back(self: &Arc<Self>) {
         self.served.fetch_add(1, Ordering::Relaxed);
-        let now_ms = self.front.epoch.ms(clock::now());
-        let mut gave = self.word.give_back(now_ms);
-        while gave == GaveBack::Wanted {
-            match self.front.line.pass_on(&self.word, now_ms) {
-                Passed::Back(back) => gave = back,
-                Passed::To(waiter) => {
-                    let sent = waiter.send(Ok(Slot::new(Arc::clone(self), false)));
-                    self.front.left();
-                    match sent {
-                        // It left between being found and being told. The slot is still out: find the next.
-                        Err(Ok(slot)) => slot.disarm(),
-                        Ok(()) | Err(Err(_)) => return,
-                    }
-                }
-            }
-        }
+        let now_ms = || self.front.epoch.ms(clock::now());
+        let gave = self.front.line.give_back(&self.word, now_ms, |waiter| {
+            let sent = waiter.send(Ok(Slot::new(Arc::clone(self), false)));
+            self.front.line_changed();
+            // Refused, it left between being found and being told: the slot goes on without this guard.
+            sent.map_err(|slot| slot.map(Slot::disarm)).is_ok()
+        });
         if gave == GaveBack::LastOfClosed {
             self.front.call_keeper();
         }

@@ -1,4 +1,4 @@
-//! What the keeper knows: every version, every sandbox, and what each of them takes. Plain data; `decide` moves it.
+//! What the keeper knows: every version, every sandbox, and what each of them takes. Plain data; [`decide`](super::decide) moves it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,9 +11,8 @@ use super::backoff::Backoff;
 use super::budget::Charge;
 use super::config::PoolConfig;
 use super::event::ReapWhy;
-use super::hatchery::{Exit, HatchFailure};
 use super::phase::Phase;
-use super::refused::SlotRefused;
+use super::plan::{Bar, Listen};
 
 /// One stay of a version in the catalog. A version that is retired and comes back gets a new one, so that the end of
 /// the old stay does not touch the new.
@@ -42,85 +41,6 @@ impl Spec {
             charge: Charge::reserved(&version.resources),
         }
     }
-}
-
-/// Something happened.
-#[derive(Clone, Debug)]
-pub(super) enum Event {
-    /// The catalog has a version that was not there.
-    Known { key: VersionKey, spec: Spec },
-    /// The catalog has it no longer.
-    Retired { key: VersionKey },
-    /// Nothing but time and what the words show.
-    Looked,
-    /// A sandbox can answer; waiting requests have their slots already.
-    Hatched { key: VersionKey, id: SandboxId },
-    /// A sandbox could not be started.
-    HatchFailed { key: VersionKey, id: SandboxId, failure: HatchFailure },
-    /// A process has ended.
-    Exited { key: VersionKey, id: SandboxId, exit: Exit },
-    /// Memory in use, by sandbox.
-    Measured(Vec<(VersionKey, SandboxId, u64)>),
-    /// The node goes down.
-    Drain,
-}
-
-/// Something to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Action {
-    /// Start a sandbox.
-    Hatch { key: VersionKey, id: SandboxId },
-    /// Stop starting it; `failure` when that is because it took too long.
-    GiveUp { key: VersionKey, id: SandboxId, failure: Option<HatchFailure> },
-    /// Close it if it is still as idle as it was seen.
-    Reap { key: VersionKey, id: SandboxId },
-    /// Close it, whatever it runs.
-    Close { key: VersionKey, id: SandboxId },
-    /// Ask it to end.
-    Terminate { key: VersionKey, id: SandboxId },
-    /// Force it to end.
-    Kill { key: VersionKey, id: SandboxId },
-    /// It has ended: take it off every table, and tell.
-    Gone { key: VersionKey, id: SandboxId, ended: Ended, exit: Exit },
-    /// Answer everybody who waits.
-    Refuse { key: VersionKey, refusal: SlotRefused },
-    /// Turn newcomers away, or do not.
-    Bar { key: VersionKey, bar: Option<Bar> },
-    /// When requests call the keeper.
-    Listen { key: VersionKey, listen: Listen },
-    /// Nothing is left of a retired version.
-    Forget { key: VersionKey },
-}
-
-/// Whether a sandbox's end was wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ended {
-    Asked(ReapWhy),
-    Died,
-}
-
-/// Why newcomers are turned away.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Bar {
-    Retired,
-    Draining,
-    BackingOff { until: Instant, reason: &'static str, message: Arc<str> },
-}
-
-/// The counts from which on requests call the keeper; `u32::MAX` is never.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Listen {
-    /// Requests waiting.
-    pub(super) waiting: u32,
-    /// Slots in flight.
-    pub(super) in_flight: u32,
-}
-
-impl Listen {
-    pub(super) const NEVER: u32 = u32::MAX;
-
-    /// How a version starts: the first request that waits calls.
-    pub(super) const FIRST: Self = Self { waiting: 1, in_flight: Self::NEVER };
 }
 
 /// One sandbox.
@@ -157,6 +77,8 @@ pub(super) struct VersionState {
     pub(super) is_retired: bool,
     /// Requests in its line, as last seen.
     pub(super) waiting: u32,
+    /// Slots ran short since the look before.
+    pub(super) was_crowded: bool,
     pub(super) sandboxes: BTreeMap<SandboxId, Sandbox>,
     pub(super) backoff: Backoff,
     /// The failure that newcomers are told while the back-off lasts.
@@ -190,6 +112,7 @@ impl VersionState {
             spec,
             is_retired: false,
             waiting: 0,
+            was_crowded: false,
             sandboxes: BTreeMap::new(),
             backoff: Backoff::default(),
             failure: None,
@@ -253,10 +176,11 @@ impl State {
         }
     }
 
-    /// Takes over how long a line is.
-    pub(super) fn see_waiting(&mut self, key: VersionKey, waiting: u32) {
+    /// Takes over how long a line is, and whether slots ran short since the last look.
+    pub(super) fn see_line(&mut self, key: VersionKey, waiting: u32, was_crowded: bool) {
         if let Some(version) = self.versions.get_mut(&key) {
             version.waiting = waiting;
+            version.was_crowded = was_crowded;
         }
     }
 

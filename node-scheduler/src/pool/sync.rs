@@ -2,4 +2,4 @@
 //! can put its own under the same source: `tests/pool_loom.rs` includes both files beside a `sync` made of loom's types.
 
 pub(super) use std::sync::Mutex;
-pub(super) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+pub(super) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};

@@ -14,10 +14,10 @@ use super::clock;
 use super::front::Front;
 use super::hatchery::Hatchery;
 use super::line::{Entered, Ticket};
+use super::plan::Bar;
 use super::refused::SlotRefused;
 use super::resident::Resident;
 use super::slot::Slot;
-use super::state::Bar;
 use super::word::Taken;
 
 /// How soon the queue clock is looked at again when it stood still while a hatch was under way.
@@ -119,7 +119,7 @@ impl<H: Hatchery> VersionPool<H> {
             Entered::Waiting(ticket) => ticket,
         };
         let mut place = Place { front: &self.front, ticket: Some(ticket) };
-        self.front.joined();
+        self.front.line_changed();
 
         let clock = self.version.clocks.queue;
         let mut left = clock;
@@ -207,7 +207,7 @@ impl<H: Hatchery> Place<'_, H> {
     fn leave(&mut self) -> bool {
         let was_waiting = self.ticket.take().is_some_and(|ticket| self.front.line.leave(ticket));
         if was_waiting {
-            self.front.left();
+            self.front.line_changed();
         }
         was_waiting
     }

@@ -87,12 +87,12 @@ impl Seen {
         Self(self.0 & !GATE & !WANTED | bits << GATE_SHIFT)
     }
 
-    /// One slot less; an open sandbox that has none left is idle from `now_ms` on.
-    fn less_one(self, now_ms: u64) -> Self {
+    /// One slot less; an open sandbox that has none left is idle from now on.
+    fn less_one(self, now_ms: impl Fn() -> u64) -> Self {
         debug_assert!(self.in_flight() > 0, "a slot came back that was never out");
         let less = Self(self.0 - 1);
         if less.is_idle() {
-            Self(less.0 & ((1 << SINCE_SHIFT) - 1) | now_ms << SINCE_SHIFT)
+            Self(less.0 & ((1 << SINCE_SHIFT) - 1) | now_ms() << SINCE_SHIFT)
         } else {
             less
         }
@@ -154,11 +154,12 @@ impl Word {
         }
     }
 
-    /// Gives a slot back, unless requests wait: then it stays out and [`GaveBack::Wanted`] tells so.
-    pub(crate) fn give_back(&self, now_ms: u64) -> GaveBack {
+    /// Gives a slot back, unless requests wait: then it stays out and [`GaveBack::Wanted`] tells so. The time is
+    /// asked for only when it is the last slot: reading a clock costs more than all the rest.
+    pub(crate) fn give_back(&self, now_ms: impl Fn() -> u64) -> GaveBack {
         let outcome = self.change(|seen| {
             let is_wanted = seen.is_open() && seen.0 & WANTED != 0;
-            (!is_wanted).then(|| seen.less_one(now_ms))
+            (!is_wanted).then(|| seen.less_one(&now_ms))
         });
         match outcome {
             Ok(before) => Self::gave(before),
@@ -167,8 +168,8 @@ impl Word {
     }
 
     /// Gives a slot back and takes the mark away. Called under the line's lock, when nobody waits any more.
-    pub(crate) fn give_back_unmarked(&self, now_ms: u64) -> GaveBack {
-        let outcome = self.change(|seen| Some(Seen(seen.0 & !WANTED).less_one(now_ms)));
+    pub(crate) fn give_back_unmarked(&self, now_ms: impl Fn() -> u64) -> GaveBack {
+        let outcome = self.change(|seen| Some(Seen(seen.0 & !WANTED).less_one(&now_ms)));
         Self::gave(outcome.expect("the change is unconditional"))
     }
 

@@ -17,7 +17,7 @@ async fn an_idle_sandbox_ends_when_its_timeout_has_passed_and_not_before() {
 
 #[tokio::test(start_paused = true)]
 async fn the_timeout_begins_when_the_last_slot_comes_back() {
-    let fixture = Fixture::with(Version { concurrency: 2, ..version() });
+    let fixture = Fixture::with(Version { concurrency: 2, max: 1, ..version() });
     let long = fixture.slot(1).await;
     fixture.pass(100 * SECOND).await;
     drop(fixture.version(1).try_slot().unwrap());
