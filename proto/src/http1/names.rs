@@ -14,7 +14,7 @@ pub(super) enum Kind {
     Te,
     /// Announces trailers: kept only in front of a chunked body.
     Trailer,
-    /// Another hop-by-hop field (RFC 9110 7.6.1), or one that only a proxy reads.
+    /// Another hop-by-hop field (RFC 9110 7.6.1), one that only a proxy reads, or a framing field spelled with `_`.
     Hop,
     /// `hatchway-*`: words between our own programs.
     Internal,
@@ -36,14 +36,23 @@ impl Kind {
             10 if same(name, b"keep-alive") => Self::Hop,
             14 if same(name, b"content-length") => Self::ContentLength,
             14 if same(name, b"http2-settings") => Self::Hop,
+            14 if is_spelled(name, b"content-length") => Self::Hop,
             16 if same(name, b"proxy-connection") => Self::Hop,
             17 if same(name, b"transfer-encoding") => Self::TransferEncoding,
+            17 if is_spelled(name, b"transfer-encoding") => Self::Hop,
             18 if same(name, b"proxy-authenticate") => Self::Hop,
             19 if same(name, b"proxy-authorization") => Self::Hop,
             9.. if is_internal(name) => Self::Internal,
             _ => Self::Plain,
         }
     }
+}
+
+/// Compares a token with a lower-case name as CGI and its descendants do, to which `_` is `-`. A field that we drop or own
+/// must not come back to the function in this spelling.
+pub(super) fn is_spelled(name: &[u8], known: &[u8]) -> bool {
+    let fold = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    name.len() == known.len() && name.iter().map(fold).eq(known.iter().copied())
 }
 
 /// Compares a token of the same length with a known lower-case name of letters, digits and `-`.
@@ -94,7 +103,8 @@ mod tests {
             ("transfer-ENCODING", Kind::TransferEncoding),
             ("Proxy-Authenticate", Kind::Hop),
             ("Proxy-Authorization", Kind::Hop),
-            ("Content_Length", Kind::Plain),
+            ("Content_Length", Kind::Hop),
+            ("TRANSFER_ENCODING", Kind::Hop),
             ("Transfer-Encodin", Kind::Plain),
             ("Accept", Kind::Plain),
         ] {

@@ -4,7 +4,7 @@ use super::HeadError;
 use super::framing::{Framing, Version};
 use super::host::check_authority;
 use super::limits::{Limits, METHOD_BYTES};
-use super::scan::{self, Facts};
+use super::scan::{self, Facts, Side};
 use super::table::{Field, FieldTable};
 use super::target::parse_target;
 
@@ -78,7 +78,7 @@ pub fn parse_request<'b>(
         return Err(HeadError::BadMethod);
     };
     let mut table = FieldTable::new();
-    let facts = scan::scan(&rest[..len], parsed.headers, &mut table)?;
+    let facts = scan::scan(&rest[..len], parsed.headers, Side::Request, &mut table)?;
     let line = Line { method, target, version: Version::from_minor(minor) };
     build(line, &facts, table, skipped + len).map(Some)
 }

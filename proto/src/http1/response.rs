@@ -3,7 +3,7 @@
 use super::HeadError;
 use super::framing::{Framing, Version};
 use super::limits::Limits;
-use super::scan::{self, Facts};
+use super::scan::{self, Facts, Side};
 use super::table::{Field, FieldTable};
 
 /// A validated response head that borrows the bytes it was read from.
@@ -76,7 +76,7 @@ pub fn parse_response<'b>(
         return Err(HeadError::BadStatus);
     };
     let mut table = FieldTable::new();
-    let facts = scan::scan(&bytes[..len], parsed.headers, &mut table)?;
+    let facts = scan::scan(&bytes[..len], parsed.headers, Side::Response, &mut table)?;
     let version = Version::from_minor(minor);
     let (framing, clean) = framing(&facts, version, status, request_is_head)?;
     Ok(Some(ResponseHead {

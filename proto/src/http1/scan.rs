@@ -30,6 +30,13 @@ pub(super) struct Facts<'b> {
     pub(super) te: Option<&'b [u8]>,
 }
 
+/// Whose head it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Request,
+    Response,
+}
+
 /// Reads all fields. `head` ends with its empty line, and the fields are slices of it.
 ///
 /// `httparse` takes a bare LF for a line end, which RFC 9112 2.2 allows and smuggling needs; so each line end is looked
@@ -38,6 +45,7 @@ pub(super) struct Facts<'b> {
 pub(super) fn scan<'b>(
     head: &'b [u8],
     fields: &[httparse::Header<'b>],
+    side: Side,
     table: &mut FieldTable<'b>,
 ) -> Result<Facts<'b>, HeadError> {
     let base = head.as_ptr().addr();
@@ -55,7 +63,11 @@ pub(super) fn scan<'b>(
     for field in fields {
         let value_end = field.value.as_ptr().addr() + field.value.len() - base;
         let end = line_end(head, value_end)?;
-        let kind = Kind::of(field.name.as_bytes());
+        let kind = match Kind::of(field.name.as_bytes()) {
+            // Words of a request mean nothing in a response, and are the function's own business.
+            Kind::Host | Kind::Expect if side == Side::Response => Kind::Plain,
+            kind => kind,
+        };
         if kind != Kind::Plain {
             let raw = &head[at + field.name.len() + 1..end - 2];
             facts.note(kind, field.value, raw)?;

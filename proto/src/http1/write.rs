@@ -4,7 +4,7 @@
 //! a parsed head holds only tokens, value bytes and CRLF; a field with other blanks around its value is written out again.
 
 use super::framing::{Framing, Version};
-use super::names::Kind;
+use super::names::{Kind, is_spelled};
 use super::request::RequestHead;
 use super::response::ResponseHead;
 use super::table::{FieldTable, Line};
@@ -14,7 +14,7 @@ use super::table::{FieldTable, Line};
 pub struct RequestEdit<'a> {
     /// Fields to add, after all others. Names must be tokens and values [field values](super::is_field_value).
     pub extra: &'a [(&'a str, &'a str)],
-    /// Lower-case names of fields to leave out.
+    /// Lower-case names of fields to leave out, in any case and with `_` for `-` as well.
     pub drop: &'a [&'a str],
     /// Ask for this upgrade.
     pub upgrade: Option<&'a str>,
@@ -29,7 +29,7 @@ pub struct RequestEdit<'a> {
 pub struct ResponseEdit<'a> {
     /// Fields to add, after all others. Names must be tokens and values [field values](super::is_field_value).
     pub extra: &'a [(&'a str, &'a str)],
-    /// Lower-case names of fields to leave out.
+    /// Lower-case names of fields to leave out, in any case and with `_` for `-` as well.
     pub drop: &'a [&'a str],
     /// The version of the request that is answered.
     pub downstream: Version,
@@ -167,7 +167,7 @@ impl<'a> Keep<'a> {
     }
 
     fn drops(&self, name: &[u8]) -> bool {
-        self.drop.iter().any(|dropped| dropped.as_bytes().eq_ignore_ascii_case(name))
+        self.drop.iter().any(|dropped| is_spelled(name, dropped.as_bytes()))
     }
 }
 
