@@ -35,7 +35,8 @@ pub fn available() -> usize {
 
 impl Cores {
     /// Starts a thread per item of `shares`; each runs `work(core, share)` until it ends, which it does
-    /// when its core drains and nothing is left to finish.
+    /// when its core drains and nothing is left to finish. `work` is called on its core, so that it may
+    /// start tasks before it gives its future.
     ///
     /// # Errors
     /// As clone(2), or as the runtime's epoll and eventfd.
@@ -123,5 +124,54 @@ impl Drop for Entered {
         if self.0.now.get() == 0 {
             self.0.none.notify_waiters();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    #[test]
+    fn what_a_core_runs_may_start_tasks_before_its_first_wait() {
+        let (ran, has_run) = mpsc::channel();
+        let cores = Cores::start("test", vec![(), ()], move |core, ()| {
+            let ran = ran.clone();
+            let task = tokio::task::spawn_local(async move {
+                ran.send(core.index).expect("the test waits for it");
+            });
+            async move { task.await.expect("the task does not panic") }
+        })
+        .expect("threads can be started");
+        cores.join();
+        let mut indices: Vec<usize> = has_run.iter().collect();
+        indices.sort_unstable();
+        assert_eq!(indices, [0, 1]);
+    }
+
+    #[test]
+    fn a_drain_ends_a_core_once_nothing_is_under_way() {
+        let (events, seen) = mpsc::channel();
+        let cores = Cores::start("test", vec![()], move |core, ()| {
+            let (events, under_way) = (events.clone(), InFlight::default());
+            let entered = under_way.enter();
+            tokio::task::spawn_local({
+                let (events, ticker) = (events.clone(), core.ticker.clone());
+                async move {
+                    ticker.drained().await;
+                    events.send("finished").expect("the test waits for it");
+                    drop(entered);
+                }
+            });
+            async move {
+                core.ticker.drained().await;
+                under_way.none().await;
+                events.send("ended").expect("the test waits for it");
+            }
+        })
+        .expect("threads can be started");
+        cores.drain();
+        cores.join();
+        assert_eq!(seen.iter().collect::<Vec<_>>(), ["finished", "ended"]);
     }
 }
