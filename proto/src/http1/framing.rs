@@ -110,6 +110,8 @@ mod tests {
             "99999999999999999999",
             "abc",
             "1;",
+            "1:",
+            "1/",
             "\"1\"",
         ] {
             assert_eq!(content_length(value.as_bytes()), Err(HeadError::BadLength), "{value}");

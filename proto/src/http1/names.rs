@@ -113,6 +113,32 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_differs_in_one_byte_is_another_name() {
+        for name in [
+            "te",
+            "host",
+            "expect",
+            "upgrade",
+            "trailer",
+            "connection",
+            "keep-alive",
+            "content-length",
+            "http2-settings",
+            "proxy-connection",
+            "transfer-encoding",
+            "proxy-authenticate",
+            "proxy-authorization",
+        ] {
+            assert_ne!(Kind::of(name.as_bytes()), Kind::Plain, "{name}");
+            for at in 0..name.len() {
+                let mut other = name.as_bytes().to_vec();
+                other[at] = b'q';
+                assert_eq!(Kind::of(&other), Kind::Plain, "{}", other.escape_ascii());
+            }
+        }
+    }
+
+    #[test]
     fn internal_names_are_found_in_every_spelling() {
         for name in [
             "hatchway-node",

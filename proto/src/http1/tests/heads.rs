@@ -102,3 +102,32 @@ fn a_response_is_framed_for_its_client() {
     write_response(&mut out, &response(bytes), &edit);
     assert_eq!(out, b"HTTP/1.1 200 OK\r\nServer: x\r\n\r\n");
 }
+
+#[test]
+fn the_connection_is_spoken_of_in_final_answers_only() {
+    let final_answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    let interim = b"HTTP/1.1 103 Early Hints\r\n\r\n";
+    let words = |bytes, downstream, keep_alive| {
+        let edit = ResponseEdit {
+            extra: &[],
+            drop: &[],
+            downstream,
+            keep_alive,
+            framing: response(bytes).framing,
+            upgrade: None,
+            keep_internal: false,
+        };
+        let mut out = Vec::new();
+        write_response(&mut out, &response(bytes), &edit);
+        String::from_utf8(out).expect("ascii in, ascii out")
+    };
+    assert!(words(final_answer, Version::Http11, false).contains("\r\nConnection: close\r\n"));
+    assert!(words(final_answer, Version::Http10, true).contains("\r\nConnection: keep-alive\r\n"));
+    for silent in [
+        words(final_answer, Version::Http11, true),
+        words(final_answer, Version::Http10, false),
+        words(interim, Version::Http11, false),
+    ] {
+        assert!(!silent.contains("Connection"), "{silent}");
+    }
+}
