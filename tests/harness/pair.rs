@@ -1,0 +1,186 @@
+//! A gateway and a node as processes of their own, joined by a Unix socket and a catalog file.
+
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::process::Command;
+
+use rustix::process::Signal;
+
+use crate::audit::Traces;
+use crate::{Admin, Client, Program, Project, Raw, program_path};
+
+/// A running `hatchway-node`. Stopped and audited when dropped.
+#[derive(Debug)]
+pub struct NodeProgram {
+    program: Program,
+    traces: Traces,
+    is_stopped: bool,
+    /// Its admin port.
+    pub admin: Admin,
+}
+
+/// A running `hatchway-gateway`. Stopped when dropped.
+#[derive(Debug)]
+pub struct GatewayProgram {
+    program: Program,
+    is_stopped: bool,
+    client: Client,
+    /// Where functions are served.
+    pub address: SocketAddr,
+    /// Its admin port.
+    pub admin: Admin,
+}
+
+/// Both; the gateway ends first, as it would on a machine that goes down.
+#[derive(Debug)]
+pub struct Pair {
+    /// Level one.
+    pub gateway: GatewayProgram,
+    /// Level two.
+    pub node: NodeProgram,
+}
+
+impl Pair {
+    /// Writes the catalog of a project and serves it.
+    ///
+    /// # Panics
+    /// When one of them does not become ready.
+    #[track_caller]
+    pub fn start(project: &Project) -> Self {
+        apply(project);
+        let node = NodeProgram::start(project);
+        Self { gateway: GatewayProgram::start(project), node }
+    }
+}
+
+/// `hatchway apply`: the project becomes the catalog.
+///
+/// # Panics
+/// When it is refused.
+#[track_caller]
+pub fn apply(project: &Project) {
+    let mut command = Command::new(program_path("hatchway"));
+    command.arg("apply").arg(project.folder()).arg("--catalog").arg(project.catalog());
+    let output = command.output().expect("the program starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn socket(project: &Project) -> String {
+    format!("unix:{}", project.root().join("c").join("node.sock").display())
+}
+
+/// The address of a listener in the line that says `serving`, logged as JSON.
+fn serving(program: &Program, field: &str) -> String {
+    program.output.wait("the line that says serving", |line| {
+        let line: serde_json::Value = serde_json::from_str(line).ok()?;
+        let fields = &line["fields"];
+        (fields["message"] == "serving").then(|| fields[field].as_str().map(str::to_owned))?
+    })
+}
+
+impl NodeProgram {
+    /// Starts, and waits until it serves.
+    ///
+    /// # Panics
+    /// When it does not.
+    #[track_caller]
+    pub fn start(project: &Project) -> Self {
+        let mut traces = Traces::of(project);
+        traces.assert_none("before the start of the node");
+        let (catalog, state) = (project.catalog(), project.state());
+        let words = ["--catalog", &catalog.display().to_string(), "--listen", &socket(project)]
+            .into_iter()
+            .chain(["--state", &state.display().to_string(), "--admin", "127.0.0.1:0"])
+            .chain(["--isolation", "best-effort", "--cores", "1"])
+            .map(str::to_owned)
+            .collect::<Vec<_>>();
+        let program = Program::start("hatchway-node", &words, &project.temporary());
+        let admin = serving(&program, "admin").parse().expect("an address");
+        let admin = Admin::new(admin);
+        traces.listens_on(admin.address.port());
+        Self { program, traces, is_stopped: false, admin }
+    }
+
+    /// Ctrl-C, then waits for the end.
+    ///
+    /// # Panics
+    /// When it does not end well, or leaves anything behind.
+    #[track_caller]
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    #[track_caller]
+    fn end(&mut self) {
+        self.is_stopped = true;
+        self.traces.look(self.program.pid());
+        self.program.signal(Signal::INT);
+        let status = self.program.wait();
+        assert!(status.success(), "{status} after Ctrl-C:\n{}", self.program.output);
+        self.traces.assert_none("after the end of the node");
+    }
+
+    /// What it prints.
+    pub fn output(&self) -> &crate::Output {
+        &self.program.output
+    }
+}
+
+impl Drop for NodeProgram {
+    fn drop(&mut self) {
+        if !self.is_stopped && !std::thread::panicking() {
+            self.end();
+        }
+    }
+}
+
+impl Deref for GatewayProgram {
+    type Target = Client;
+
+    /// Calls go to the functions.
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl GatewayProgram {
+    /// Starts, and waits until it serves.
+    ///
+    /// # Panics
+    /// When it does not.
+    #[track_caller]
+    pub fn start(project: &Project) -> Self {
+        let catalog = project.catalog().display().to_string();
+        let words = ["--catalog", &catalog, "--node", &socket(project), "--cores", "1"]
+            .into_iter()
+            .chain(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+            .map(str::to_owned)
+            .collect::<Vec<_>>();
+        let program = Program::start("hatchway-gateway", &words, &project.temporary());
+        let address = serving(&program, "address").parse().expect("an address");
+        let admin = serving(&program, "admin").parse().expect("an address");
+        let (client, admin) = (Client::new(address), Admin::new(admin));
+        Self { program, is_stopped: false, client, address, admin }
+    }
+
+    /// A connection to the functions.
+    pub fn raw(&self) -> Raw {
+        Raw::connect(self.address)
+    }
+
+    /// What it prints.
+    pub fn output(&self) -> &crate::Output {
+        &self.program.output
+    }
+}
+
+impl Drop for GatewayProgram {
+    fn drop(&mut self) {
+        if !self.is_stopped && !std::thread::panicking() {
+            self.is_stopped = true;
+            self.program.signal(Signal::INT);
+            let status = self.program.wait();
+            assert!(status.success(), "{status} after Ctrl-C:\n{}", self.program.output);
+        }
+    }
+}
