@@ -46,6 +46,7 @@ mod tests {
             ("function.hello", "function.Hello"),
             ("first_byte", "firstbyte"),
             ("GREETING", "PORT"),
+            ("http = { path = \"/hello\" }\n", ""),
         ] {
             let text = EXAMPLE.replacen(right, wrong, 1);
             assert_ne!(text, EXAMPLE);
@@ -82,9 +83,13 @@ mod tests {
             ("project", ProjectTable::FIELDS),
         ] {
             for Field { name, example } in fields {
+                let line = format!("{table} = {{ {name} = {example} }}\n");
+                let function = "[function.a]\nruntime = \"node\"\n";
+                let http = "http = { path = \"/a\" }\n";
                 let text = match table {
-                    "project" => format!("project = {{ {name} = {example} }}"),
-                    _ => format!("[function.a]\n{table} = {{ {name} = {example} }}"),
+                    "project" => format!("{line}{function}{http}"),
+                    "http" => format!("{function}{line}"),
+                    _ => format!("{function}{http}{line}"),
                 };
                 assert!(accepts(&text), "{text}");
             }

@@ -21,8 +21,8 @@ macro_rules! table {
         $name:ident$(, stray $stray:expr)?;
         $($(#[$field_doc:meta])* $field:ident: $kind:ty = $example:tt,)*
     ) => {
-        $(#[$doc])*
         #[derive(Clone, Debug, Default, JsonSchema)]
+        $(#[$doc])*
         #[schemars(default, deny_unknown_fields)]
         pub(super) struct $name {
             $($(#[$field_doc])* pub(super) $field: Given<$kind>,)*
@@ -68,6 +68,7 @@ macro_rules! table {
 
 table! {
     /// hatchway.toml: a project and its functions.
+    #[schemars(extend("required" = ["function"]))]
     Document;
     /// The project as a whole.
     project: ProjectTable = { name = "shop" },
@@ -86,6 +87,7 @@ table! {
 
 table! {
     /// `[function.NAME]`: how a function is started, what it may use and what leads to it.
+    #[schemars(extend("required" = ["runtime", "http"]))]
     FunctionTable, stray stray_in_function;
     /// How it is run.
     runtime: RuntimeWord = "node",
