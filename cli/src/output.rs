@@ -42,9 +42,14 @@ pub(crate) fn table(heading: &[&str]) -> Table {
     table
 }
 
-/// The name that a user typed: without the tenant where that is the default one.
+/// A function's name as a user types it: without the tenant where that is the default one.
 pub(crate) fn short_name(name: &FunctionName) -> &str {
     if name.tenant() == TenantName::local().as_str() { name.name() } else { name.as_str() }
+}
+
+/// What a cell shows of something that may be unknown.
+pub(crate) fn or_dash(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
 /// A size to compare with others, not to count with: `12.3MiB`.
@@ -59,11 +64,11 @@ pub(crate) fn size(bytes: u64) -> String {
 }
 
 /// A time to compare with others: `420ms`, `12.4s`, `3m05s`, `2h10m`, `4d02h`.
-pub(crate) fn span(ms: u64) -> String {
-    let seconds = Duration::from_millis(ms).as_secs();
+pub(crate) fn span(span: Duration) -> String {
+    let (seconds, ms) = (span.as_secs(), span.subsec_millis());
     match seconds {
         0 => format!("{ms}ms"),
-        1..60 => format!("{seconds}.{}s", ms % 1000 / 100),
+        1..60 => format!("{seconds}.{}s", ms / 100),
         60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
         3600..86_400 => format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
         86_400.. => format!("{}d{:02}h", seconds / 86_400, seconds % 86_400 / 3600),
@@ -95,7 +100,7 @@ mod tests {
             (352_800_000, "4d02h"),
         ];
         for (ms, text) in spans {
-            assert_eq!(span(ms), text);
+            assert_eq!(span(Duration::from_millis(ms)), text);
         }
         assert_eq!(time_of_day(86_400_000 + 47_159_042), "13:05:59.042");
     }

@@ -1,5 +1,6 @@
 //! `hatchway explain`: where a request would go, and why.
 
+use hatchway_proto::name::FunctionName;
 use serde::Deserialize;
 
 use crate::admin::{Admin, AdminArgs, typed};
@@ -27,7 +28,7 @@ pub(crate) struct Args {
 #[derive(Debug, Deserialize)]
 struct Explanation {
     outcome: String,
-    function: Option<String>,
+    function: Option<FunctionName>,
     version: Option<String>,
     #[serde(default)]
     steps: Vec<Step>,
@@ -69,6 +70,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
 fn show(explanation: &Explanation) -> Outcome {
     if let Some(function) = &explanation.function {
         let version = explanation.version.as_deref().unwrap_or("unknown");
+        let function = output::short_name(function);
         output::line(&format!("function {function}, version {version}\n"))?;
     }
     let mut steps = output::table(&["STAGE", "DECISION", "BECAUSE"]);

@@ -2,7 +2,9 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use hatchway_proto::name::FunctionName;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::status::Status;
 use crate::admin::{Admin, AdminArgs};
@@ -31,8 +33,8 @@ pub(crate) struct Args {
 #[derive(Debug, Deserialize)]
 struct Line {
     unix_ms: u64,
-    function: String,
-    sandbox: Option<serde_json::Value>,
+    function: FunctionName,
+    sandbox: Option<Value>,
     request_id: Option<String>,
     stream: Stream,
     line: String,
@@ -56,7 +58,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         None => None,
     };
     if let Some(function) = &function {
-        query.push(("function", function));
+        query.push(("function", function.as_str()));
     }
     if args.follow {
         query.push(("follow", "true"));
@@ -83,20 +85,38 @@ fn pretty(json: &str, is_coloured: bool) -> String {
         Stream::Platform => ("---", "36"),
     };
     let sandbox = match &line.sandbox {
-        Some(serde_json::Value::String(id)) => format!(" {id}"),
-        Some(serde_json::Value::Number(id)) => format!(" sb-{id}"),
+        Some(Value::String(id)) => format!(" {id}"),
+        Some(Value::Number(id)) => format!(" sb-{id}"),
         _ => String::new(),
     };
-    let request = line.request_id.map(|id| format!(" {id}")).unwrap_or_default();
+    let request = line.request_id.as_deref().map(short_id).unwrap_or_default();
     let time = output::time_of_day(line.unix_ms);
-    let function = line.function.strip_prefix("local/").unwrap_or(&line.function);
-    let text = plain(&line.line);
+    let function = output::short_name(&line.function);
+    let text = plain(&structured(&line.line).unwrap_or(line.line));
     if is_coloured {
         return format!(
             "\x1b[2m{time}\x1b[0m {function}{sandbox}{request} \x1b[{colour}m{word}\x1b[0m | {text}"
         );
     }
     format!("{time} {function}{sandbox}{request} {word} | {text}")
+}
+
+/// As much of a request's id as tells it apart from its neighbours; `--json` has the whole.
+fn short_id(id: &str) -> String {
+    format!(" {}", id.get(..8).unwrap_or(id))
+}
+
+/// A structured line, as handlers' loggers write it, with the message first: `info greeting name=Ada`.
+fn structured(line: &str) -> Option<String> {
+    let mut fields: Map<String, Value> = serde_json::from_str(line).ok()?;
+    let level = fields.remove("level")?;
+    let message = fields.remove("message")?;
+    let mut text = format!("{} {}", level.as_str()?, message.as_str()?);
+    for (name, value) in &fields {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        text.push_str(&format!(" {name}={value}"));
+    }
+    Some(text)
 }
 
 /// A function's text must not move the cursor of whoever reads it: of the control characters only tabs
@@ -129,6 +149,15 @@ mod tests {
         let line = r#"{"unix_ms":47159042,"function":"local/hello","version":"v","sandbox":"sb-3","request_id":"r1","stream":"stderr","line":"oh"}"#;
         assert_eq!(pretty(line, false), "13:05:59.042 hello sb-3 r1 err | oh");
         assert_eq!(pretty("not ours", false), "not ours");
+    }
+
+    #[test]
+    fn a_structured_line_has_its_message_first() {
+        let line = r#"{"level":"info","message":"greeting","name":"Ada","n":[1]}"#;
+        assert_eq!(structured(line).as_deref(), Some("info greeting n=[1] name=Ada"));
+        for other in ["{}", "plain", "[1]", r#"{"level":1,"message":"x"}"#] {
+            assert_eq!(structured(other), None);
+        }
     }
 
     #[test]

@@ -1,14 +1,16 @@
 //! `hatchway ps`: the sandboxes, with memory and CPU as measured.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use hatchway_proto::name::FunctionName;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::status::Status;
 use crate::admin::{Admin, AdminArgs, typed};
 use crate::failure::Outcome;
-use crate::output::{self, size, span};
+use crate::output::{self, or_dash, size, span};
 
 /// What `hatchway ps` is told.
 #[derive(Debug, clap::Args)]
@@ -26,10 +28,10 @@ pub(crate) struct Args {
 #[derive(Debug, Deserialize)]
 struct Sandbox {
     id: Value,
-    function: String,
+    function: FunctionName,
     phase: String,
     in_flight: u64,
-    concurrency: u64,
+    concurrency: Option<u64>,
     pid: Option<u64>,
     age_ms: u64,
     idle_ms: Option<u64>,
@@ -37,7 +39,7 @@ struct Sandbox {
     memory_bytes: Option<u64>,
     memory_peak_bytes: Option<u64>,
     memory_limit_bytes: Option<u64>,
-    cpu_ms: Option<u64>,
+    cpu_ms: Option<f64>,
     start: Option<Start>,
 }
 
@@ -78,23 +80,26 @@ pub(crate) fn run(args: &Args) -> Outcome {
 }
 
 fn row(sandbox: &Sandbox) -> [String; 13] {
-    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let id = sandbox.id.as_str().map_or_else(|| format!("sb-{}", sandbox.id), str::to_owned);
     [
         id,
-        sandbox.function.clone(),
+        output::short_name(&sandbox.function).to_owned(),
         sandbox.phase.clone(),
-        format!("{}/{}", sandbox.in_flight, sandbox.concurrency),
+        format!("{}/{}", sandbox.in_flight, or_dash(sandbox.concurrency)),
         or_dash(sandbox.memory_bytes.map(size)),
         or_dash(sandbox.memory_peak_bytes.map(size)),
         or_dash(sandbox.memory_limit_bytes.map(size)),
-        or_dash(sandbox.cpu_ms.map(span)),
+        or_dash(sandbox.cpu_ms.and_then(cpu)),
         sandbox.requests.to_string(),
-        span(sandbox.age_ms),
-        or_dash(sandbox.idle_ms.map(span)),
+        span(Duration::from_millis(sandbox.age_ms)),
+        or_dash(sandbox.idle_ms.map(Duration::from_millis).map(span)),
         or_dash(sandbox.start.as_ref().map(start)),
-        or_dash(sandbox.pid.map(|pid| pid.to_string())),
+        or_dash(sandbox.pid),
     ]
+}
+
+fn cpu(ms: f64) -> Option<String> {
+    Duration::try_from_secs_f64(ms / 1000.0).ok().map(span)
 }
 
 /// `cold 42ms`, and the phase that took most of it.

@@ -1,8 +1,10 @@
 //! `hatchway status`: what is served, how well, and what is missing.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use hatchway_proto::manifest::nearest;
+use hatchway_proto::name::FunctionName;
 use serde::Deserialize;
 
 use crate::admin::{Admin, AdminArgs, typed};
@@ -27,7 +29,8 @@ pub(crate) struct Status {
     uptime_ms: u64,
     /// Where functions are served.
     pub(crate) listen: String,
-    isolation: Isolation,
+    /// Absent from a gateway whose nodes are elsewhere.
+    isolation: Option<Isolation>,
     catalog: Catalog,
     pub(crate) functions: Vec<FunctionStatus>,
 }
@@ -55,16 +58,18 @@ struct Catalog {
 /// A function that is served.
 #[derive(Debug, Deserialize)]
 pub(crate) struct FunctionStatus {
-    /// As the admin API knows it.
-    pub(crate) name: String,
-    version: String,
-    runtime: String,
+    /// Tenant and name.
+    pub(crate) name: FunctionName,
+    /// Absent while none is released.
+    version: Option<String>,
+    runtime: Option<String>,
     pub(crate) urls: Vec<String>,
     requests: u64,
     errors: u64,
-    in_flight: u64,
-    sandboxes: u64,
-    queued: u64,
+    in_flight: i64,
+    /// Known where a node runs in the same process, as the next.
+    sandboxes: Option<u64>,
+    queued: Option<u64>,
 }
 
 impl Status {
@@ -79,14 +84,14 @@ impl Status {
     /// [`Failure::Refused`] with the name that was meant.
     pub(crate) fn function(&self, name: &str) -> Result<&FunctionStatus, Failure> {
         let is_meant = |function: &&FunctionStatus| {
-            function.name == name || function.name.rsplit('/').next() == Some(name)
+            function.name.as_str() == name || function.name.name() == name
         };
         self.functions.iter().find(is_meant).ok_or_else(|| {
-            let names = || self.functions.iter().map(|function| function.name.rsplit('/').next());
-            let help = match nearest(name, names().flatten()) {
+            let names = || self.functions.iter().map(|function| function.name.name());
+            let help = match nearest(name, names()) {
                 Some(meant) => format!("did you mean {meant:?}?"),
                 None => {
-                    let known: Vec<&str> = names().flatten().collect();
+                    let known: Vec<&str> = names().collect();
                     format!("there are: {}", known.join(", "))
                 }
             };
@@ -116,12 +121,12 @@ pub(crate) fn run(args: &Args) -> Outcome {
     ]);
     for function in &status.functions {
         table.add_row([
-            &function.name,
-            &function.runtime,
-            &function.version,
-            &function.sandboxes.to_string(),
+            output::short_name(&function.name),
+            &output::or_dash(function.runtime.as_ref()),
+            &output::or_dash(function.version.as_ref()),
+            &output::or_dash(function.sandboxes),
             &function.in_flight.to_string(),
-            &function.queued.to_string(),
+            &output::or_dash(function.queued),
             &function.requests.to_string(),
             &function.errors.to_string(),
             &function.urls.join("\n"),
@@ -132,7 +137,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
 
 fn heading(status: &Status) -> String {
     let Status { program, version, uptime_ms, listen, isolation, catalog, .. } = status;
-    let up = output::span(*uptime_ms);
+    let up = output::span(Duration::from_millis(*uptime_ms));
     let mut text = format!("{program} {version}, up {up}, listening on {listen}\n");
     let (source, revision) = (&catalog.source, catalog.revision);
     // Writing to a string cannot fail.
@@ -141,9 +146,9 @@ fn heading(status: &Status) -> String {
         let problem = problem.as_str().map_or_else(|| problem.to_string(), str::to_owned);
         let _ = writeln!(text, "  problem  {problem}");
     }
-    let granted = isolation.granted.join(", ");
-    let _ = writeln!(text, "isolation  {}: {granted}", isolation.mode);
-    for Missing { what, why } in &isolation.missing {
+    let Some(Isolation { mode, granted, missing }) = isolation else { return text };
+    let _ = writeln!(text, "isolation  {mode}: {}", granted.join(", "));
+    for Missing { what, why } in missing {
         let _ = writeln!(text, "  missing  {what}: {why}");
     }
     text

@@ -9,8 +9,8 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
-use std::io;
-use std::os::unix::ffi::OsStrExt;
+use std::io::{self, ErrorKind};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -72,6 +72,7 @@ fn is_editors(name: &OsStr) -> bool {
 }
 
 /// Digests the package at `root`, in hex. `programs` are paths in it that always count with their content.
+/// What goes away meanwhile does not count: an editor replaces a file by renaming another over it.
 ///
 /// # Errors
 /// A file or folder that cannot be read.
@@ -80,22 +81,30 @@ pub(super) fn package(root: &Path, programs: &[&Path]) -> Result<String, Diagnos
     let relative = |path: &Path| path.strip_prefix(root).unwrap_or(path).to_path_buf();
     let walk = WalkDir::new(root).min_depth(1).sort_by_file_name().into_iter();
     for entry in walk.filter_entry(|entry| counts(root, &relative(entry.path()))) {
-        let entry = entry.map_err(|error| {
-            let path = error.path().unwrap_or(root).display().to_string();
-            Diagnostic::of_file(path, format!("cannot be read: {error}"))
-        })?;
-        let path = relative(entry.path());
-        let weight = if programs.contains(&&*path) { Weight::Content } else { weight(root, &path) };
-        add(&mut hasher, &entry, &path, weight).map_err(|error| {
-            let path = entry.path().display().to_string();
-            Diagnostic::of_file(path, format!("cannot be read: {error}"))
-        })?;
+        let path = match &entry {
+            Ok(entry) => entry.path().to_path_buf(),
+            Err(error) => error.path().unwrap_or(root).to_path_buf(),
+        };
+        let added = entry.map_err(io::Error::from).and_then(|entry| {
+            let path = relative(&path);
+            let is_program = programs.contains(&&*path);
+            let weight = if is_program { Weight::Content } else { weight(root, &path) };
+            add(&mut hasher, &entry, &path, weight)
+        });
+        match added {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => {
+                let message = format!("cannot be read: {error}");
+                return Err(Diagnostic::of_file(path.display().to_string(), message));
+            }
+        }
     }
     Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Adds one entry; every part is preceded by its length or has a fixed one, so that two different packages
-/// never feed the same bytes.
+/// Adds one entry, whole or not at all; every part is preceded by its length or has a fixed one, so that two
+/// different packages never feed the same bytes.
 fn add(hasher: &mut Sha256, entry: &DirEntry, path: &Path, weight: Weight) -> io::Result<()> {
     let metadata = entry.metadata()?;
     let kind = metadata.file_type();
@@ -105,15 +114,18 @@ fn add(hasher: &mut Sha256, entry: &DirEntry, path: &Path, weight: Weight) -> io
     if kind.is_dir() && weight == Weight::Stamp {
         return Ok(());
     }
+    let inside = if kind.is_symlink() {
+        fs::read_link(entry.path())?.into_os_string().into_vec()
+    } else if kind.is_file() && weight == Weight::Content {
+        digest_of(entry.path())?.to_vec()
+    } else if kind.is_file() {
+        stamp(&metadata)
+    } else {
+        Vec::new()
+    };
     add_bytes(hasher, path.as_os_str().as_bytes());
     hasher.update(metadata.mode().to_le_bytes());
-    if kind.is_symlink() {
-        add_bytes(hasher, fs::read_link(entry.path())?.as_os_str().as_bytes());
-    } else if kind.is_file() && weight == Weight::Content {
-        add_content(hasher, entry.path())?;
-    } else if kind.is_file() {
-        add_stamp(hasher, &metadata);
-    }
+    add_bytes(hasher, &inside);
     Ok(())
 }
 
@@ -122,18 +134,16 @@ fn add_bytes(hasher: &mut Sha256, bytes: &[u8]) {
     hasher.update(bytes);
 }
 
-/// The content is digested by itself first: a file may grow while it is read, and its length must match.
-fn add_content(hasher: &mut Sha256, path: &Path) -> io::Result<()> {
+/// The content by itself: a file may grow while it is read, and no length then fits it.
+fn digest_of(path: &Path) -> io::Result<[u8; 32]> {
     let mut content = Sha256::new();
     io::copy(&mut File::open(path)?, &mut HashWriter(&mut content))?;
-    hasher.update(content.finalize());
-    Ok(())
+    Ok(content.finalize().into())
 }
 
-fn add_stamp(hasher: &mut Sha256, metadata: &Metadata) {
-    hasher.update(metadata.size().to_le_bytes());
-    hasher.update(metadata.mtime().to_le_bytes());
-    hasher.update(metadata.mtime_nsec().to_le_bytes());
+fn stamp(metadata: &Metadata) -> Vec<u8> {
+    let words = [metadata.size().cast_signed(), metadata.mtime(), metadata.mtime_nsec()];
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
 struct HashWriter<'a>(&'a mut Sha256);

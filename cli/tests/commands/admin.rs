@@ -67,7 +67,7 @@ fn status_says_what_is_served_and_what_is_missing() {
         "problem  route x: no function",
         "isolation  best-effort: cgroup v2, seccomp",
         "missing  network namespaces: not permitted",
-        "local/hello",
+        "hello  ",
         "http://127.0.0.1:8080/hello",
     ] {
         assert!(out.contains(expected), "{expected} in\n{out}");
@@ -81,22 +81,8 @@ fn ps_shows_what_was_measured() {
     assert_eq!(code, 0);
     let row: Vec<&str> = out.lines().nth(1).expect("a row").split_whitespace().collect();
     let expected = [
-        "sb-1",
-        "local/hello",
-        "busy",
-        "2/16",
-        "38.1MiB",
-        "47.6MiB",
-        "128.0MiB",
-        "1.5s",
-        "12",
-        "1m05s",
-        "-",
-        "cold",
-        "42ms",
-        "(exec",
-        "30ms)",
-        "4711",
+        "sb-1", "hello", "busy", "2/16", "38.1MiB", "47.6MiB", "128.0MiB", "1.5s", "12", "1m05s",
+        "-", "cold", "42ms", "(exec", "30ms)", "4711",
     ];
     assert_eq!(row, expected);
 }
@@ -179,5 +165,5 @@ fn the_environment_says_where_the_admin_api_is_and_a_proxy_is_not_asked() {
     command.env("HATCHWAY_ADMIN", admin.url()).env("http_proxy", "http://127.0.0.1:9");
     let (code, out, err) = told(command.output().expect("hatchway can be started"));
     assert_eq!(code, 0, "{err}");
-    assert!(out.contains("local/hello"));
+    assert!(out.contains("http://127.0.0.1:8080/hello"));
 }
