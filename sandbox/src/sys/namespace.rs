@@ -33,8 +33,10 @@ pub(crate) fn raise_loopback(socket: BorrowedFd<'_>) -> io::Result<()> {
     }
     let up = libc::IFF_UP | libc::IFF_RUNNING;
     request.ifr_ifru.ifru_flags = i16::try_from(up).expect("two low bits fit");
+    // An unsigned long with glibc, an int with musl.
+    let set_flags = libc::SIOCSIFFLAGS as libc::Ioctl;
     // SAFETY: an open socket and an interface request that is alive during the call.
-    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw mut request) }.into())?;
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), set_flags, &raw mut request) }.into())?;
     Ok(())
 }
 
