@@ -44,6 +44,18 @@ pub(super) fn trim_ows(mut text: &[u8]) -> &[u8] {
     text
 }
 
+/// Strips SP from both ends. A tab is a blank to the RFC and part of the value to some readers, so framing fields must do
+/// without it: it stays, and no number or coding has one.
+pub(super) fn trim_spaces(mut text: &[u8]) -> &[u8] {
+    while let [b' ', rest @ ..] = text {
+        text = rest;
+    }
+    while let [rest @ .., b' '] = text {
+        text = rest;
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

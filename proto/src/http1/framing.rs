@@ -73,7 +73,7 @@ fn refuse_encoding(value: &[u8]) -> HeadError {
     let chunked_last = codings.pop().is_some_and(|last| last.eq_ignore_ascii_case(b"chunked"));
     let registered =
         |coding: &&[u8]| REGISTERED.iter().any(|known| known.eq_ignore_ascii_case(coding));
-    if chunked_last && codings.iter().all(registered) {
+    if chunked_last && !codings.is_empty() && codings.iter().all(registered) {
         HeadError::UnsupportedEncoding
     } else {
         HeadError::BadEncoding

@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 
 use super::HeadError;
-use super::chars::{is_tchar, trim_ows};
+use super::chars::{is_tchar, trim_ows, trim_spaces};
 use super::connection::Options;
 use super::framing::{content_length, transfer_encoding};
 use super::limits::{HEAD_BYTES_MAX, Limits, MAX_FIELDS};
@@ -102,13 +102,10 @@ impl<'b> Facts<'b> {
             Kind::Host if self.host.is_some() => return Err(HeadError::RepeatedHost),
             Kind::Host => self.host = Some(value),
             Kind::ContentLength if self.length.is_some() => return Err(HeadError::RepeatedLength),
-            // A tab is a blank to the RFC and part of the value to some readers; framing must do without it.
-            Kind::ContentLength if raw.contains(&b'\t') => return Err(HeadError::BadLength),
-            Kind::ContentLength => self.length = Some(content_length(value)?),
+            Kind::ContentLength => self.length = Some(content_length(trim_spaces(raw))?),
             Kind::TransferEncoding if self.chunked => return Err(HeadError::RepeatedEncoding),
-            Kind::TransferEncoding if raw.contains(&b'\t') => return Err(HeadError::BadEncoding),
             Kind::TransferEncoding => {
-                transfer_encoding(value)?;
+                transfer_encoding(trim_spaces(raw))?;
                 self.chunked = true;
             }
             Kind::Connection => self.connection.read(value)?,

@@ -4,7 +4,7 @@
 //! the lines again each time they are wanted, remember four places a field, or remember as little as makes finding
 //! them free. Each field is looked at three times or more (look-ups for routing and tracing, then the rewriting), and
 //! a head is moved a few times on its way out of the parser, so it is the third: lines follow each other without a gap,
-//! and 4 bytes a field (length of line and name, and what the field is) give all places by addition. 32 fields are kept
+//! and 4 bytes a field (length of line and name, and what the field is) give all places by addition. 24 fields are kept
 //! inline, which covers browsers and proxies; the few heads with more cost an allocation.
 
 use super::HeadError;
@@ -20,7 +20,7 @@ pub struct Field<'b> {
     pub value: &'b [u8],
 }
 
-const INLINE: usize = 32;
+const INLINE: usize = 24;
 
 #[derive(Clone, Copy, Debug)]
 struct Slot {
