@@ -2,7 +2,7 @@
 //! it does not.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
@@ -75,6 +75,20 @@ impl ReadyPipe {
         }
     }
 
+    /// What the function had said when it ended. It may have ended before we heard of it.
+    pub(crate) fn last_words(&self) -> Option<Result<ReadyReport, NotReady>> {
+        let mut piece = [0; 4096];
+        // The writing end is closed by now, so this never waits; a report that does not fit the
+        // pipe's buffer has been read along the way.
+        while let Ok(read @ 1..) = rustix::io::read(&self.pipe, &mut piece) {
+            self.line().extend_from_slice(&piece[..read]);
+            if self.line().len() > MAX_REPORT_BYTES {
+                break;
+            }
+        }
+        self.parse()
+    }
+
     fn line(&self) -> std::sync::MutexGuard<'_, Vec<u8>> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -87,12 +101,6 @@ impl ReadyPipe {
             None if line.len() > MAX_REPORT_BYTES => Some(Err(garbled(&line))),
             None => None,
         }
-    }
-}
-
-impl AsFd for ReadyPipe {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.pipe.as_fd()
     }
 }
 

@@ -120,7 +120,10 @@ impl Sandbox {
                 Err(NotReady::Silent) => Err(self.ended_or_silent().await),
                 waited => waited,
             },
-            exit = self.exited() => Err(NotReady::Ended(exit)),
+            exit = self.exited() => {
+                let said = self.ready.as_ref().and_then(ReadyPipe::last_words);
+                said.unwrap_or(Err(NotReady::Ended(exit)))
+            }
         }
     }
 

@@ -86,6 +86,7 @@ pub enum HatchError {
 pub struct Spawner {
     link: Arc<Link>,
     run_dir: Arc<Path>,
+    pid: u32,
 }
 
 impl Spawner {
@@ -108,8 +109,9 @@ impl Spawner {
         match greet(&socket, &config) {
             Ok(grants) => {
                 let run_dir = Arc::from(config.run_dir.as_path());
+                let pid = spawner.id();
                 let link = Arc::new(Link::new(socket, spawner));
-                Ok((Self { link, run_dir }, grants))
+                Ok((Self { link, run_dir, pid }, grants))
             }
             Err(error) => {
                 drop(socket);
@@ -149,6 +151,11 @@ impl Spawner {
             Ok(Err(Unhatched::SpawnerLost)) | Err(_) => return Err(HatchError::SpawnerLost),
         };
         Ok(Sandbox::new(guard, hatched, exited, equipment.kept, Way::new(entry, network)))
+    }
+
+    /// The number of the spawner's process, for an operator.
+    pub fn pid(&self) -> u32 {
+        self.pid
     }
 
     /// Ends every sandbox, removes everything, and waits until the spawner itself has ended.

@@ -18,7 +18,9 @@ pub struct Usage {
     pub cpu: Duration,
     /// Time in which it would have run and the quota did not let it.
     pub throttled: Duration,
-    /// Periods of 100 ms that ended in the quota.
+    /// Periods of 100 ms in which it ran at all.
+    pub periods: u64,
+    /// Those of them in which the quota held it back.
     pub throttled_periods: u64,
     /// Processes and threads at this moment.
     pub pids: u64,
@@ -41,6 +43,7 @@ pub(crate) fn read_usage(group: &GroupPaths) -> io::Result<Usage> {
                 memory_peak_bytes: read_number(dir, "memory.peak").unwrap_or(0),
                 cpu: Duration::from_micros(value_of(&cpu, "usage_usec")),
                 throttled: Duration::from_micros(value_of(&cpu, "throttled_usec")),
+                periods: value_of(&cpu, "nr_periods"),
                 throttled_periods: value_of(&cpu, "nr_throttled"),
                 pids: read_number(dir, "pids.current")?,
                 oom_kills: value_of(&read(dir, "memory.events")?, "oom_kill"),
@@ -58,6 +61,7 @@ pub(crate) fn read_usage(group: &GroupPaths) -> io::Result<Usage> {
             if let Some(dir) = cpu {
                 let stat = read(dir, "cpu.stat")?;
                 usage.throttled = Duration::from_nanos(value_of(&stat, "throttled_time"));
+                usage.periods = value_of(&stat, "nr_periods");
                 usage.throttled_periods = value_of(&stat, "nr_throttled");
             }
             if let Some(dir) = cpuacct {
@@ -90,7 +94,7 @@ mod tests {
             ("memory.peak", "9000\n"),
             ("memory.stat", "anon 3000\ninactive_file 1500\nactive_file 500\n"),
             ("memory.events", "oom_kill 2\n"),
-            ("cpu.stat", "usage_usec 70\nnr_throttled 3\nthrottled_usec 40\n"),
+            ("cpu.stat", "usage_usec 70\nnr_periods 9\nnr_throttled 3\nthrottled_usec 40\n"),
             ("pids.current", "4\n"),
         ] {
             fs::write(dir.join(name), text).expect("file");
@@ -101,6 +105,7 @@ mod tests {
             memory_peak_bytes: 9000,
             cpu: Duration::from_micros(70),
             throttled: Duration::from_micros(40),
+            periods: 9,
             throttled_periods: 3,
             pids: 4,
             oom_kills: 2,

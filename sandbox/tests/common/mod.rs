@@ -1,13 +1,14 @@
 //! What the tests share: a spawner of its own for each, and shell scripts as functions.
 #![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hatchway_sandbox::{
-    Entry, Exit, Grants, Isolation, Network, Sandbox, SandboxSpec, Spawner, SpawnerConfig,
+    Backend, Entry, Exit, Grants, Isolation, Network, Sandbox, SandboxSpec, Spawner, SpawnerConfig,
+    Step,
 };
 use tempfile::TempDir;
 
@@ -52,6 +53,25 @@ impl House {
         std::fs::set_permissions(&package, all).expect("mode");
         let (spawner, grants) = Spawner::launch(config).expect("launch");
         Self { spawner, grants, dir, cgroup_name }
+    }
+
+    /// True when this machine gives all of `steps`; says aloud when it does not, past the
+    /// capture of test output, so that a skipped test is never mistaken for a passed one.
+    pub fn gives(&self, steps: &[Step]) -> bool {
+        let lacking: Vec<_> = steps.iter().filter(|step| !self.grants.has(**step)).collect();
+        if lacking.is_empty() {
+            return true;
+        }
+        let test = std::thread::current().name().unwrap_or("a test").to_owned();
+        let mut stderr = std::io::stderr();
+        writeln!(stderr, "SKIPPED {test}: this machine does not give {lacking:?}")
+            .expect("standard error");
+        false
+    }
+
+    /// As [`House::gives`], for the controllers of a control group.
+    pub fn limits(&self) -> bool {
+        self.grants.backend != Backend::None && self.gives(&[Step::Group])
     }
 
     /// A function that runs a shell script.

@@ -41,7 +41,11 @@ fn confine(prepare: &Prepare) -> Result<(), StepError> {
         .map_err(|error| StepError::new(Step::Capabilities, "reaper", &error))?;
     steps::privileges::promise_no_new_privileges()?;
     steps::privileges::hide()?;
-    steps::privileges::die_with_parent()
+    steps::privileges::die_with_parent()?;
+    if has(Step::Seccomp) {
+        steps::seccomp::filter()?;
+    }
+    Ok(())
 }
 
 /// True when the spawner was gone before its death could signal us.

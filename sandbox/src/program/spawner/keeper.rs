@@ -15,7 +15,8 @@ use super::resident::{Clock, Resident, Stage, now_ns};
 use super::setup::Ground;
 use crate::cgroup::{self, GroupPaths, clear};
 use crate::exit::Exit;
-use crate::protocol::event::Event;
+use crate::grants::Grants;
+use crate::protocol::event::{Event, Welcome};
 use crate::protocol::order::Order;
 use crate::protocol::packet::{self, Receiver};
 use crate::spec::{Entry, SandboxSpec};
@@ -73,6 +74,11 @@ impl Keeper {
         })
     }
 
+    /// Tells the node that everything is ready.
+    pub(super) fn welcome(&self, grants: Grants) -> io::Result<()> {
+        packet::send_message(&self.node, &Welcome::Ready { grants }, &[])
+    }
+
     /// Serves until the node says stop or is gone, and everything has ended.
     pub(super) fn run(mut self) -> io::Result<()> {
         let mut events = Vec::with_capacity(64);
@@ -102,7 +108,7 @@ impl Keeper {
             source if source == Source::Reaper as u64 => self.hear(id, Source::Reaper),
             source if source == Source::Nest as u64 => self.hear(id, Source::Nest),
             _ => return self.bury(id),
-        }
+        };
         Ok(())
     }
 
@@ -250,19 +256,19 @@ impl Keeper {
     }
 
     /// One of the two halves of a sandbox has something to say, or has closed its socket.
-    fn hear(&mut self, id: u64, source: Source) {
+    /// False when there is no more to hear for now.
+    fn hear(&mut self, id: u64, source: Source) -> bool {
         let Some(resident) = self.residents.get_mut(&id) else {
-            return;
+            return false;
         };
         let socket = match source {
             Source::Nest => &mut resident.nest,
             Source::Reaper | Source::Ended => &mut resident.reaper,
         };
         let Some(open) = socket.as_ref() else {
-            return;
+            return false;
         };
-        let packet = self.receiver.receive(open, RecvFlags::DONTWAIT);
-        match packet {
+        match self.receiver.receive(open, RecvFlags::DONTWAIT) {
             Ok(Some((bytes, attached))) => {
                 let news = match packet::decode(bytes) {
                     Ok(report) => resident.hear(report, attached, now_ns()),
@@ -275,8 +281,9 @@ impl Keeper {
                 if news {
                     self.announce(id);
                 }
+                true
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
             // Closed: no more to come from this half. Ours closes too, which takes it out of
             // epoll, as it does for everything else of a sandbox.
             Ok(None) | Err(_) => {
@@ -284,6 +291,7 @@ impl Keeper {
                 if matches!(source, Source::Nest) && resident.nest_closed() {
                     self.announce(id);
                 }
+                false
             }
         }
     }
@@ -308,7 +316,9 @@ impl Keeper {
 
     /// The first process of a sandbox has ended: with a process-id namespace, all have.
     fn bury(&mut self, id: u64) -> io::Result<()> {
-        self.hear(id, Source::Reaper);
+        // Its end may be seen before its last words: they come first.
+        while self.hear(id, Source::Nest) {}
+        while self.hear(id, Source::Reaper) {}
         let Some(mut resident) = self.residents.remove(&id) else {
             return Ok(());
         };

@@ -60,6 +60,7 @@ fn serve(charter: Charter, node: OwnedFd, receiver: Receiver) -> io::Result<()> 
         Err(reason) => return packet::send_message(&node, &Welcome::Refused { reason }, &[]),
     };
     let grants = ground.grants.clone();
-    packet::send_message(&node, &Welcome::Ready { grants }, &[])?;
-    keeper::Keeper::new(ground, node, receiver)?.run()
+    let keeper = keeper::Keeper::new(ground, node, receiver)?;
+    keeper.welcome(grants)?;
+    keeper.run()
 }

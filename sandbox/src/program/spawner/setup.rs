@@ -94,10 +94,7 @@ fn enter_user_namespace() -> bool {
 
 /// Makes `dir` anew, readable by all; what an earlier run left is removed.
 fn make_dir(dir: &Path) -> io::Result<OwnedFd> {
-    match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    remove_dir(dir)?;
     fs::DirBuilder::new().mode(0o755).create(dir)?;
     // Whatever the mask of this process took away.
     fs::set_permissions(dir, fs::Permissions::from_mode(0o755))?;
@@ -175,7 +172,15 @@ impl Ground {
     /// Undoes [`prepare`]; every sandbox has to be gone.
     pub(super) fn clear(&self) -> io::Result<()> {
         self.groups.remove_all()?;
-        fs::remove_dir_all(&self.stage)?;
-        fs::remove_dir_all(self.charter.run_dir.join("etc"))
+        remove_dir(&self.stage)?;
+        remove_dir(&self.charter.run_dir.join("etc"))
+    }
+}
+
+/// Removes a folder with all in it; one that is gone is as good.
+fn remove_dir(dir: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
