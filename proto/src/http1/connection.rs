@@ -74,16 +74,16 @@ fn options(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&b| b == b',').map(trim_ows).filter(|option| !option.is_empty())
 }
 
+/// The names are collected first, at most [`NOMINATED`] of them, so that a long list costs its length and not its length
+/// for each field.
 #[cold]
 fn mark_nominated(table: &mut FieldTable<'_>) {
-    let lists: Vec<&[u8]> = table
-        .lines()
-        .filter(|line| line.kind == Kind::Connection)
-        .map(|line| line.value())
-        .collect();
-    let is_nominated = |name: &[u8]| {
-        lists.iter().any(|list| options(list).any(|option| option.eq_ignore_ascii_case(name)))
-    };
+    let is_nomination =
+        |option: &&[u8]| !option.eq_ignore_ascii_case(b"close") && Kind::of(option) == Kind::Plain;
+    let lists = table.lines().filter(|line| line.kind == Kind::Connection);
+    let names: Vec<&[u8]> =
+        lists.flat_map(|line| options(line.value())).filter(is_nomination).collect();
+    let is_nominated = |name: &[u8]| names.iter().any(|known| known.eq_ignore_ascii_case(name));
     table.reclassify(|line| {
         (line.kind == Kind::Plain && is_nominated(line.name())).then_some(Kind::Nominated)
     });
