@@ -21,7 +21,7 @@ mod tests {
         let argv = ["./server".to_owned(), "--quiet".to_owned()];
         let plan = plan(&argv, &Layout::default());
         assert_eq!(plan.argv, argv);
-        assert_eq!(plan.env, [("HATCHWAY_SOCKET".into(), "/tmp/hatchway.sock".into())]);
+        assert_eq!(plan.env, [("HATCHWAY_SOCKET".into(), "/run/hatchway/http.sock".into())]);
         assert!(!plan.inherits_listener);
     }
 }

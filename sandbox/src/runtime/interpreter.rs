@@ -7,17 +7,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// `require` and `import` of both adapters are tested from here on; older lines get no security fixes.
-const OLDEST_NODE: Version = (20, 0, 0);
+/// What Debian 12 and Ubuntu 24.04 bring along; the adapters are tested from here on.
+const OLDEST_NODE: Version = (18, 0, 0);
 /// The oldest that is still maintained.
 const OLDEST_PYTHON: Version = (3, 9, 0);
 
 /// What every sandbox mounts anyway.
 const SYSTEM_FOLDERS: [&str; 5] = ["/usr", "/bin", "/sbin", "/lib", "/lib64"];
 
-/// Path, version, then the files it needs: one per line.
-const ASK_NODE: &str = "const libs = process.report.getReport().sharedObjects;
-console.log([process.execPath, process.versions.node, process.execPath, ...libs].join('\\n'))";
+/// Path, version, then the folders it needs: one per line. What it has loaded names them: itself and its libraries.
+const ASK_NODE: &str =
+    "const loaded = [process.execPath, ...process.report.getReport().sharedObjects];
+const folders = loaded.map((file) => require('path').dirname(file));
+console.log([process.execPath, process.versions.node, ...new Set(folders)].join('\\n'))";
 
 const ASK_PYTHON: &str = "import os, sys
 base = os.path.realpath(sys.base_prefix)
@@ -48,7 +50,7 @@ pub struct Interpreter {
     /// The program itself: absolute, no shim, no link.
     pub path: String,
     pub version: Version,
-    /// What it needs beside the system's folders, to be mounted read-only: `(on the host, inside)`.
+    /// The folders it needs beside the system's, to be mounted read-only: `(on the host, inside)`.
     pub mounts: Vec<(PathBuf, PathBuf)>,
 }
 
@@ -132,12 +134,11 @@ mod tests {
 
     #[test]
     fn only_what_lies_outside_the_system_folders_is_mounted() {
-        let answer = "/opt/node/bin/node\n20.20.2\n/opt/node/bin/node\nlinux-vdso.so.1\n/lib/x86_64-linux-gnu/libc.so.6\n";
+        let answer = "/opt/node/bin/node\n20.20.2\n/opt/node/bin\n.\n/lib/x86_64-linux-gnu\n";
         let node = parse(answer).expect("the answer is complete");
         assert_eq!((node.path.as_str(), node.version), ("/opt/node/bin/node", (20, 20, 2)));
-        assert_eq!(node.mounts, [("/opt/node/bin/node".into(), "/opt/node/bin/node".into())]);
-        let system =
-            parse("/usr/bin/node\n22.1.0\n/usr/bin/node\n").expect("the answer is complete");
+        assert_eq!(node.mounts, [("/opt/node/bin".into(), "/opt/node/bin".into())]);
+        let system = parse("/usr/bin/node\n22.1.0\n/usr/bin\n").expect("the answer is complete");
         assert_eq!(system.mounts, []);
     }
 
@@ -158,9 +159,9 @@ mod tests {
     #[test]
     fn an_old_interpreter_is_refused_with_both_versions() {
         let old =
-            ask(Path::new("/bin/sh"), &["-c", "printf '/usr/bin/node\n18.1.0\n'"], OLDEST_NODE);
-        let refused = old.expect_err("18 is older than 20").to_string();
-        assert_eq!(refused, "/bin/sh is version 18.1.0; 20.0 or newer is needed");
+            ask(Path::new("/bin/sh"), &["-c", "printf '/usr/bin/node\n16.1.0\n'"], OLDEST_NODE);
+        let refused = old.expect_err("16 is older than 18").to_string();
+        assert_eq!(refused, "/bin/sh is version 16.1.0; 18.0 or newer is needed");
     }
 
     #[test]

@@ -18,4 +18,4 @@ mod python;
 pub use adapters::{Adapters, install_adapters};
 pub use entry::{NodeEntry, PythonEntry, Runtime};
 pub use interpreter::{Interpreter, InterpreterSettings, Interpreters, Missing, Version};
-pub use plan::{Assignment, Layout, StartPlan};
+pub use plan::{Assignment, Layout, PORT, StartPlan};

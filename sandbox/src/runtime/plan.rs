@@ -1,12 +1,13 @@
 //! A start plan: everything the start of a function process depends on, as a value.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Adapters, Interpreters, Missing, Runtime, command, node, python};
+use crate::spec::{PACKAGE_DIR, PRIVATE_DIR, SOCKET_NAME};
 
-/// A server that insists on a port gets this one; it is free, for a sandbox has its own loopback.
-const PORT: u16 = 8080;
+/// `PORT` of every function. Free in a sandbox, which has a loopback of its own.
+pub const PORT: u16 = 8080;
 
 /// What every function finds; `LANG` because Python falls back to ASCII in the C locale of a bare environment.
 const BASE_ENVIRONMENT: [(&str, &str); 4] = [
@@ -31,9 +32,9 @@ impl Default for Layout {
     /// Inside a sandbox with a root of its own. Without one (isolation by best effort), the paths are the host's.
     fn default() -> Self {
         Self {
-            package: "/app".into(),
+            package: PACKAGE_DIR.into(),
             adapters: "/hatchway".into(),
-            socket: "/tmp/hatchway.sock".into(),
+            socket: Path::new(PRIVATE_DIR).join(SOCKET_NAME),
         }
     }
 }

@@ -21,7 +21,7 @@ async function main([modulePath, exportName]) {
   attribute();
   process.on('exit', (code) => endedEarly('module_failed', `the process ended with code ${code} while the module was loaded`));
   const handler = await load(modulePath, exportName);
-  const server = http.createServer(NO_CLOCKS, (request, response) => serve(handler, request, response));
+  const server = http.createServer(NO_CLOCKS, (request, response) => serve(server, handler, request, response));
   process.once('SIGTERM', () => drain(server));
   server.listen({ fd: LISTENER }, () => ready(performance.now() - started));
 }
@@ -47,12 +47,13 @@ async function load(modulePath, exportName) {
   return handler;
 }
 
-function serve(handler, request, response) {
+function serve(server, handler, request, response) {
   const log = new RequestLog(request.headers['hatchway-request-id']);
   const context = new Context(request.headers, log);
   response.once('close', () => {
     if (!response.writableFinished) Context.callerLeft(context);
     log.finish();
+    if (!server.listening) server.closeIdleConnections();
   });
   current.run(log, call, handler, context, log, request, response);
 }
@@ -82,8 +83,8 @@ function fail(error, context, log, request, response) {
 
 /** Stops to accept, lets what runs finish, then leaves, whatever timers the function still has. */
 function drain(server) {
-  server.on('request', (_, response) => response.once('close', () => server.closeIdleConnections()));
   server.close(() => process.exit(0));
+  server.closeIdleConnections();
 }
 
 main(process.argv.slice(2));
