@@ -10,6 +10,7 @@ use hatchway_wire::backend::{Backend, Invocation, Start, Timing};
 use hatchway_wire::core::Core;
 use hatchway_wire::http1::idle::Idle;
 use hatchway_wire::http1::{Broken, Found};
+use tokio::time::timeout;
 
 use crate::assets;
 use crate::hatch::ProcessHatchery;
@@ -63,6 +64,9 @@ impl NodeCore {
                 Ok(upstream) => return Ok(upstream),
                 Err((slot, error)) => {
                     slot.sandbox().leave();
+                    // The process has closed its socket, and word of its end is on the way: asked sooner, the pool
+                    // would give the same sandbox again.
+                    let _ = timeout(invoke::CAUSE_OF_DEATH, slot.died()).await;
                     last = Some(error);
                 }
             }

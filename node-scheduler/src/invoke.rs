@@ -24,7 +24,7 @@ const SERVER_IDLE: Duration = Duration::from_secs(1);
 
 /// A process that was killed for its memory closes its socket before the kernel has told of its end:
 /// 13 ms in the median, 24 ms at most, measured with a 256 MiB limit.
-const CAUSE_OF_DEATH: Duration = Duration::from_millis(500);
+pub(crate) const CAUSE_OF_DEATH: Duration = Duration::from_millis(500);
 
 /// A connection to a sandbox, and the slot that allows it.
 #[derive(Debug)]
@@ -98,6 +98,7 @@ pub(crate) async fn explain(upstream: &SandboxUpstream, broken: &Broken) -> Fail
         Cause::ClientBody(error) => {
             failure(error.status(), ProxyError::HttpRequestError, error.code())
         }
+        Cause::ClientStalled => failure(408, ProxyError::HttpRequestError, "slow-body"),
         Cause::FirstByteClock => {
             end_if_alone(upstream);
             failure(504, ProxyError::HttpResponseTimeout, "first-byte-clock")

@@ -2,6 +2,8 @@
 
 const gates = new Map();
 const seen = [];
+let running = 0;
+let peak = 0;
 
 function gate(name = 'gate') {
   if (!gates.has(name)) {
@@ -52,6 +54,15 @@ const orders = {
     } finally {
       seen.push('stream ended');
     }
+  },
+
+  /** Works a little, and tells how many did so side by side at most. */
+  async work(ctx, { ms = '5' }) {
+    running += 1;
+    peak = Math.max(peak, running);
+    await new Promise((done) => setTimeout(done, Number(ms)));
+    running -= 1;
+    return { pid: process.pid, peak, sandbox: process.env.HATCHWAY_SANDBOX };
   },
 
   exit: (ctx, { code }) => process.exit(Number(code)),

@@ -36,9 +36,14 @@ impl Process {
         stat(pid).map(|stat| Self { pid, started: stat.started })
     }
 
-    /// Whether it runs: one that has ended and was not waited for does not.
+    /// Whether any of it runs: one that has ended and was not waited for does not. Its first thread may have ended long
+    /// before the others, and its files are open until the last one has.
     pub fn is_alive(&self) -> bool {
-        stat(self.pid).is_some_and(|stat| stat.started == self.started && stat.state != 'Z')
+        let threads =
+            || fs::read_dir(format!("/proc/{}/task", self.pid)).map_or(0, Iterator::count);
+        stat(self.pid).is_some_and(|stat| {
+            stat.started == self.started && (stat.state != 'Z' || threads() > 1)
+        })
     }
 
     /// What it was started with, for a person to read.
