@@ -68,7 +68,7 @@ lint: setup-lint ## Formatting, clippy, docs, licences and sources of dependenci
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 	$(TARGET)/tools/bin/cargo-deny --config deploy/deny.toml check --hide-inclusion-graph licenses bans sources
-	shellcheck .ci/run $$(find deploy examples -name '*.sh' -not -path '*/node_modules/*')
+	shellcheck .ci/run $$(find deploy examples -name '*.sh' -not -path '*/node_modules/*' -not -path '*/.venv/*')
 
 .PHONY: soak
 soak: PROFILE := quick
