@@ -6,12 +6,15 @@ use std::collections::HashMap;
 use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use common::House;
-use hatchway_sandbox::{Network, SandboxSpec, Step};
+use hatchway_sandbox::{Isolation, Network, SandboxSpec, Spawner, Step};
 
 const EVERYTHING: [Step; 13] = [
     Step::Process,
+    Step::GroupNamespace,
     Step::MountNamespace,
     Step::IpcNamespace,
     Step::HostName,
@@ -23,7 +26,6 @@ const EVERYTHING: [Step; 13] = [
     Step::NoNewPrivileges,
     Step::Landlock,
     Step::Seccomp,
-    Step::Group,
 ];
 
 /// The numbers of this architecture, for a program that has none.
@@ -171,7 +173,7 @@ async fn a_hostile_function_gets_nowhere() {
             ("socket_packet", refused),
             ("socket_raw", refused),
             ("socket_alg", refused),
-            ("setuid_0", refused),
+            ("setuid_0", &["EPERM", "EINVAL"]),
             ("kill_1", refused),
             ("kill_host", &["ESRCH"]),
         ],
@@ -266,4 +268,38 @@ async fn one_function_sees_nothing_of_another() {
     let (_, output) = house.run(&script).await;
     // Not even the half that waits for it is seen.
     assert_eq!(output, "hello.txt\n1\n1000002\n");
+}
+
+/// Runs the tests above once more as a user without any privilege: where user namespaces are
+/// allowed, isolation is the same, and only the control groups are missing.
+#[test]
+fn an_ordinary_user_gets_the_same_isolation() {
+    const NOBODY: u32 = 65_534;
+    if !rustix::process::geteuid().is_root() {
+        common::say("an_ordinary_user_gets_the_same_isolation: it is one who runs these tests");
+        return;
+    }
+    let this = std::env::current_exe().expect("this test");
+    let as_nobody = |args: &[&str]| {
+        Command::new(&this).args(args).uid(NOBODY).gid(NOBODY).current_dir("/").output()
+    };
+    if let Err(error) = as_nobody(&["--list"]) {
+        common::say(&format!("{}: others cannot run it: {error}", this.display()));
+        return;
+    }
+    let output = as_nobody(&["hostile", "reached", "abstract", "another"]).expect("run");
+    let text = String::from_utf8_lossy(&output.stdout);
+    common::say(&String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{text}");
+}
+
+#[test]
+fn strict_isolation_is_refused_to_an_ordinary_user_by_name() {
+    if !rustix::process::geteuid().is_root() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let mut config = common::config(dir.path(), &common::unique().to_string());
+        config.isolation = Isolation::Strict;
+        let error = Spawner::launch(config).expect_err("no control group");
+        assert!(error.to_string().contains("control group ("), "{error}");
+    }
 }

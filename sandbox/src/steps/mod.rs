@@ -31,6 +31,8 @@ pub enum Step {
     Process,
     /// Moving into the control group.
     Join,
+    /// Hiding where in the host's tree the control group lies.
+    GroupNamespace,
     MountNamespace,
     IpcNamespace,
     HostName,
@@ -55,9 +57,10 @@ pub enum Step {
 }
 
 /// The steps that a machine may not give, in order. The others are needed to run anything.
-pub(crate) const OPTIONAL_STEPS: [Step; 13] = [
+pub(crate) const OPTIONAL_STEPS: [Step; 14] = [
     Step::Process,
     Step::Join,
+    Step::GroupNamespace,
     Step::MountNamespace,
     Step::IpcNamespace,
     Step::HostName,
@@ -81,6 +84,7 @@ impl Step {
             Self::Check
             | Self::Group
             | Self::Join
+            | Self::GroupNamespace
             | Self::IpcNamespace
             | Self::HostName
             | Self::NetworkNamespace
@@ -103,6 +107,7 @@ impl Step {
             Self::Group => "control group",
             Self::Process => "process-id namespace",
             Self::Join => "joining the control group",
+            Self::GroupNamespace => "control group namespace",
             Self::MountNamespace => "mount namespace",
             Self::IpcNamespace => "ipc namespace",
             Self::HostName => "host name namespace",

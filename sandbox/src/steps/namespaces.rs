@@ -18,6 +18,9 @@ const HOST_NAME: &str = "sandbox";
 /// Leaves the namespaces of the host, those that `steps` names.
 pub(crate) fn leave(steps: &[Step], network: Network) -> Result<(), StepError> {
     let has = |step| steps.contains(&step);
+    if has(Step::GroupNamespace) {
+        unshare(UnshareFlags::NEWCGROUP).at(Step::GroupNamespace, "")?;
+    }
     if has(Step::MountNamespace) {
         unshare(UnshareFlags::NEWNS).at(Step::MountNamespace, "")?;
     }
@@ -27,11 +30,6 @@ pub(crate) fn leave(steps: &[Step], network: Network) -> Result<(), StepError> {
     if has(Step::HostName) {
         unshare(UnshareFlags::NEWUTS).at(Step::HostName, "")?;
         set_host_name(HOST_NAME).at(Step::HostName, HOST_NAME)?;
-    }
-    if has(Step::Join) {
-        // Hides where in the host's tree the group lies. Part of joining: without it the
-        // group works as well, it only shows its path.
-        unshare(UnshareFlags::NEWCGROUP).at(Step::Join, "cgroup namespace")?;
     }
     if has(Step::NetworkNamespace) && network == Network::None {
         unshare(UnshareFlags::NEWNET).at(Step::NetworkNamespace, "")?;

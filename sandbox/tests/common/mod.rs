@@ -19,6 +19,14 @@ pub fn unique() -> u64 {
     COUNT.fetch_add(1, Ordering::Relaxed)
 }
 
+/// Says why something was not tested, past the capture of test output, so that a skipped test
+/// is never mistaken for a passed one.
+pub fn say(why: &str) {
+    if !why.is_empty() {
+        writeln!(std::io::stderr(), "SKIPPED {why}").expect("standard error");
+    }
+}
+
 /// A spawner with folders of its own, and a package with one file.
 pub struct House {
     pub spawner: Spawner,
@@ -55,17 +63,14 @@ impl House {
         Self { spawner, grants, dir, cgroup_name }
     }
 
-    /// True when this machine gives all of `steps`; says aloud when it does not, past the
-    /// capture of test output, so that a skipped test is never mistaken for a passed one.
+    /// True when this machine gives all of `steps`; says aloud when it does not.
     pub fn gives(&self, steps: &[Step]) -> bool {
         let lacking: Vec<_> = steps.iter().filter(|step| !self.grants.has(**step)).collect();
         if lacking.is_empty() {
             return true;
         }
         let test = std::thread::current().name().unwrap_or("a test").to_owned();
-        let mut stderr = std::io::stderr();
-        writeln!(stderr, "SKIPPED {test}: this machine does not give {lacking:?}")
-            .expect("standard error");
+        say(&format!("{test}: this machine does not give {lacking:?}"));
         false
     }
 
