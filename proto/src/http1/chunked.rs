@@ -2,9 +2,9 @@
 
 use super::BodyError;
 use super::body::Piece;
-use super::chars::{is_tchar, is_value_byte};
+use super::extension::{Extension, Step};
 use super::limits::FRAMING_OVERHEAD_BYTES;
-use super::trailer::TrailerName;
+use super::trailer::TrailerLine;
 
 /// Sixteen digits hold any size; more is a way to spend our time.
 const MAX_DIGITS: u8 = 16;
@@ -12,33 +12,22 @@ const MAX_DIGITS: u8 = 16;
 /// Where in the framing the next byte stands.
 ///
 /// ```text
-/// Size -digits-> Size -CR-> SizeLf -LF-> Data(n) -n bytes-> DataCr -> DataLf -> Size
-///   | ;                       | size is 0
-///   ExtName -> ExtEq.. -CR-^  `-> LineStart -token-> Name -:-> Value -CR-> ValueLf -LF-> LineStart
-///                                   | CR
-///                                   EndLf -LF-> End
+/// Size -digits-> Size -CR-> SizeLf -LF-> Data -all of it-> DataCr -> DataLf -> Size
+///   | ;           ,---CR-----^ | size is 0
+///   `-> Extension-'            `-> LineStart -token-> Trailer -LF-> LineStart
+///                                      | CR
+///                                      `-> EndLf -LF-> End
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum At {
     Size,
+    Extension(Extension),
     SizeLf,
-    /// After `;`: a name must begin.
-    ExtStart,
-    ExtName,
-    /// After `=`: a token or a quoted string must begin.
-    ExtValueStart,
-    ExtToken,
-    ExtQuoted,
-    ExtEscaped,
-    /// After the closing quote.
-    ExtEnd,
     Data,
     DataCr,
     DataLf,
     LineStart,
-    Name,
-    Value,
-    ValueLf,
+    Trailer(TrailerLine),
     EndLf,
     End,
 }
@@ -51,12 +40,11 @@ pub(super) struct Chunked {
     left: u64,
     digits: u8,
     overhead: u16,
-    name: TrailerName,
 }
 
 impl Chunked {
     pub(super) fn new() -> Self {
-        Self { at: At::Size, left: 0, digits: 0, overhead: 0, name: TrailerName::default() }
+        Self { at: At::Size, left: 0, digits: 0, overhead: 0 }
     }
 
     /// Counts data that has passed.
@@ -136,7 +124,7 @@ impl Chunked {
     fn is_at_trailer(&self, next: u8) -> bool {
         match self.at {
             At::LineStart => next != b'\r',
-            At::Name | At::Value | At::ValueLf => true,
+            At::Trailer(_) => true,
             _ => false,
         }
     }
@@ -157,15 +145,12 @@ impl Chunked {
         self.at = match self.at {
             At::Size => self.size(byte)?,
             At::SizeLf => self.size_end(byte)?,
-            At::ExtStart
-            | At::ExtName
-            | At::ExtValueStart
-            | At::ExtToken
-            | At::ExtQuoted
-            | At::ExtEscaped
-            | At::ExtEnd => {
+            At::Extension(extension) => {
                 self.count()?;
-                self.extension(byte)?
+                match extension.step(byte)? {
+                    Step::Inside(extension) => At::Extension(extension),
+                    Step::LineEnd => At::SizeLf,
+                }
             }
             At::DataCr if byte == b'\r' => At::DataLf,
             At::DataLf if byte == b'\n' => {
@@ -176,10 +161,8 @@ impl Chunked {
             At::LineStart if byte == b'\r' => At::EndLf,
             At::EndLf if byte == b'\n' => At::End,
             At::EndLf => return Err(BodyError::BadLineEnd),
-            At::LineStart | At::Name | At::Value | At::ValueLf => {
-                self.count()?;
-                self.trailer(byte)?
-            }
+            At::LineStart => self.trailer(TrailerLine::new(), byte)?,
+            At::Trailer(line) => self.trailer(line, byte)?,
             At::Data | At::End => unreachable!("data and end are not framing"),
         };
         Ok(())
@@ -197,7 +180,7 @@ impl Chunked {
             b'\r' if self.digits > 0 => return Ok(At::SizeLf),
             b';' if self.digits > 0 => {
                 self.count()?;
-                return Ok(At::ExtStart);
+                return Ok(At::Extension(Extension::Start));
             }
             b'\n' => return Err(BodyError::BadLineEnd),
             _ => return Err(BodyError::BadChunkSize),
@@ -220,43 +203,9 @@ impl Chunked {
         }
     }
 
-    /// `*( ";" token [ "=" ( token / quoted-string ) ] )`. The blanks that RFC 9112 7.1.1 calls bad are refused.
-    fn extension(&self, byte: u8) -> Result<At, BodyError> {
-        let bad = if byte == b'\n' { BodyError::BadLineEnd } else { BodyError::BadChunkExtension };
-        match (self.at, byte) {
-            (At::ExtName | At::ExtToken | At::ExtEnd, b'\r') => Ok(At::SizeLf),
-            (At::ExtName | At::ExtToken | At::ExtEnd, b';') => Ok(At::ExtStart),
-            (At::ExtName, b'=') => Ok(At::ExtValueStart),
-            (At::ExtStart | At::ExtName, _) if is_tchar(byte) => Ok(At::ExtName),
-            (At::ExtValueStart, b'"') => Ok(At::ExtQuoted),
-            (At::ExtValueStart | At::ExtToken, _) if is_tchar(byte) => Ok(At::ExtToken),
-            (At::ExtQuoted, b'"') => Ok(At::ExtEnd),
-            (At::ExtQuoted, b'\\') => Ok(At::ExtEscaped),
-            (At::ExtQuoted | At::ExtEscaped, _) if is_value_byte(byte) => Ok(At::ExtQuoted),
-            _ => Err(bad),
-        }
-    }
-
-    fn trailer(&mut self, byte: u8) -> Result<At, BodyError> {
-        let bad = if byte == b'\n' { BodyError::BadLineEnd } else { BodyError::BadTrailer };
-        match (self.at, byte) {
-            (At::LineStart, _) if is_tchar(byte) => {
-                self.name = TrailerName::default();
-                self.name.push(byte);
-                Ok(At::Name)
-            }
-            (At::Name, b':') if self.name.is_allowed() => Ok(At::Value),
-            (At::Name, b':') => Err(BodyError::ForbiddenTrailer),
-            (At::Name, _) if is_tchar(byte) => {
-                self.name.push(byte);
-                Ok(At::Name)
-            }
-            (At::Value, b'\r') => Ok(At::ValueLf),
-            (At::Value, _) if is_value_byte(byte) => Ok(At::Value),
-            (At::ValueLf, b'\n') => Ok(At::LineStart),
-            (At::ValueLf, _) => Err(BodyError::BadLineEnd),
-            _ => Err(bad),
-        }
+    fn trailer(&mut self, mut line: TrailerLine, byte: u8) -> Result<At, BodyError> {
+        self.count()?;
+        Ok(if line.step(byte)? { At::LineStart } else { At::Trailer(line) })
     }
 }
 

@@ -9,8 +9,8 @@
 //! 1. [`parse_request`] (`request`, `target`, `host`) and [`parse_response`] (`response`) check a head and say what follows it;
 //!    `scan` is the one pass over the fields that both share, with `names`, `framing` and `connection` as its rules.
 //! 2. `table` remembers where the fields lie, so that nobody looks for them again.
-//! 3. [`BodyDecoder`] (`body`, `chunked`, `trailer`) follows the body and vouches for every byte of framing.
-//! 4. [`write_request`] and [`write_response`] (`write`) make the head for the next hop; `chunk_out` makes chunks.
+//! 3. [`BodyDecoder`] (`body`, `chunked`, `extension`, `trailer`) follows the body and vouches for every byte of framing.
+//! 4. [`write_request`] and [`write_response`] (`write`, `copy`) make the head for the next hop; `chunk_out` makes chunks.
 
 mod body;
 #[cfg(any(test, feature = "test-support"))]
@@ -21,7 +21,9 @@ pub mod check;
 mod chunk_out;
 mod chunked;
 mod connection;
+mod copy;
 mod error;
+mod extension;
 mod framing;
 mod host;
 mod limits;

@@ -1,30 +1,61 @@
 //! Trailers: fields after the last chunk (RFC 9110 6.5), which must never be taken for fields of the head.
 
+use super::BodyError;
+use super::chars::{is_tchar, is_value_byte};
 use super::names::Kind;
 use super::table::Field;
 
-/// Longer than any name that is refused, so a longer name needs not be kept.
+/// Longer than any name that is refused, so what follows in a longer name need not be kept.
 const KEPT: usize = 20;
 
-/// Collects the name of a trailer while its bytes arrive, far enough to tell whether it is allowed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct TrailerName {
-    bytes: [u8; KEPT],
-    len: u8,
+/// One line of a trailer section, a byte at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TrailerLine {
+    at: Part,
+    name: [u8; KEPT],
+    name_len: u8,
 }
 
-impl TrailerName {
-    pub(super) fn push(&mut self, byte: u8) {
-        if let Some(place) = self.bytes.get_mut(usize::from(self.len)) {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Name,
+    Value,
+    Lf,
+}
+
+impl TrailerLine {
+    pub(super) fn new() -> Self {
+        Self { at: Part::Name, name: [0; KEPT], name_len: 0 }
+    }
+
+    /// Takes one byte. True when it was the last of the line.
+    pub(super) fn step(&mut self, byte: u8) -> Result<bool, BodyError> {
+        self.at = match (self.at, byte) {
+            (Part::Name, b':') if self.name_len == 0 => return Err(BodyError::BadTrailer),
+            (Part::Name, b':') if !self.is_allowed() => return Err(BodyError::ForbiddenTrailer),
+            (Part::Name, b':') => Part::Value,
+            (Part::Name, _) if is_tchar(byte) => self.keep(byte),
+            (Part::Value, b'\r') => Part::Lf,
+            (Part::Value, _) if is_value_byte(byte) => Part::Value,
+            (Part::Lf, b'\n') => return Ok(true),
+            (Part::Lf, _) | (_, b'\n') => return Err(BodyError::BadLineEnd),
+            _ => return Err(BodyError::BadTrailer),
+        };
+        Ok(false)
+    }
+
+    fn keep(&mut self, byte: u8) -> Part {
+        if let Some(place) = self.name.get_mut(usize::from(self.name_len)) {
             *place = byte;
-            self.len += 1;
+            self.name_len += 1;
         }
+        Part::Name
     }
 
     /// False for framing, routing and hop-by-hop fields and for `hatchway-*` (RFC 9110 6.5.1). Some servers merge
     /// trailers into the head, where such a field would be believed.
-    pub(super) fn is_allowed(&self) -> bool {
-        Kind::of(&self.bytes[..usize::from(self.len)]) == Kind::Plain
+    fn is_allowed(&self) -> bool {
+        Kind::of(&self.name[..usize::from(self.name_len)]) == Kind::Plain
     }
 }
 
@@ -55,9 +86,11 @@ mod tests {
             ("Trailer", false),
             ("hatchway_a-very-long-name-indeed", false),
         ] {
-            let mut kept = TrailerName::default();
-            name.bytes().for_each(|b| kept.push(b));
-            assert_eq!(kept.is_allowed(), allowed, "{name}");
+            let mut line = TrailerLine::new();
+            let text = format!("{name}: 1\r\n");
+            let outcome = text.bytes().try_fold(false, |_, byte| line.step(byte));
+            let expected = if allowed { Ok(true) } else { Err(BodyError::ForbiddenTrailer) };
+            assert_eq!(outcome, expected, "{name}");
         }
     }
 
