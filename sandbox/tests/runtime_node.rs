@@ -142,10 +142,11 @@ export const web = () => new ReadableStream({ start(c) { c.enqueue('web'); c.clo
 export async function* none() {}
 export async function* early() { throw Object.assign(new Error('no such thing'), { status: 404 }); }
 export async function* late() { yield 'begun'; throw new Error('broke'); }
+export function* unfit() { yield { big: 1n }; }
 export async function* mixed() { yield 'text'; yield { an: 'object' }; }
 let sent = 0;
 export async function* endless() { for (;;) { sent += 65536; yield Buffer.alloc(65536); } }
-export const stream = (ctx, { of }) => ({ events, text, bytes, web, none, early, late, mixed, endless, sent: () => sent })[of](ctx);";
+export const stream = (ctx, { of }) => ({ events, text, bytes, web, none, early, late, unfit, mixed, endless, sent: () => sent })[of](ctx);";
 
 fn streams() -> runtime_support::Function {
     Package::new(&[("s.mjs", STREAMS)]).start(&node_handler("s.mjs", "stream"))
@@ -187,6 +188,7 @@ fn a_stream_that_fails_has_a_status_before_its_first_item_and_is_cut_off_after()
     let function = streams();
     let early = function.get("/?of=early");
     assert_eq!((early.status, &early.json()["detail"]), (404, &json!("no such thing")));
+    assert_eq!(function.get("/?of=unfit").status, 500);
     for of in ["late", "mixed"] {
         let late = function.get(&format!("/?of={of}"));
         assert_eq!(

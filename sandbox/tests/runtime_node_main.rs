@@ -100,6 +100,21 @@ fn a_child_process_keeps_its_own_descriptors() {
 }
 
 #[test]
+fn the_workers_of_a_cluster_share_the_nodes_socket() {
+    let script = "const cluster = require('node:cluster');
+        if (cluster.isPrimary) { cluster.fork(); cluster.fork(); } else {
+          require('node:http').createServer((_, response) => response.end(String(cluster.worker.id))).listen(3000);
+        }";
+    let function = Package::new(&[("server.js", script)]).start(&node_main("server.js"));
+    let mut seen = std::collections::BTreeSet::new();
+    // Each call is a new connection, and the primary deals them out in turn once both workers are up.
+    while seen.len() < 2 {
+        seen.insert(function.get("/").text().to_owned());
+    }
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["1", "2"]);
+}
+
+#[test]
 fn a_start_that_fails_says_why() {
     let failed = |script: &str| {
         let mut function = Package::new(&[("server.js", script)]).spawn(&node_main("server.js"));

@@ -175,6 +175,7 @@ def late(ctx):
     raise ValueError('broke')
 async def async_late(ctx):
     for item in late(ctx): yield item
+def unfit(ctx): yield {1, 2}
 def mixed(ctx):
     yield 'text'
     yield {'an': 'object'}
@@ -235,6 +236,7 @@ fn a_stream_that_fails_has_a_status_before_its_first_item_and_is_cut_off_after()
         let early = function.get(&format!("/?of={of}"));
         assert_eq!((early.status, &early.json()["detail"]), (404, &json!("no such thing")), "{of}");
     }
+    assert_eq!(function.get("/?of=unfit").status, 500);
     for of in ["late", "async_late", "mixed"] {
         let late = function.get(&format!("/?of={of}"));
         assert_eq!(

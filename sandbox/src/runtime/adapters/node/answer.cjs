@@ -61,17 +61,24 @@ async function stream(response, iterator) {
   response.once('close', leave);
   let item = await iterator.next();
   if (response.destroyed) return;
-  const type = item.done || typeof item.value === 'string' ? TEXT : asBytes(item.value) ? BYTES : EVENTS;
+  const type = typeOf(item);
+  let chunk = item.done ? '' : toChunk(item.value, type);
   response.writeHead(200, { 'content-type': type, ...(type === EVENTS ? { 'cache-control': 'no-cache' } : {}) });
   // An answer to HEAD has no body, so nothing would ever slow an endless stream down.
   if (response.req.method === 'HEAD') item = await abandon(iterator);
   while (!item.done) {
-    if (!response.write(toChunk(item.value, type))) await drained(response);
+    if (!response.write(chunk)) await drained(response);
     if (response.destroyed) return;
     item = await iterator.next();
     if (response.destroyed) return;
+    if (!item.done) chunk = toChunk(item.value, type);
   }
   response.end();
+}
+
+function typeOf({ done, value }) {
+  if (done || typeof value === 'string') return TEXT;
+  return asBytes(value) === undefined ? EVENTS : BYTES;
 }
 
 async function abandon(iterator) {

@@ -48,7 +48,7 @@ async function load(modulePath, exportName) {
 }
 
 function serve(server, handler, request, response) {
-  const log = new RequestLog(request.headers['hatchway-request-id']);
+  const log = new RequestLog(request.headers['hatchway-request-id'] ?? '-');
   const context = new Context(request.headers, log);
   response.once('close', () => {
     if (!response.writableFinished) Context.callerLeft(context);

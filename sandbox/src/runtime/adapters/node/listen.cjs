@@ -49,9 +49,10 @@ function isNumber(arg) {
 
 /** `address()` answers as if the wish had come true: scripts print it, and some read its port. */
 function standIn(server, { port, host, path }) {
+  const ip = host ?? '::';
   const address = path ?? {
-    address: host ?? '::',
-    family: host === undefined || host.includes(':') ? 'IPv6' : 'IPv4',
+    address: ip,
+    family: ip.includes(':') ? 'IPv6' : 'IPv4',
     port: Number(port) || Number(process.env.PORT) || 8080,
   };
   Object.defineProperty(server, 'address', {

@@ -42,11 +42,12 @@ def send_stream(exchange, items):
     try:
         first = next(items, None)
         kind = TEXT if isinstance(first, str) or first is None else BYTES if isinstance(first, _BYTES_LIKE) else EVENTS
+        chunk = b"" if first is None else to_chunk(first, kind)
         headers = [("content-type", kind)]
         exchange.start(200, headers + [("cache-control", "no-cache")] if kind is EVENTS else headers)
         # An answer to HEAD has no body, so nothing would ever slow an endless stream down.
-        if first is not None and not exchange.is_head:
-            exchange.send_chunk(to_chunk(first, kind))
+        if not exchange.is_head:
+            exchange.send_chunk(chunk)
             for item in items:
                 exchange.send_chunk(to_chunk(item, kind))
         exchange.end()
