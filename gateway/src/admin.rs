@@ -208,11 +208,12 @@ impl GatewayPages {
             step("route", "404 no-route".into(), format!("no route matches {host}{path}"));
             return Explanation { outcome: "no_route", function: None, version: None, steps };
         };
-        let prefix = &path[..path.len() - found.rest.len().min(path.len())];
+        let prefix = path.strip_suffix(found.rest).unwrap_or(path);
+        let prefix = if prefix.is_empty() { "/" } else { prefix };
         step(
             "route",
             format!("function {}", found.target.name),
-            format!("{prefix}/ is the longest prefix of {path} that a route of this host has"),
+            format!("{prefix} is the longest prefix of {path} that a route of this host has"),
         );
         let Some(release) = &found.target.release else {
             step("release", "404 no-release".into(), "no version is released".into());

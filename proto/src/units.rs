@@ -102,9 +102,9 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
 
 fn nearest_duration(text: &str) -> String {
     match split_number(text) {
+        Some((number, unit)) if unit.starts_with("mil") => format!("{number}ms"),
         Some((number, unit)) if unit.starts_with("mi") => format!("{number}m"),
         Some((number, unit)) if unit.starts_with('h') => format!("{number}h"),
-        Some((number, unit)) if unit.starts_with("mil") => format!("{number}ms"),
         Some((number, _)) => format!("{number}s"),
         None => "30s".to_owned(),
     }
@@ -186,6 +186,7 @@ mod tests {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }
         assert!(parse_duration("5min").unwrap_err().to_string().contains("\"5m\""));
+        assert!(parse_duration("5millis").unwrap_err().to_string().contains("\"5ms\""));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Reload on save: the old version finishes its requests, the new one answers the next.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +13,11 @@ use hatchway_proto::catalog::Objects;
 use hatchway_wire::process::Exit;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
+use walkdir::{DirEntry, WalkDir};
 
 use super::announce;
-use crate::project::{self, Project};
+use crate::project::{self, Project, digest};
 use crate::report;
 
 /// Editors write a file in several steps, and a branch switch writes many files.
@@ -23,8 +26,8 @@ const SETTLE: Duration = Duration::from_millis(50);
 /// A core may hold the rules of before for the length of one decision; after this none does.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Folders that tools fill: what happens in them is no edit.
-const NOT_WATCHED: [&str; 5] = ["node_modules", ".venv", "target", ".git", "__pycache__"];
+/// Folders that package managers fill: thousands of them, and none is edited.
+const INSTALLED: [&str; 2] = ["node_modules", ".venv"];
 
 /// Brings objects into force.
 #[derive(Debug)]
@@ -70,7 +73,7 @@ pub(super) async fn follow(
 ) -> Exit {
     let printing = announce::lines(node.logs.follow());
     let reloading = async {
-        match Changes::watch(&dirs) {
+        match Changes::watch(project.folders.clone()) {
             Ok(changes) => reload(dirs, project, applier, changes).await,
             Err(error) => {
                 tracing::warn!(%error, "edits are not seen: restart to serve them");
@@ -91,6 +94,9 @@ async fn reload(dirs: Vec<PathBuf>, mut project: Project, applier: Applier, mut 
             Ok(Ok(next)) => {
                 announce::reloaded(&project, &next);
                 applier.replace(next.objects.clone(), &project.objects).await;
+                if let Err(error) = changes.extend(&next.folders) {
+                    tracing::warn!(%error, "edits in new folders are not seen");
+                }
                 project = next;
             }
             Ok(Err(mistakes)) => report::print_reload(&mistakes),
@@ -99,31 +105,41 @@ async fn reload(dirs: Vec<PathBuf>, mut project: Project, applier: Applier, mut 
     }
 }
 
-/// Edits below the watched folders.
+/// Edits below the folders of the projects.
 struct Changes {
     changed: mpsc::Receiver<()>,
-    _watcher: RecommendedWatcher,
+    watcher: RecommendedWatcher,
+    watched: HashSet<PathBuf>,
 }
 
 impl Changes {
-    fn watch(dirs: &[PathBuf]) -> notify::Result<Self> {
+    fn watch(folders: Vec<PathBuf>) -> notify::Result<Self> {
         let (sender, changed) = mpsc::channel(1);
-        let mut watcher =
-            notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-                let is_edit = |event: &notify::Event| {
-                    !event.kind.is_access() && event.paths.iter().any(|path| is_watched(path))
-                };
-                if event.as_ref().map_or(true, is_edit) {
-                    // A change that waits to be seen stands for this one as well.
-                    let _ = sender.try_send(());
+        let roots = folders.clone();
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            let is_edit = |event: &notify::Event| {
+                !event.kind.is_access() && event.paths.iter().any(|path| is_counted(&roots, path))
+            };
+            if event.as_ref().map_or(true, is_edit) {
+                // A change that waits to be seen stands for this one as well.
+                let _ = sender.try_send(());
+            }
+        })?;
+        let mut changes = Self { changed, watcher, watched: HashSet::new() };
+        changes.extend(&folders)?;
+        Ok(changes)
+    }
+
+    /// Watches folders that are new: inotify(7) wants each named.
+    fn extend(&mut self, roots: &[PathBuf]) -> notify::Result<()> {
+        for root in roots {
+            for folder in folders_below(root) {
+                if self.watched.insert(folder.clone()) {
+                    self.watcher.watch(&folder, RecursiveMode::NonRecursive)?;
                 }
-            })?;
-        for dir in dirs {
-            for folder in watched_folders(dir) {
-                watcher.watch(&folder, RecursiveMode::NonRecursive)?;
             }
         }
-        Ok(Self { changed, _watcher: watcher })
+        Ok(())
     }
 
     /// Waits for an edit and for the quiet after it.
@@ -131,28 +147,31 @@ impl Changes {
         if self.changed.recv().await.is_none() {
             return false;
         }
-        while tokio::time::timeout(SETTLE, self.changed.recv())
-            .await
-            .is_ok_and(|more| more.is_some())
-        {}
+        let mut quiet = async || timeout(SETTLE, self.changed.recv()).await.is_err();
+        while !quiet().await {}
         true
     }
 }
 
-fn is_watched(path: &Path) -> bool {
-    path.components().all(|part| !NOT_WATCHED.iter().any(|name| part.as_os_str() == *name))
+fn is_counted(roots: &[PathBuf], path: &Path) -> bool {
+    let counts =
+        |root: &PathBuf| path.strip_prefix(root).is_ok_and(|inner| digest::counts(root, inner));
+    roots.iter().any(counts)
 }
 
-/// Folders below `dir`, without those that tools fill: inotify(7) wants each named.
-fn watched_folders(dir: &Path) -> Vec<PathBuf> {
-    let is_own = |entry: &walkdir::DirEntry| {
-        entry.depth() == 0 || !NOT_WATCHED.iter().any(|name| entry.file_name() == *name)
+/// Folders whose files can make a new version, without those that package managers fill: an installation
+/// changes the lock file beside them as well.
+fn folders_below(root: &Path) -> Vec<PathBuf> {
+    let is_own = |entry: &DirEntry| {
+        let is_installed = INSTALLED.iter().any(|name| entry.file_name() == *name);
+        let inner = entry.path().strip_prefix(root).unwrap_or(entry.path());
+        entry.depth() == 0 || (!is_installed && digest::counts(root, inner))
     };
-    walkdir::WalkDir::new(dir)
+    WalkDir::new(root)
         .into_iter()
         .filter_entry(is_own)
         .filter_map(Result::ok)
         .filter(|entry| entry.file_type().is_dir())
-        .map(walkdir::DirEntry::into_path)
+        .map(DirEntry::into_path)
         .collect()
 }
