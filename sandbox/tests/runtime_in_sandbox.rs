@@ -1,5 +1,6 @@
-//! Every runtime in a real sandbox, by the plan that the node uses: the paths, mounts, limits and identity are those of
-//! a function in service. What a runtime does with its calls is in the other `runtime_` files.
+//! Every runtime in a real sandbox, by the plan that the node uses: the paths, mounts, limits and
+//! identity are those of a function in service. What a runtime does with its calls is in the other
+//! `runtime_` files.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot start has failed")]
 

@@ -209,7 +209,8 @@ fn a_stream_is_no_faster_than_its_reader() {
     std::io::Read::read_exact(&mut stalled, &mut [0; 1024]).unwrap();
     let sent = || function.get("/?of=sent").json().as_u64().unwrap();
     let mut last = sent();
-    // Each call is a turn of the event loop: it settles once the socket's buffer is full, and would never otherwise.
+    // Each call is a turn of the event loop: it settles once the socket's buffer is full, and would
+    // never otherwise.
     while last != sent() {
         last = sent();
         assert!(last < 64 * 1024 * 1024, "the generator runs ahead of its reader");

@@ -107,7 +107,8 @@ fn the_workers_of_a_cluster_share_the_nodes_socket() {
         }";
     let function = Package::new(&[("server.js", script)]).start(&node_main("server.js"));
     let mut seen = std::collections::BTreeSet::new();
-    // Each call is a new connection, and the primary deals them out in turn once both workers are up.
+    // Each call is a new connection, and the primary deals them out in turn once both workers are
+    // up.
     while seen.len() < 2 {
         seen.insert(function.get("/").text().to_owned());
     }

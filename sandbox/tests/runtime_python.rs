@@ -1,4 +1,5 @@
-//! A Python handler behind its adapter, called with a real client. The rules are those of `runtime_node.rs`.
+//! A Python handler behind its adapter, called with a real client. The rules are those of
+//! `runtime_node.rs`.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot start has failed")]
 

@@ -1,4 +1,5 @@
-//! The programs that run around a function, inside its sandbox: embedded in this binary, written out at start.
+//! The programs that run around a function, inside its sandbox: embedded in this binary, written
+//! out at start.
 
 use std::fs;
 use std::io;

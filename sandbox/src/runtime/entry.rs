@@ -7,7 +7,8 @@
 pub enum Runtime {
     Node(NodeEntry),
     Python(PythonEntry),
-    /// Any HTTP server. A first word with a `/` in it is a file of the package; one without is looked up on `PATH`.
+    /// Any HTTP server. A first word with a `/` in it is a file of the package; one without is
+    /// looked up on `PATH`.
     Command {
         argv: Vec<String>,
     },

@@ -1,7 +1,8 @@
 //! Finding the real interpreters, once, when the daemon starts.
 //!
-//! What stands on `PATH` may be a shim (a shell script that looks for the interpreter at every start, slowly), and it may
-//! live outside the folders that a sandbox mounts. So the interpreter itself is asked where it is and what it loads.
+//! What stands on `PATH` may be a shim (a shell script that looks for the interpreter at every
+//! start, slowly), and it may live outside the folders that a sandbox mounts. So the interpreter
+//! itself is asked where it is and what it loads.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,8 @@ const OLDEST_PYTHON: Version = (3, 9, 0);
 /// What every sandbox mounts anyway.
 const SYSTEM_FOLDERS: [&str; 5] = ["/usr", "/bin", "/sbin", "/lib", "/lib64"];
 
-/// Path, version, then the folders it needs: one per line. What it has loaded names them: itself and its libraries.
+/// Path, version, then the folders it needs: one per line. What it has loaded names them: itself
+/// and its libraries.
 const ASK_NODE: &str =
     "const loaded = [process.execPath, ...process.report.getReport().sharedObjects];
 const folders = loaded.map((file) => require('path').dirname(file));

@@ -1,11 +1,12 @@
 //! How each runtime is started: a typed description in, an argument vector and an environment out.
 //!
-//! [`entry`] says what a version runs; [`plan`] turns that into a [`StartPlan`], with a file per runtime
-//! ([`node`], [`python`], [`command`]) for what differs. [`interpreter`] finds the real `node` and `python3` once,
-//! at start. [`adapters`] holds the small programs that run inside the sandbox, around the function: they are
-//! embedded here and written to a folder that every sandbox mounts at `/hatchway`.
+//! `entry` says what a version runs; `plan` turns that into a [`StartPlan`], with a file per
+//! runtime (`node`, `python`, `command`) for what differs. `interpreter` finds the real `node` and
+//! `python3` once, at start. `adapters` holds the small programs that run inside the sandbox,
+//! around the function: they are embedded here and written to a folder that sandboxes mount at
+//! `/hatchway`.
 //!
-//! Nothing here starts a function or touches a sandbox: a plan is a value, so it is tested without either.
+//! Nothing here starts a function or touches a sandbox: a plan is a value, so it is tested without.
 
 mod adapters;
 mod command;

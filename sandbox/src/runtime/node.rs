@@ -1,7 +1,8 @@
 //! Runtime `node`: a plain handler behind our adapter, or an unmodified server script.
 //!
-//! Flags: none of V8's start-up flags helps here (`--jitless`, `--single-threaded`, `--no-opt`, `--max-lazy` and
-//! fewer worker threads all measured equal or slower), and code caches made under other flags are rejected.
+//! Flags: none of V8's start-up flags helps here (`--jitless`, `--single-threaded`, `--no-opt`,
+//! `--max-lazy` and fewer worker threads all measured equal or slower), and code caches made under
+//! other flags are rejected.
 
 use super::plan::{Assignment, Layout, StartPlan, listener_mark};
 use super::{Interpreter, NodeEntry};
@@ -15,8 +16,9 @@ pub(super) fn plan(
     layout: &Layout,
 ) -> StartPlan {
     let mut argv = vec![interpreter.path.clone()];
-    // V8 sizes its heap by the machine's memory, for it cannot see the cgroup from inside. With the limit it collects
-    // harder as the limit comes near; it is the whole limit, so that it is still the kernel that ends a hog, with `oom`.
+    // V8 sizes its heap by the machine's memory, for it cannot see the cgroup from inside. With the
+    // limit it collects harder as the limit comes near; it is the whole limit, so that it is still
+    // the kernel that ends a hog, with `oom`.
     argv.extend(
         assignment
             .memory_bytes

@@ -9,7 +9,8 @@ use crate::spec::{PACKAGE_DIR, PRIVATE_DIR, SOCKET_NAME};
 /// `PORT` of every function. Free in a sandbox, which has a loopback of its own.
 pub const PORT: u16 = 8080;
 
-/// What every function finds; `LANG` because Python falls back to ASCII in the C locale of a bare environment.
+/// What every function finds; `LANG` because Python falls back to ASCII in the C locale of a bare
+/// environment.
 const BASE_ENVIRONMENT: [(&str, &str); 4] = [
     ("HOME", "/tmp"),
     ("LANG", "C.UTF-8"),
@@ -29,7 +30,8 @@ pub struct Layout {
 }
 
 impl Default for Layout {
-    /// Inside a sandbox with a root of its own. Without one (isolation by best effort), the paths are the host's.
+    /// Inside a sandbox with a root of its own. Without one (isolation by best effort), the paths
+    /// are the host's.
     fn default() -> Self {
         Self {
             package: PACKAGE_DIR.into(),
@@ -50,7 +52,8 @@ pub struct Assignment<'a> {
     pub concurrency: u32,
     /// The memory limit of the sandbox; a garbage collector should know it.
     pub memory_bytes: Option<u64>,
-    /// The function's own variables. Names that the platform sets are ignored here, whatever their value.
+    /// The function's own variables. Names that the platform sets are ignored here, whatever their
+    /// value.
     pub env: &'a BTreeMap<String, String>,
 }
 
@@ -61,10 +64,11 @@ pub struct StartPlan {
     pub argv: Vec<String>,
     /// The whole environment, sorted by name; nothing is inherited.
     pub env: Vec<(String, String)>,
-    /// `(on the host, inside)`: what to mount read-only beside the package and the system's own folders.
+    /// `(on the host, inside)`: what to mount read-only beside the package and the system's own
+    /// folders.
     pub read_only_mounts: Vec<(PathBuf, PathBuf)>,
-    /// True when descriptor 3 is to be the listening socket and descriptor 4 the pipe for the word "ready".
-    /// False when the process listens by itself, on `PORT` or on `HATCHWAY_SOCKET`.
+    /// True when descriptor 3 is to be the listening socket and descriptor 4 the pipe for the word
+    /// "ready". False when the process listens by itself, on `PORT` or on `HATCHWAY_SOCKET`.
     pub inherits_listener: bool,
 }
 
@@ -101,7 +105,8 @@ impl StartPlan {
     }
 }
 
-/// The base, then the function's own variables, then the platform's, each layer over the one before.
+/// The base, then the function's own variables, then the platform's, each layer over the one
+/// before.
 fn environment(
     assignment: &Assignment<'_>,
     runtime: Vec<(String, String)>,
@@ -127,8 +132,9 @@ fn environment(
     env.into_iter().collect()
 }
 
-/// Tells an adapter that descriptors 3 and 4 are meant for it. The adapter removes the variable, so that a child
-/// process of the function, which has the variable's environment but not the descriptors, keeps its hands off them.
+/// Tells an adapter that descriptors 3 and 4 are meant for it. The adapter removes the variable, so
+/// that a child process of the function, which has the variable's environment but not the
+/// descriptors, keeps its hands off them.
 pub(super) fn listener_mark() -> (String, String) {
     ("HATCHWAY_LISTENER".to_owned(), "3".to_owned())
 }

@@ -1,8 +1,9 @@
 //! Runtime `python`: a plain handler, or a WSGI or ASGI application.
 //!
-//! Flags: `-S` leaves out the interpreter's own site-packages, which are not part of the package and cost most of a bare
-//! start (7 ms against 40 ms); the adapter adds those of the package's `.venv`. `-s` does the same to the user's own.
-//! `-B` because the package is read-only. The `PYTHON*` variables that a function sets for itself keep their meaning.
+//! Flags: `-S` leaves out the interpreter's own site-packages, which are not part of the package
+//! and cost most of a bare start (7 ms against 40 ms); the adapter adds those of the package's
+//! `.venv`. `-s` does the same to the user's own. `-B` because the package is read-only. The
+//! `PYTHON*` variables that a function sets for itself keep their meaning.
 
 use super::plan::{Layout, StartPlan, listener_mark};
 use super::{Interpreter, PythonEntry};

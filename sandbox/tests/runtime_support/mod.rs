@@ -1,5 +1,5 @@
-//! Starts a function behind its adapter as a sandbox would, without the sandbox: the listener at descriptor 3, the pipe
-//! at 4, a clean environment. Calls are made with curl.
+//! Starts a function behind its adapter as a sandbox would, without the sandbox: the listener at
+//! descriptor 3, the pipe at 4, a clean environment. Calls are made with curl.
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot start has failed")]
