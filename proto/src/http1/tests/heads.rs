@@ -57,6 +57,36 @@ fn hop_by_hop_internal_and_nominated_fields_stay_behind() {
 }
 
 #[test]
+fn dropped_fields_stay_behind_in_every_spelling() {
+    let bytes = b"GET / HTTP/1.1\r\nHost: a\r\nX-FORWARDED-FOR: 1\r\nx_forwarded_for: 2\r\nX-Forwarded_For: 3\r\nX-Forwarded-Foo: 4\r\n\r\n";
+    let edit = RequestEdit { drop: &["x-forwarded-for"], ..RequestEdit::default() };
+    assert_eq!(rewritten(bytes, &edit), "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-Foo: 4\r\n\r\n");
+}
+
+#[test]
+fn internal_fields_pass_between_our_own_programs() {
+    let bytes = b"GET / HTTP/1.1\r\nHost: a\r\nHatchway-Node: n\r\nX: 1\r\n\r\n";
+    let edit = RequestEdit { keep_internal: true, ..RequestEdit::default() };
+    assert_eq!(
+        rewritten(bytes, &edit),
+        "GET / HTTP/1.1\r\nHost: a\r\nHatchway-Node: n\r\nX: 1\r\n\r\n"
+    );
+    let bytes = b"HTTP/1.1 200 OK\r\nHatchway-Load: 1\r\nContent-Length: 0\r\n\r\n";
+    let edit = ResponseEdit {
+        extra: &[],
+        drop: &[],
+        downstream: Version::Http11,
+        keep_alive: true,
+        framing: Framing::Length(0),
+        upgrade: None,
+        keep_internal: true,
+    };
+    let mut out = Vec::new();
+    write_response(&mut out, &response(bytes), &edit);
+    assert_eq!(out, bytes);
+}
+
+#[test]
 fn an_absolute_target_becomes_path_and_host() {
     let bytes = b"POST http://b:1?x HTTP/1.0\r\nHost: a\r\nContent-Length: 3\r\n\r\n";
     assert_eq!(
