@@ -17,3 +17,4 @@ pub mod metrics;
 pub mod node;
 pub mod pool;
 pub mod serve;
+pub mod state;

@@ -1,11 +1,7 @@
-//! A node put together: state folder, spawner, privileges dropped, pool, pages.
+//! A node put together: the spawner, privileges dropped, the pool, the pages.
 
 use std::collections::HashMap;
-use std::fs::{File, TryLockError};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
-use std::os::unix::fs::chown;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
@@ -23,37 +19,15 @@ use crate::hatch::ProcessHatchery;
 use crate::logs::Logs;
 use crate::machine;
 use crate::metrics::{self, NodeMetrics, PoolCollector};
-use crate::pool::{Budget, Pool, PoolConfig, PoolEvent};
-
-/// Counts only sandboxes that start or run, and most of these wait for something else than a core. What is
-/// promised too often is shared by time, in proportion to the limits; a refusal would be worse.
-const CPU_OVERCOMMIT_PERCENT: u64 = 10_000;
+use crate::pool::{Pool, PoolConfig, PoolEvent};
+use crate::state::{State, StateError};
 
 /// Why a node cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
     /// The state folder.
-    #[error("cannot use the state folder {}", path.display())]
-    State {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Another node.
-    #[error("the state folder {} is in use by another node: give each its own with --state", path.display())]
-    Locked {
-        /// Which.
-        path: PathBuf,
-    },
-    /// The path of a socket below it would not fit sockaddr_un (unix(7)).
-    #[error("the state folder {} has too long a path for the sockets in it: at most {limit} bytes", path.display())]
-    LongPath {
-        /// Which.
-        path: PathBuf,
-        /// What fits.
-        limit: usize,
-    },
+    #[error(transparent)]
+    State(#[from] StateError),
     /// The helper programs.
     #[error("the spawner cannot be started")]
     Spawner(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -83,15 +57,6 @@ pub struct Prepared {
     state: State,
 }
 
-/// The state folder, locked for as long as this lives.
-#[derive(Debug)]
-struct State {
-    _lock: File,
-}
-
-/// Longest state path: the socket of a sandbox below it has to fit 108 bytes.
-const STATE_PATH_BYTES: usize = 70;
-
 /// Prepares a node: everything that needs privileges, and nothing that needs a thread.
 ///
 /// # Errors
@@ -101,23 +66,22 @@ pub fn prepare(
     default_isolation: IsolationMode,
     default_user: Option<&str>,
 ) -> Result<Prepared, NodeError> {
-    let path = machine.state.clone().unwrap_or_else(default_state);
     let identity = identity(machine.user.as_deref().or(default_user))?;
-    let (path, state) = State::open(&path, identity.as_ref())?;
+    let state = State::open(machine.state.as_deref(), identity.as_ref())?;
     let spawner_error = |error: Box<dyn std::error::Error + Send + Sync>| NodeError::Spawner(error);
     let programs = programs::beside_current_exe().map_err(|error| spawner_error(error.into()))?;
     let isolation = match machine.isolation.unwrap_or(default_isolation) {
         IsolationMode::Strict => Isolation::Strict,
         IsolationMode::BestEffort => Isolation::BestEffort,
     };
-    let adapters_dir = path.join("adapters");
+    let adapters_dir = state.path.join("adapters");
     let adapters = install_adapters(&adapters_dir)
-        .map_err(|source| NodeError::State { path: adapters_dir, source })?;
+        .map_err(|source| StateError::Io { path: adapters_dir, source })?;
     let (spawner, grants) = Spawner::launch(SpawnerConfig {
         program: programs.spawner,
         init: programs.init,
-        run_dir: path.join("run"),
-        cgroup_name: cgroup_name(&path),
+        run_dir: state.path.join("run"),
+        cgroup_name: state.group_name(),
         isolation,
         uid_base: DEFAULT_UID_BASE,
         owner: identity,
@@ -134,15 +98,6 @@ pub fn prepare(
     })
 }
 
-fn default_state() -> PathBuf {
-    if rustix::process::geteuid().is_root() {
-        return "/var/lib/hatchway".into();
-    }
-    let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/state"));
-    let base = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).or_else(home);
-    base.unwrap_or_else(std::env::temp_dir).join("hatchway")
-}
-
 /// Whom to become; nobody when this process has nothing to drop.
 fn identity(user: Option<&str>) -> Result<Option<Identity>, NodeError> {
     if !rustix::process::geteuid().is_root() {
@@ -155,33 +110,6 @@ fn identity(user: Option<&str>) -> Result<Option<Identity>, NodeError> {
     Identity::by_name(user)
         .map(Some)
         .map_err(|source| NodeError::Identity { user: user.to_owned(), source: source.into() })
-}
-
-/// The same group for the same folder, so that the next start finds what the last one left.
-fn cgroup_name(state: &Path) -> String {
-    let mut hasher = DefaultHasher::new();
-    state.hash(&mut hasher);
-    format!("hatchway-{:012x}", hasher.finish() >> 16)
-}
-
-impl State {
-    fn open(path: &Path, owner: Option<&Identity>) -> Result<(PathBuf, Self), NodeError> {
-        let failed = |source| NodeError::State { path: path.to_owned(), source };
-        std::fs::create_dir_all(path).map_err(failed)?;
-        let path = path.canonicalize().map_err(failed)?;
-        if path.as_os_str().len() > STATE_PATH_BYTES {
-            return Err(NodeError::LongPath { path, limit: STATE_PATH_BYTES });
-        }
-        if let Some(owner) = owner {
-            chown(&path, Some(owner.uid), Some(owner.gid)).map_err(failed)?;
-        }
-        let lock = File::create(path.join("lock")).map_err(failed)?;
-        match lock.try_lock() {
-            Ok(()) => Ok((path, Self { _lock: lock })),
-            Err(TryLockError::WouldBlock) => Err(NodeError::Locked { path }),
-            Err(TryLockError::Error(source)) => Err(NodeError::State { path, source }),
-        }
-    }
 }
 
 /// A running node.
@@ -221,7 +149,7 @@ impl Prepared {
     ) -> Result<Node, NodeError> {
         let counts = NodeMetrics::register(registry);
         let logs = Logs::new(counts.log_lines_dropped.clone());
-        let config = PoolConfig::with_budget(budget(self.memory_mib));
+        let config = PoolConfig::with_budget(machine::budget(self.memory_mib));
         let hatchery = ProcessHatchery::new(
             self.spawner.clone(),
             self.interpreters,
@@ -289,17 +217,5 @@ impl Node {
         if self.thread.join().is_err() {
             tracing::error!("the node's thread ended by a panic");
         }
-    }
-}
-
-/// What this machine, or the container it is, has for sandboxes.
-fn budget(memory_mib: Option<u64>) -> Budget {
-    let available = machine::memory_bytes();
-    let cores = hatchway_wire::core::available() as u64;
-    Budget {
-        memory_bytes: memory_mib.map_or(available / 4 * 3, |mib| mib << 20),
-        cpu_millis: cores * 1000,
-        cpu_overcommit_percent: CPU_OVERCOMMIT_PERCENT,
-        pids: machine::pids() / 2,
     }
 }
