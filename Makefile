@@ -60,7 +60,7 @@ test: setup-test ## Run every test (ARGS="-p hatchway-proto", PROFILE=quick)
 	cargo build $(TEST_PROFILE) --workspace --bins --tests
 	@$(MAKE) helpers PROFILE=$(PROFILE) PROGRAMS=$(TEST_PROGRAMS)
 	@install -m 755 -t $(TEST_PROGRAMS) $(addprefix $(PROFILE_DIR)/,hatchway hatchway-gateway hatchway-node)
-	HATCHWAY_BIN=$(TEST_PROGRAMS) cargo test $(TEST_PROFILE) $(or $(ARGS),--workspace)
+	HATCHWAY_BIN=$(TEST_PROGRAMS) cargo test --no-fail-fast $(TEST_PROFILE) $(or $(ARGS),--workspace)
 
 .PHONY: lint
 lint: setup-lint ## Formatting, clippy, docs, licences and sources of dependencies, shell scripts
