@@ -182,18 +182,43 @@ class Server:
         self.is_draining = False
         self._exchange = type("Exchange", (Exchange,), {"respond": respond})
         self._listener = socket.socket(fileno=LISTENER)
-        self._listener.setblocking(True)
+        self._listener.setblocking(False)
         self._threads = {}
 
     def serve(self):
-        signal.signal(signal.SIGTERM, _stop)
+        wake = self._watch_signals()
+        poll = select.poll()
+        poll.register(self._listener, select.POLLIN)
+        poll.register(wake, select.POLLIN)
         ready()
+        while not self.is_draining:
+            for descriptor, _ in poll.poll():
+                if descriptor == wake:
+                    os.read(wake, 4096)
+                else:
+                    self._accept()
+        self._drain()
+
+    def _watch_signals(self):
+        """A descriptor that becomes readable with each signal.
+
+        A signal that comes just before a call that waits does not interrupt it, and its handler would run only after.
+        """
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, self._stop)
+        return reader
+
+    def _stop(self, *_):
+        self.is_draining = True
+
+    def _accept(self):
         try:
-            while True:
-                connection, _ = self._listener.accept()
-                threading.Thread(target=self._run, args=(connection,), daemon=True).start()
-        except _Stop:
-            self._drain()
+            connection, _ = self._listener.accept()
+        except (BlockingIOError, ConnectionError):
+            return  # it was gone before its turn
+        threading.Thread(target=self._run, args=(connection,), daemon=True).start()
 
     def _run(self, connection):
         try:
@@ -209,22 +234,12 @@ class Server:
         del self._threads[exchange]
 
     def _drain(self):
-        self.is_draining = True
         self._listener.close()
         for exchange, thread in list(self._threads.items()):
             if exchange.is_idle:
                 # Ends the wait for a request; one that is just arriving is still read.
                 exchange.connection.shutdown(socket.SHUT_RD)
             thread.join()
-
-
-class _Stop(BaseException):
-    pass
-
-
-def _stop(*_):
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise _Stop
 
 
 def concurrency():

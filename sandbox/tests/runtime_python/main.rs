@@ -1,0 +1,12 @@
+//! A Python handler behind its adapter, called with a real client. The rules are those of
+//! `runtime_node`.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot start has failed")]
+
+mod answers;
+mod arguments;
+mod context;
+mod life;
+#[path = "../runtime_support/mod.rs"]
+mod runtime_support;
+mod streams;
