@@ -17,7 +17,7 @@ use crate::link::Hatched;
 use crate::protocol::order::{Door, Order};
 use crate::ready::{NotReady, ReadyPipe, ReadyReport};
 use crate::spawner::{Guard, Kept, SocketFile};
-use crate::spec::{Entry, Network};
+use crate::spec::{Entry, Network, SandboxSpec};
 
 /// Between two tries to connect: soon at first, for a native server listens within a
 /// millisecond, then rarely enough not to cost a slow one its share of the processor.
@@ -179,6 +179,14 @@ impl Sandbox {
             }
             (Door::Tcp, _) => Connection::tcp(link.connect(self.id(), door).await?).await,
             (Door::Unix, _) => Connection::unix(link.connect(self.id(), door).await?),
+        }
+    }
+
+    /// Changes the limit of processor time, in thousandths of a core (10 to 1,024,000): a
+    /// function may start with more than it runs with. Out of range it is left as it was.
+    pub fn limit_cpu(&self, cpu_millis: u32) {
+        if SandboxSpec::check_cpu(cpu_millis).is_ok() {
+            self.guard.link.order(&Order::LimitCpu { id: self.id(), cpu_millis });
         }
     }
 

@@ -115,12 +115,7 @@ impl SandboxSpec {
         self.check_words()?;
         self.check_paths()?;
         in_range("memory_bytes", self.memory_bytes, MIN_MEMORY_BYTES, MAX_MEMORY_BYTES)?;
-        in_range(
-            "cpu_millis",
-            self.cpu_millis.into(),
-            MIN_CPU_MILLIS.into(),
-            MAX_CPU_MILLIS.into(),
-        )?;
+        Self::check_cpu(self.cpu_millis)?;
         in_range("pids", self.pids.into(), 1, MAX_PIDS.into())?;
         in_range("files", self.files, MIN_FILES, MAX_FILES)?;
         in_range("tmp_bytes", self.tmp_bytes, 0, MAX_TMP_BYTES)?;
@@ -128,6 +123,12 @@ impl SandboxSpec {
             Entry::Inherited => Ok(()),
             Entry::Probed { port } => in_range("port", port.into(), 1, u16::MAX.into()),
         }
+    }
+
+    /// Looks at a limit of processor time.
+    pub(crate) fn check_cpu(cpu_millis: u32) -> Result<(), SpecError> {
+        let (min, max) = (MIN_CPU_MILLIS.into(), MAX_CPU_MILLIS.into());
+        in_range("cpu_millis", cpu_millis.into(), min, max)
     }
 
     fn check_words(&self) -> Result<(), SpecError> {

@@ -35,11 +35,9 @@ pub(crate) struct Limits {
     pub(crate) pids: u32,
 }
 
-impl Limits {
-    /// Microseconds of work per period.
-    fn cpu_quota_us(&self) -> u64 {
-        u64::from(self.cpu_millis) * CPU_PERIOD_US / 1000
-    }
+/// Microseconds of work per period.
+fn cpu_quota_us(cpu_millis: u32) -> u64 {
+    u64::from(cpu_millis) * CPU_PERIOD_US / 1000
 }
 
 /// The folders of one sandbox's group, as the usage of it is read by.
@@ -99,8 +97,14 @@ pub(crate) trait Groups: fmt::Debug {
     /// True when something counts processes, so that no resource limit has to.
     fn counts_processes(&self) -> bool;
 
-    /// Makes the group `name` with its limits in place. Undoes itself on failure.
-    fn create(&self, name: &str, limits: &Limits) -> io::Result<GroupPaths>;
+    /// Makes the group `name`, without limits. Undoes itself on failure.
+    fn create(&self, name: &str) -> io::Result<GroupPaths>;
+
+    /// Sets the limits of a group.
+    fn limit(&self, group: &GroupPaths, limits: &Limits) -> io::Result<()>;
+
+    /// Changes the limit of processor time alone, in thousandths of a core.
+    fn limit_cpu(&self, group: &GroupPaths, cpu_millis: u32) -> io::Result<()>;
 
     fn doors(&self, group: &GroupPaths) -> io::Result<Doors>;
 

@@ -24,8 +24,16 @@ impl Groups for NoGroups {
         false
     }
 
-    fn create(&self, _name: &str, _limits: &Limits) -> io::Result<GroupPaths> {
+    fn create(&self, _name: &str) -> io::Result<GroupPaths> {
         Ok(GroupPaths::None)
+    }
+
+    fn limit(&self, _group: &GroupPaths, _limits: &Limits) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn limit_cpu(&self, _group: &GroupPaths, _cpu_millis: u32) -> io::Result<()> {
+        Ok(())
     }
 
     fn doors(&self, _group: &GroupPaths) -> io::Result<Doors> {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::file::{create_dir, open_for_writing, read, value_of, write, write_if_offered};
 use super::find::Layout;
-use super::{CPU_PERIOD_US, Doors, GroupPaths, Groups, Limits, clear, file};
+use super::{CPU_PERIOD_US, Doors, GroupPaths, Groups, Limits, clear, cpu_quota_us, file};
 use crate::grants::Backend;
 
 /// Our tree: a folder of the same name under our own group of each controller.
@@ -65,30 +65,6 @@ impl V1 {
             leaf: self.leaf.clone(),
         }
     }
-
-    fn set_limits(group: &GroupPaths, limits: &Limits) -> io::Result<()> {
-        let GroupPaths::V1 { memory, cpu, pids, .. } = group else {
-            return Ok(());
-        };
-        if let Some(dir) = memory {
-            let bytes = limits.memory_bytes.to_string();
-            write(dir, "memory.limit_in_bytes", &bytes)?;
-            // Memory and swap together: the same number means no swap.
-            write_if_offered(dir, "memory.memsw.limit_in_bytes", &bytes)?;
-        }
-        if let Some(dir) = cpu {
-            let quota = limits.cpu_quota_us().to_string();
-            write(dir, "cpu.cfs_period_us", &CPU_PERIOD_US.to_string())?;
-            write(dir, "cpu.cfs_quota_us", &quota)?;
-            // What an idle function did not use it may use at once: one period's worth.
-            write_if_offered(dir, "cpu.cfs_burst_us", &quota)?;
-            write(dir, "cpu.shares", &shares(limits.cpu_millis).to_string())?;
-        }
-        if let Some(dir) = pids {
-            write(dir, "pids.max", &limits.pids.to_string())?;
-        }
-        Ok(())
-    }
 }
 
 /// The weight among neighbours, 1024 for one core; the kernel's least is 2.
@@ -120,7 +96,7 @@ impl Groups for V1 {
         self.pids.is_some()
     }
 
-    fn create(&self, name: &str, limits: &Limits) -> io::Result<GroupPaths> {
+    fn create(&self, name: &str) -> io::Result<GroupPaths> {
         let below = |tree: &Option<PathBuf>| tree.as_ref().map(|tree| tree.join(name));
         let group = GroupPaths::V1 {
             memory: below(&self.memory),
@@ -129,14 +105,45 @@ impl Groups for V1 {
             pids: below(&self.pids),
             leaf: below(&self.leaf),
         };
-        let made = group.dirs().into_iter().try_for_each(create_dir);
-        let limited = made.and_then(|()| Self::set_limits(&group, limits));
-        if let Err(error) = limited {
-            // Nothing runs in it yet, so nothing can hold it.
-            super::remove(&group)?;
-            return Err(error);
+        let dirs = group.dirs();
+        for (index, dir) in dirs.iter().enumerate() {
+            if let Err(error) = create_dir(dir) {
+                // Nothing runs in the others yet, so nothing can hold them.
+                dirs[..index].iter().try_for_each(|made| file::remove_dir(made))?;
+                return Err(error);
+            }
         }
         Ok(group)
+    }
+
+    fn limit(&self, group: &GroupPaths, limits: &Limits) -> io::Result<()> {
+        let GroupPaths::V1 { memory, pids, .. } = group else {
+            return Ok(());
+        };
+        if let Some(dir) = memory {
+            let bytes = limits.memory_bytes.to_string();
+            write(dir, "memory.limit_in_bytes", &bytes)?;
+            // Memory and swap together: the same number means no swap.
+            write_if_offered(dir, "memory.memsw.limit_in_bytes", &bytes)?;
+        }
+        if let Some(dir) = pids {
+            write(dir, "pids.max", &limits.pids.to_string())?;
+        }
+        self.limit_cpu(group, limits.cpu_millis)
+    }
+
+    fn limit_cpu(&self, group: &GroupPaths, cpu_millis: u32) -> io::Result<()> {
+        let GroupPaths::V1 { cpu: Some(dir), .. } = group else {
+            return Ok(());
+        };
+        let quota = cpu_quota_us(cpu_millis).to_string();
+        // A burst may not be larger than its quota, old or new: none while it changes.
+        write_if_offered(dir, "cpu.cfs_burst_us", "0")?;
+        write(dir, "cpu.cfs_period_us", &CPU_PERIOD_US.to_string())?;
+        write(dir, "cpu.cfs_quota_us", &quota)?;
+        // What an idle function did not use it may use at once: one period's worth.
+        write_if_offered(dir, "cpu.cfs_burst_us", &quota)?;
+        write(dir, "cpu.shares", &shares(cpu_millis).to_string())
     }
 
     fn doors(&self, group: &GroupPaths) -> io::Result<Doors> {
@@ -183,15 +190,17 @@ mod tests {
     }
 
     #[test]
-    fn a_group_that_cannot_be_limited_leaves_no_folder_behind() {
+    fn a_group_that_cannot_be_made_whole_leaves_no_folder_behind() {
         let fake = fake();
-        let limits = Limits { memory_bytes: 1 << 20, cpu_millis: 100, pids: 5 };
-        // A plain folder has no limit files, so the first write fails.
-        let error = fake.groups.create("7", &limits).expect_err("no limit file");
-        assert_eq!(error.kind(), io::ErrorKind::NotFound);
-        for controller in ["memory", "cpu", "cpuacct", "pids"] {
+        // The last of the controllers already has one of that name, with something in it.
+        let taken = fake.root.path().join("pids/ours/7");
+        fs::create_dir(&taken).expect("folder");
+        let error = fake.groups.create("7").expect_err("taken");
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        for controller in ["memory", "cpu", "cpuacct"] {
             assert!(!fake.root.path().join(controller).join("ours/7").exists());
         }
+        assert!(taken.exists(), "somebody else's");
     }
 
     #[test]
@@ -218,7 +227,7 @@ mod tests {
             leaf: None,
         };
         let limits = Limits { memory_bytes: 64 << 20, cpu_millis: 250, pids: 9 };
-        V1::set_limits(&group, &limits).expect("limits");
+        fake.groups.limit(&group, &limits).expect("limits");
         let text = |dir: &Path, name: &str| fs::read_to_string(dir.join(name)).expect("file");
         assert_eq!(text(&memory, "memory.limit_in_bytes"), "67108864");
         assert_eq!(text(&memory, "memory.memsw.limit_in_bytes"), "67108864");

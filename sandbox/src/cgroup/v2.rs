@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::file::{create_dir, read, value_of, write, write_if_offered};
 use super::find::Unified;
-use super::{CPU_PERIOD_US, Doors, GroupPaths, Groups, Limits, clear, file};
+use super::{CPU_PERIOD_US, Doors, GroupPaths, Groups, Limits, clear, cpu_quota_us, file};
 use crate::grants::Backend;
 
 const WANTED: [&str; 3] = ["cpu", "memory", "pids"];
@@ -125,16 +125,34 @@ impl Groups for V2 {
         true
     }
 
-    fn create(&self, name: &str, limits: &Limits) -> io::Result<GroupPaths> {
+    fn create(&self, name: &str) -> io::Result<GroupPaths> {
         let dir = self.tree.join(name);
         create_dir(&dir)?;
-        let group = GroupPaths::V2 { dir };
-        if let Err(error) = set_limits(&group, limits) {
-            // Nothing runs in it yet, so nothing can hold it.
-            super::remove(&group)?;
-            return Err(error);
-        }
-        Ok(group)
+        Ok(GroupPaths::V2 { dir })
+    }
+
+    fn limit(&self, group: &GroupPaths, limits: &Limits) -> io::Result<()> {
+        let GroupPaths::V2 { dir } = group else {
+            return Ok(());
+        };
+        write(dir, "memory.max", &limits.memory_bytes.to_string())?;
+        write_if_offered(dir, "memory.swap.max", "0")?;
+        // A function without one of its processes is of no use: the whole group goes at once.
+        write_if_offered(dir, "memory.oom.group", "1")?;
+        write(dir, "pids.max", &limits.pids.to_string())?;
+        self.limit_cpu(group, limits.cpu_millis)
+    }
+
+    fn limit_cpu(&self, group: &GroupPaths, cpu_millis: u32) -> io::Result<()> {
+        let GroupPaths::V2 { dir } = group else {
+            return Ok(());
+        };
+        let quota = cpu_quota_us(cpu_millis);
+        // A burst may not be larger than its quota, old or new: none while it changes.
+        write_if_offered(dir, "cpu.max.burst", "0")?;
+        write(dir, "cpu.max", &format!("{quota} {CPU_PERIOD_US}"))?;
+        write_if_offered(dir, "cpu.max.burst", &quota.to_string())?;
+        write(dir, "cpu.weight", &weight(cpu_millis).to_string())
     }
 
     fn doors(&self, group: &GroupPaths) -> io::Result<Doors> {
@@ -154,21 +172,6 @@ impl Groups for V2 {
     fn remove_all(&self) -> io::Result<()> {
         file::remove_dir(&self.tree)
     }
-}
-
-fn set_limits(group: &GroupPaths, limits: &Limits) -> io::Result<()> {
-    let GroupPaths::V2 { dir } = group else {
-        return Ok(());
-    };
-    write(dir, "memory.max", &limits.memory_bytes.to_string())?;
-    write_if_offered(dir, "memory.swap.max", "0")?;
-    // A function without one of its processes is of no use: the whole group goes at once.
-    write_if_offered(dir, "memory.oom.group", "1")?;
-    let quota = limits.cpu_quota_us();
-    write(dir, "cpu.max", &format!("{quota} {CPU_PERIOD_US}"))?;
-    write_if_offered(dir, "cpu.max.burst", &quota.to_string())?;
-    write(dir, "cpu.weight", &weight(limits.cpu_millis).to_string())?;
-    write(dir, "pids.max", &limits.pids.to_string())
 }
 
 #[cfg(test)]
@@ -203,8 +206,9 @@ mod tests {
         for name in ["memory.max", "memory.oom.group", "cpu.max", "cpu.weight", "pids.max"] {
             fs::write(dir.join(name), "").expect("file");
         }
+        let groups = V2 { tree: dir.clone() };
         let limits = Limits { memory_bytes: 1 << 26, cpu_millis: 1500, pids: 12 };
-        set_limits(&GroupPaths::V2 { dir: dir.clone() }, &limits).expect("limits");
+        groups.limit(&GroupPaths::V2 { dir: dir.clone() }, &limits).expect("limits");
         let text = |name: &str| fs::read_to_string(dir.join(name)).expect("file");
         assert_eq!(text("memory.max"), "67108864");
         assert_eq!(text("memory.oom.group"), "1");

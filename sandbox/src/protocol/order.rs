@@ -40,6 +40,11 @@ pub(crate) enum Order {
     Kill {
         id: u64,
     },
+    /// Changes the limit of processor time, in thousandths of a core.
+    LimitCpu {
+        id: u64,
+        cpu_millis: u32,
+    },
     /// Asks for a connection to a probed function; `call` returns with the answer.
     Connect {
         id: u64,
@@ -75,6 +80,10 @@ impl Order {
                     Entry::Inherited => 4,
                     Entry::Probed { .. } => 2,
                 }
+            }
+            Self::LimitCpu { cpu_millis, .. } => {
+                SandboxSpec::check_cpu(*cpu_millis).map_err(invalid)?;
+                0
             }
             Self::Terminate { .. } | Self::Kill { .. } | Self::Connect { .. } | Self::Stop => 0,
         };

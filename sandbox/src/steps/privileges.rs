@@ -18,7 +18,8 @@ use super::{AtStep, Step, StepError};
 /// One more than the kernel will ever number capabilities with, in 64 bits of them.
 const CAPABILITIES: u32 = 64;
 
-/// Empties the bounding set (capabilities(7)); takes `CAP_SETPCAP`, so before the others go.
+/// Empties the bounding set (capabilities(7)). Takes `CAP_SETPCAP`, so before the others go; takes
+/// nothing away yet from who has capabilities now, so it can be done ahead, while a nest parks.
 pub(crate) fn drop_bounding_set() -> Result<(), StepError> {
     for number in 0..CAPABILITIES {
         let capability = CapabilitySet::from_bits_retain(1 << number);

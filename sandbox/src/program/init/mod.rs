@@ -67,6 +67,9 @@ fn isolate(prepare: &Prepare, attached: Vec<OwnedFd>) -> Result<OwnedFd, StepErr
     if prepare.steps.contains(&Step::Root) {
         steps::root::build(&prepare.stage, etc.as_fd(), &prepare.steps)?;
     }
+    if prepare.steps.contains(&Step::Capabilities) {
+        steps::privileges::drop_bounding_set()?;
+    }
     Ok(socket)
 }
 

@@ -101,11 +101,11 @@ fn given_count(entry: Entry) -> usize {
 fn confine(assign: &Assign, prepare: &Prepare) -> Result<(), StepError> {
     let has = |step| prepare.steps.contains(&step);
     if has(Step::Identity) && prepare.rootless {
-        // The new user namespace gives all capabilities anew, so it comes before they go.
         steps::identity::become_id_rootless(prepare.uid)?;
-    }
-    if has(Step::Capabilities) {
-        steps::privileges::drop_bounding_set()?;
+        // The new user namespace has given all capabilities anew.
+        if has(Step::Capabilities) {
+            steps::privileges::drop_bounding_set()?;
+        }
     }
     if has(Step::Identity) && !prepare.rootless {
         steps::identity::become_id(prepare.uid)?;

@@ -31,9 +31,6 @@ pub(super) fn run(spawner: &OwnedFd, nest: Pid, prepare: &Prepare) -> Result<i32
 /// It shares the namespaces with the tenant's code, so it keeps no right that this could take.
 fn confine(prepare: &Prepare) -> Result<(), StepError> {
     let has = |step| prepare.steps.contains(&step);
-    if has(Step::Capabilities) {
-        steps::privileges::drop_bounding_set()?;
-    }
     if has(Step::Identity) && !prepare.rootless {
         steps::identity::become_id(prepare.reaper_uid)?;
     }

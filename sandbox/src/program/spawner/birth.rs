@@ -26,9 +26,9 @@ pub(super) struct Newborn {
     pub(super) nest: OwnedFd,
 }
 
-/// Makes the group of a sandbox.
-pub(super) fn group(ground: &Ground, name: &str, limits: &Limits) -> Result<GroupPaths, StepError> {
-    let made = ground.groups.create(name, limits);
+/// Makes the group of a sandbox, without limits: those come with the assignment.
+pub(super) fn group(ground: &Ground, name: &str) -> Result<GroupPaths, StepError> {
+    let made = ground.groups.create(name);
     made.map_err(|error| StepError {
         step: Step::Group,
         errno: file::errno(&error),

@@ -7,17 +7,18 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
-use super::resident::Resident;
+use super::resident::{Guest, Resident};
 use crate::protocol::order::Door;
 use crate::spec::{Network, SOCKET_NAME};
 use crate::sys::namespace::socket_in_network_of;
 
 /// A connection through `door`, perhaps still on its way.
 pub(super) fn open(resident: &Resident, door: Door) -> io::Result<OwnedFd> {
+    let guest = resident.guest.as_ref().ok_or(io::ErrorKind::NotConnected)?;
     match (door, resident.network) {
-        (Door::Unix, _) => open_unix(resident),
+        (Door::Unix, _) => open_unix(guest),
         (Door::Tcp, Network::None) => {
-            socket_in_network_of(resident.child.pidfd.as_fd(), resident.port)
+            socket_in_network_of(resident.child.pidfd.as_fd(), guest.port)
         }
         // The host's own network: the node gets there without us.
         (Door::Tcp, Network::Open) => Err(io::Error::from_raw_os_error(libc::EADDRNOTAVAIL)),
@@ -28,9 +29,9 @@ pub(super) fn open(resident: &Resident, door: Door) -> io::Result<OwnedFd> {
 /// most precious socket among it. So the name is looked up without following any link and
 /// without leaving the folder, what is found has to be a socket, and it is that thing, not the
 /// name again, to which the connection goes.
-fn open_unix(resident: &Resident) -> io::Result<OwnedFd> {
+fn open_unix(guest: &Guest) -> io::Result<OwnedFd> {
     let absent = || io::Error::from_raw_os_error(libc::ENOENT);
-    let dir = resident.private.as_ref().ok_or_else(absent)?;
+    let dir = guest.private.as_ref().ok_or_else(absent)?;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let found = openat2(dir, SOCKET_NAME, flags, Mode::empty(), resolve)?;

@@ -1,14 +1,22 @@
 //! `hatchway-spawner`: the only one that keeps privileges.
 //!
-//! One thread, one loop. [`setup`] finds out what this machine gives, [`keeper`] waits for
-//! orders and for what sandboxes report, [`birth`] starts one, [`resident`] is what is known of
-//! a living one, [`trial`] tries every step once at start, [`door`] connects to a function.
+//! One thread, one loop. [`setup`] finds out what this machine gives, and [`trial`] tries every
+//! step once for it. [`keeper`] is the loop. [`hatch`] follows an order, by one of the parked
+//! [`nests`] or by a fresh one, [`birth`] makes and assigns it, [`resident`] is what is known
+//! of it, [`listen`] hears what it says and sees its end, [`leaving`] waits until nobody is left
+//! of it, [`door`] connects to it, [`seats`] are its user id.
+//!
 //! When the node goes, by whatever end, its socket closes, and everything here ends.
 
 mod birth;
 mod door;
+mod hatch;
 mod keeper;
+mod leaving;
+mod listen;
+mod nests;
 mod resident;
+mod seats;
 mod setup;
 mod trial;
 

@@ -1,6 +1,7 @@
-//! What the spawner knows of one sandbox that lives or is just leaving.
+//! What the spawner knows of one sandbox: a nest, a running function, or one just leaving.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::process::{Signal, pidfd_send_signal};
@@ -13,7 +14,7 @@ use crate::spec::Network;
 use crate::steps::StepError;
 use crate::sys::process::Child;
 
-/// One sandbox from the order on until nothing of it is left.
+/// One sandbox from its first process on until that has ended.
 #[derive(Debug)]
 pub(super) struct Resident {
     pub(super) groups: GroupPaths,
@@ -22,28 +23,38 @@ pub(super) struct Resident {
     pub(super) reaper: Option<OwnedFd>,
     /// The socket of the half that becomes the function; gone once it has.
     pub(super) nest: Option<OwnedFd>,
-    /// The function's own process.
+    /// The process that is or will be the function, once parked.
     pub(super) function: Option<OwnedFd>,
-    pub(super) private: Option<OwnedFd>,
     pub(super) network: Network,
-    pub(super) port: u16,
-    /// Its place among the ids of this spawner.
+    /// Its place among the user ids of this spawner.
     pub(super) seat: u32,
     pub(super) stage: Stage,
-    pub(super) clock: Clock,
+    /// Who it is for, once somebody wants it.
+    pub(super) guest: Option<Guest>,
     /// The wait(2) status of the function, once its reaper has told.
     pub(super) status: Option<i32>,
-    /// True when the node has asked for its end.
+    /// True when its end was asked for.
     pub(super) was_told: bool,
 }
 
-/// Isolating -executing-> Executing -nest closed-> Running
-///     | failed               | failed
-///     `----> Failed <--------'
+/// The function that a sandbox is for.
+#[derive(Debug)]
+pub(super) struct Guest {
+    pub(super) id: u64,
+    /// The folder of a probed function, by which its socket is found.
+    pub(super) private: Option<OwnedFd>,
+    pub(super) port: u16,
+    pub(super) clock: Clock,
+}
+
+/// Preparing -parked-> Parked -executing-> Executing -nest closed-> Running
+///     | failed          | failed              | failed
+///     `---------------> Failed <--------------'
 /// From each of them it leaves the table when its first process has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    Isolating,
+    Preparing,
+    Parked,
     Executing,
     Running,
     Failed(StepError),
@@ -68,25 +79,27 @@ impl Clock {
 }
 
 /// The monotonic clock, which all processes of a machine share.
-pub(crate) fn now_ns() -> u64 {
+pub(super) fn now_ns() -> u64 {
     let time = clock_gettime(ClockId::Monotonic);
-    let since_boot =
-        Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0));
+    let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
+    let since_boot = Duration::new(time.tv_sec.unsigned_abs(), nanos);
     u64::try_from(since_boot.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Resident {
-    /// Takes in what one of its halves says. True when that was the end of its start, good or
-    /// bad, and the node should hear of it.
+    /// Takes in what one of its halves says. True when that ended its start badly.
     pub(super) fn hear(&mut self, report: Report, attached: Vec<OwnedFd>, now: u64) -> bool {
         match report {
             Report::Parked => {
                 self.function = attached.into_iter().next();
+                self.advance(&Stage::Preparing, Stage::Parked);
                 false
             }
             Report::Executing => {
-                self.stage = Stage::Executing;
-                self.clock.executing = now;
+                if let Some(guest) = &mut self.guest {
+                    guest.clock.executing = now;
+                }
+                self.advance(&Stage::Parked, Stage::Executing);
                 false
             }
             Report::Failed(error) => self.fail(error),
@@ -97,11 +110,18 @@ impl Resident {
         }
     }
 
-    /// Notes why it will not run. A failure after the start, as the reaper may have one, is
-    /// seen by its end.
+    /// Moves on, from the one stage before and from no other.
+    fn advance(&mut self, from: &Stage, to: Stage) {
+        if self.stage == *from {
+            self.stage = to;
+        }
+    }
+
+    /// Notes why it will not run; false when it runs already, or has failed before. A failure
+    /// after the start, as the reaper may have one, is seen by its end.
     pub(super) fn fail(&mut self, error: StepError) -> bool {
         match self.stage {
-            Stage::Isolating | Stage::Executing => {
+            Stage::Preparing | Stage::Parked | Stage::Executing => {
                 self.stage = Stage::Failed(error);
                 true
             }
@@ -113,9 +133,7 @@ impl Resident {
     /// True when it runs.
     pub(super) fn nest_closed(&mut self) -> bool {
         let runs = self.stage == Stage::Executing;
-        if runs {
-            self.stage = Stage::Running;
-        }
+        self.advance(&Stage::Executing, Stage::Running);
         runs
     }
 
@@ -132,13 +150,30 @@ impl Resident {
     /// where there is none, the group is killed, and again until it is empty.
     pub(super) fn kill(&mut self) {
         self.was_told = true;
-        let _ = pidfd_send_signal(self.child.pidfd.as_fd(), Signal::KILL);
+        let first = pidfd_send_signal(self.child.pidfd.as_fd(), Signal::KILL);
         if let Some(function) = &self.function {
             let _ = pidfd_send_signal(function, Signal::KILL);
+        }
+        if first.is_err() {
+            return;
         }
         for dir in self.groups.dirs() {
             // A folder that is gone has nobody in it.
             let _ = clear::kill(dir);
         }
     }
+
+    /// The function's process as the host numbers it (pidfd_open(2), "Pid" in fdinfo); that of
+    /// its reaper when it cannot be read.
+    pub(super) fn function_pid(&self) -> i32 {
+        let function = self.function.as_ref().and_then(|function| read_pid(function).ok());
+        function.unwrap_or_else(|| self.child.pid.as_raw_nonzero().get())
+    }
+}
+
+fn read_pid(pidfd: &OwnedFd) -> io::Result<i32> {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()))?;
+    let pid = info.lines().find_map(|line| line.strip_prefix("Pid:"));
+    let pid = pid.and_then(|pid| pid.trim().parse().ok()).filter(|pid| *pid > 0);
+    pid.ok_or_else(|| io::ErrorKind::NotFound.into())
 }

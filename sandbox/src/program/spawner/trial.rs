@@ -8,7 +8,7 @@ use rustix::net::RecvFlags;
 
 use super::birth::{self, Newborn};
 use super::setup::Ground;
-use crate::cgroup::{GroupPaths, clear};
+use crate::cgroup::{GroupPaths, clear, file};
 use crate::protocol::packet::{self, Receiver};
 use crate::protocol::plan::Report;
 use crate::spec::{Entry, Network, SandboxSpec};
@@ -24,8 +24,15 @@ const NAME: &str = "trial";
 /// The step that failed.
 pub(super) fn run(ground: &Ground) -> Result<(), StepError> {
     let spec = spec(ground);
-    let group = birth::group(ground, NAME, &birth::limits(&spec))?;
-    let outcome = run_in(ground, &group, &spec);
+    let group = birth::group(ground, NAME)?;
+    let limited = ground.groups.limit(&group, &birth::limits(&spec));
+    let outcome = limited
+        .map_err(|error| StepError {
+            step: Step::Group,
+            errno: file::errno(&error),
+            detail: error.to_string(),
+        })
+        .and_then(|()| run_in(ground, &group, &spec));
     let mut dirs = group.dirs().into_iter();
     dirs.try_for_each(clear::clear).at(Step::Group, NAME)?;
     outcome

@@ -1,0 +1,143 @@
+//! From an order to a sandbox that starts: by a parked nest, or by a fresh one.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use super::birth::{self, Luggage};
+use super::keeper::{Keeper, Source};
+use super::resident::{Clock, Guest, Resident, Stage, now_ns};
+use crate::cgroup::file;
+use crate::protocol::event::Event;
+use crate::spec::{Entry, Network, SandboxSpec};
+use crate::steps::{AtStep, Step, StepError};
+
+impl Keeper {
+    /// Starts a sandbox for `spec`. What goes wrong later is told by an event.
+    ///
+    /// # Errors
+    /// What went wrong at once; nothing of it is left then, or it is on its way out.
+    pub(super) fn hatch(
+        &mut self,
+        spec: &SandboxSpec,
+        decided: u64,
+        given: &[OwnedFd],
+    ) -> Result<(), StepError> {
+        let received = now_ns();
+        if self.keys.contains_key(&spec.id) {
+            return Err(StepError {
+                step: Step::Check,
+                errno: libc::EEXIST,
+                detail: format!("id {} lives already", spec.id),
+            });
+        }
+        let clock = Clock { decided, received, executing: received };
+        let luggage = birth::pack(&self.ground, spec)?;
+        let key = match self.nests.take(spec.network, received) {
+            Some(key) => key,
+            None => self.start_nest(spec.network)?,
+        };
+        self.move_in(key, spec, clock, given, luggage)
+    }
+
+    /// Makes the nest `key` become what `spec` says.
+    fn move_in(
+        &mut self,
+        key: u64,
+        spec: &SandboxSpec,
+        clock: Clock,
+        given: &[OwnedFd],
+        mut luggage: Luggage,
+    ) -> Result<(), StepError> {
+        let resident = self.residents.get_mut(&key).expect("a nest is in the table");
+        let private = luggage.private.take();
+        let limits = birth::limits(spec);
+        let limited = self.ground.groups.limit(&resident.groups, &limits);
+        let assigned = limited
+            .map_err(|error| StepError {
+                step: Step::Group,
+                errno: file::errno(&error),
+                detail: "limits".to_owned(),
+            })
+            .and_then(|()| match &resident.nest {
+                Some(nest) => birth::assign(&self.ground, nest.as_fd(), spec, given, &luggage),
+                None => Err(StepError {
+                    step: Step::Process,
+                    errno: 0,
+                    detail: "a nest that ended while it waited".to_owned(),
+                }),
+            });
+        if let Err(error) = assigned {
+            // Told from here; its end shall not tell it again.
+            resident.fail(error.clone());
+            resident.kill();
+            return Err(error);
+        }
+        let port = match spec.entry {
+            Entry::Inherited => 0,
+            Entry::Probed { port } => port,
+        };
+        resident.guest = Some(Guest { id: spec.id, private, port, clock });
+        self.keys.insert(spec.id, key);
+        Ok(())
+    }
+
+    /// Makes a nest to be kept. A failure is told once and followed by a pause.
+    pub(super) fn make_nest(&mut self, network: Network) {
+        match self.start_nest(network) {
+            Ok(key) => self.nests.grow(network, key, now_ns()),
+            Err(error) => self.regret(&error),
+        }
+    }
+
+    pub(super) fn regret(&mut self, error: &StepError) {
+        self.nests.pause(now_ns());
+        let message = format!("no nest could be prepared: {error}");
+        self.tell(&Event::Note { message }, &[]);
+    }
+
+    /// Starts a process that isolates itself in a group of its own; gives its key.
+    fn start_nest(&mut self, network: Network) -> Result<u64, StepError> {
+        self.next_key += 1;
+        let key = self.next_key;
+        let seat = self.seats.take();
+        let group = match birth::group(&self.ground, &key.to_string()) {
+            Ok(group) => group,
+            Err(error) => {
+                self.seats.give_back(seat);
+                return Err(error);
+            }
+        };
+        let uid = self.ground.charter.uid_base + 1 + seat;
+        let newborn = match birth::prepare(&self.ground, &group, uid, network) {
+            Ok(newborn) => newborn,
+            Err(error) => {
+                self.leaving.add(group, seat, None);
+                return Err(error);
+            }
+        };
+        let watched = self
+            .watch(key, &newborn.nest, Source::Nest)
+            .and_then(|()| self.watch(key, &newborn.reaper, Source::Reaper))
+            .and_then(|()| self.watch(key, &newborn.child.pidfd, Source::Ended))
+            .at(Step::Process, "epoll");
+        if let Err(error) = watched {
+            newborn.abandon();
+            self.leaving.add(group, seat, None);
+            return Err(error);
+        }
+        let resident = Resident {
+            groups: group,
+            child: newborn.child,
+            reaper: Some(newborn.reaper),
+            nest: Some(newborn.nest),
+            function: None,
+            network,
+            seat,
+            stage: Stage::Preparing,
+            guest: None,
+            status: None,
+            was_told: false,
+        };
+        self.residents.insert(key, resident);
+        Ok(key)
+    }
+}
