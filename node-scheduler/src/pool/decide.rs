@@ -17,9 +17,10 @@ use super::reap;
 use super::refused::SlotRefused;
 use super::state::{State, VersionKey, VersionState};
 
-/// How often room is looked for while a request waits for it. A sandbox that falls idle tells nobody, for that would
-/// cost every request something; so the keeper asks, but only then.
-const ROOM_POLL: Duration = Duration::from_millis(10);
+/// The least time between two looks that nothing but time calls for: while a request waits for room, and while a
+/// sandbox with next to no idle timeout is busy. A sandbox that falls idle tells nobody, for that would cost every request
+/// something; so the keeper asks, but only then.
+const LOOK_POLL: Duration = Duration::from_millis(10);
 
 /// Moves the state on and says what to do about it. `draw` is random over its whole range.
 pub(super) fn decide(state: &mut State, now: Instant, draw: u32, event: Event) -> Vec<Action> {
@@ -29,8 +30,8 @@ pub(super) fn decide(state: &mut State, now: Instant, draw: u32, event: Event) -
     reap::reap(state, now, &mut actions);
     grow::grow(state, now, &mut actions);
     reap::end(state, now, &mut actions);
-    tell(state, now, &mut actions);
     forget(state, &mut actions);
+    tell(state, now, &mut actions);
     actions
 }
 
@@ -202,9 +203,10 @@ fn listen(version: &VersionState, now: Instant) -> Listen {
     Listen { waiting, in_flight: if may_grow { crowded_at } else { Listen::NEVER } }
 }
 
+/// Comes before `tell`, for a bar that is put up only now may find somebody in line whom this look has not seen.
 fn forget(state: &mut State, actions: &mut Vec<Action>) {
     state.versions.retain(|key, version| {
-        let is_over = version.is_retired && version.sandboxes.is_empty() && version.waiting == 0;
+        let is_over = version.is_shut() && version.sandboxes.is_empty() && version.waiting == 0;
         if is_over {
             actions.push(Action::Forget { key: *key });
         }
@@ -245,13 +247,15 @@ impl State {
         let tally = version.tally();
         let is_wanted = version.waiting > 0 || tally.alive() < version.spec.min;
         let backoff = version.backoff.until(now).filter(|_| is_wanted);
-        let room = version.short.map(|_| now + ROOM_POLL);
+        let room = version.short.map(|_| now + LOOK_POLL);
         let may_shrink = !version.is_retired && tally.open > version.spec.min;
         let sandboxes = version.sandboxes.values().filter_map(|sandbox| match sandbox.phase {
             Phase::Starting { since } => Some(since + version.spec.start_clock),
             Phase::Idle { since } if may_shrink => Some(since + version.spec.idle_timeout),
             // It cannot have been idle for long enough any sooner.
-            Phase::Busy { .. } if may_shrink => Some(now + version.spec.idle_timeout),
+            Phase::Busy { .. } if may_shrink => {
+                Some(now + version.spec.idle_timeout.max(LOOK_POLL))
+            }
             Phase::Ending { since, is_killed: false } => Some(since + self.config.terminate_grace),
             Phase::Idle { .. }
             | Phase::Busy { .. }

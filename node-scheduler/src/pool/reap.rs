@@ -57,11 +57,12 @@ pub(super) fn end(state: &mut State, now: Instant, actions: &mut Vec<Action>) {
     }
 }
 
-/// A retired version serves whoever waits already, and then nobody.
+/// A retired version serves whoever waits already, and then nobody. Nothing is closed before newcomers are turned away:
+/// one of them might just be taking its place.
 fn close_retired(state: &mut State, actions: &mut Vec<Action>) {
     let why = if state.draining_since.is_some() { ReapWhy::Drain } else { ReapWhy::Retired };
     for (key, version) in &mut state.versions {
-        if !version.is_retired || version.waiting > 0 {
+        if !version.is_shut() || version.waiting > 0 {
             continue;
         }
         give_up_starts(*key, version, actions);

@@ -122,6 +122,11 @@ impl VersionState {
         }
     }
 
+    /// Retired, and newcomers have been turned away since before the last look: its line only gets shorter.
+    pub(super) fn is_shut(&self) -> bool {
+        matches!(self.bar, Some(Bar::Retired | Bar::Draining))
+    }
+
     pub(super) fn tally(&self) -> Tally {
         let mut tally = Tally::default();
         for sandbox in self.sandboxes.values() {

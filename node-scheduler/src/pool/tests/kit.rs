@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hatchway_proto::catalog::{Clocks, Network, Package, Resources, Runtime, Version};
 use hatchway_proto::name::{FunctionName, SandboxId, VersionId};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::super::{
@@ -28,6 +28,15 @@ pub(in crate::pool) enum Script {
     Fail(Duration),
     /// Never ready.
     Hang,
+    /// Ready, or failed, when the test says so through [`Farm::told`].
+    Told,
+}
+
+/// A start that waits for the test.
+#[derive(Debug)]
+pub(in crate::pool) struct Start {
+    pub(in crate::pool) version: Arc<Version>,
+    pub(in crate::pool) end: oneshot::Sender<bool>,
 }
 
 /// One sandbox, as the test sees and moves it.
@@ -38,6 +47,7 @@ pub(in crate::pool) struct Puppet {
     told: Mutex<Vec<&'static str>>,
     is_stubborn: bool,
     memory_bytes: Mutex<u64>,
+    pub(in crate::pool) version: Arc<Version>,
 }
 
 impl Puppet {
@@ -97,6 +107,8 @@ pub(in crate::pool) struct Farm {
     pub(in crate::pool) hatching: usize,
     pub(in crate::pool) most_hatching: usize,
     pub(in crate::pool) puppets: Vec<Arc<Puppet>>,
+    /// Starts of [`Script::Told`]; those that were given up are closed.
+    pub(in crate::pool) told: Vec<Start>,
 }
 
 /// The hatchery: a farm that the test keeps the other hand on.
@@ -139,20 +151,28 @@ impl Hatchery for Puppets {
         version: Arc<Version>,
     ) -> Result<Hatched<Arc<Puppet>>, HatchFailure> {
         let (script, _under_way) = self.begin();
-        let took = match script {
-            Script::Ready(took) => took,
-            Script::Fail(took) => {
-                tokio::time::sleep(took).await;
-                let message = "there is no such export".to_owned();
-                return Err(HatchFailure { reason: "handler-not-found", message });
-            }
+        let (took, is_ready) = match script {
+            Script::Ready(took) => (took, true),
+            Script::Fail(took) => (took, false),
             Script::Hang => std::future::pending().await,
+            Script::Told => {
+                let (end, told) = oneshot::channel();
+                self.farm().told.push(Start { version: Arc::clone(&version), end });
+                (Duration::ZERO, told.await.unwrap_or(false))
+            }
         };
-        tokio::time::sleep(took).await;
+        if !took.is_zero() {
+            tokio::time::sleep(took).await;
+        }
+        if !is_ready {
+            let message = "there is no such export".to_owned();
+            return Err(HatchFailure { reason: "handler-not-found", message });
+        }
         let mut farm = self.farm();
         let sandbox = Arc::new(Puppet {
             id,
             memory_bytes: Mutex::new(version.resources.memory_bytes / 4),
+            version,
             ended: watch::Sender::new(None),
             told: Mutex::default(),
             is_stubborn: farm.is_stubborn,
@@ -224,6 +244,7 @@ impl Fixture {
             hatching: 0,
             most_hatching: 0,
             puppets: Vec::new(),
+            told: Vec::new(),
         })));
         let (pool, keeper) = Pool::new(config, puppets.clone());
         let events = pool.events();

@@ -2,7 +2,10 @@
 
 mod kit;
 
+mod decisions;
 mod demand;
 mod ending;
 mod failing;
+mod model;
+mod threads;
 mod waiting;

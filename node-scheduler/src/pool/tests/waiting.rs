@@ -2,6 +2,7 @@
 
 use super::kit::{Fixture, MS, SECOND, id, version};
 use crate::pool::SlotRefused;
+use crate::pool::line::Entered;
 use hatchway_proto::catalog::Version;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +48,26 @@ async fn who_leaves_with_the_slot_already_granted_hands_it_on() {
     // The grant is in its hands, and it has not been polled since.
     leaves.abort();
     drop(stays.await.unwrap().unwrap());
+    assert_eq!(fixture.pool.sandboxes()[0].in_flight, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_between_being_found_and_being_told_is_passed_over() {
+    let fixture = Fixture::with(Version { max: 1, ..version() });
+    let slot = fixture.slot(1).await;
+    // Gone, and still in line: the moment between the two, held fast.
+    for _ in 0..3 {
+        let (teller, told) = tokio::sync::oneshot::channel();
+        drop(told);
+        let entered = fixture.version(1).front.line.enter(teller, || None::<()>, |_, _| None::<()>);
+        assert!(matches!(entered, Ok(Entered::Waiting(_))));
+    }
+    let stays = fixture.ask(1);
+    fixture.settle().await;
+    drop(slot);
+    let slot = stays.await.unwrap().unwrap();
+    assert_eq!(fixture.pool.sandboxes()[0].in_flight, 1);
+    drop(slot);
     assert_eq!(fixture.pool.sandboxes()[0].in_flight, 0);
 }
 
