@@ -18,7 +18,10 @@ pub(super) fn plan(
     let mut argv = vec![interpreter.path.clone()];
     // V8 sizes its heap by the machine's memory, for it cannot see the cgroup from inside. With the
     // limit it collects harder as the limit comes near; it is the whole limit, so that it is still
-    // the kernel that ends a hog, with `oom`.
+    // the kernel that ends a hog, with `oom`. Measured: 30 MB of objects that are replaced all the
+    // time grew a process to 210 MB without, to 130 MB with a limit of 128 MiB. The price is paid
+    // at the start, as Node's code cache is made for no flags: 13 ms of processor time up to
+    // Node 22, 2 ms from 24 on.
     argv.extend(
         assignment
             .memory_bytes
