@@ -14,6 +14,8 @@ const MADE: [(&str, &str); 6] = [
     ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"),
     ("shells", "/bin/sh\n"),
 ];
+/// No file of configuration is larger; a bundle of certificates is a quarter of a megabyte.
+const MAX_BYTES: u64 = 4 << 20;
 /// Taken from the host where it has them: the loader's cache, names of protocols, what time it
 /// is here, where names are resolved, and whom TLS trusts.
 const TAKEN: [&str; 11] = [
@@ -62,16 +64,27 @@ fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
     open_to_all(to, 0o755)?;
     for entry in entries.flatten() {
         let (source, target) = (entry.path(), to.join(entry.file_name()));
-        match (fs::read_link(&source), fs::read(&source)) {
+        match fs::read_link(&source) {
             // A link whose goal every sandbox has too.
-            (Ok(goal), _) if goal.starts_with("/usr") || goal.is_relative() => {
+            Ok(goal) if goal.starts_with("/usr") || goal.is_relative() => {
                 std::os::unix::fs::symlink(goal, target)?;
             }
-            (_, Ok(bytes)) => put(&target, &bytes)?,
-            (_, Err(_)) => {}
+            Ok(_) | Err(_) => copy_file(&source, &target)?,
         }
     }
     Ok(())
+}
+
+/// Copies a regular file that we may read; what is none, or is no configuration by its size, is left out.
+fn copy_file(source: &Path, target: &Path) -> io::Result<()> {
+    let is_small_file = |metadata: fs::Metadata| metadata.is_file() && metadata.len() <= MAX_BYTES;
+    if !fs::metadata(source).is_ok_and(is_small_file) {
+        return Ok(());
+    }
+    match fs::read(source) {
+        Ok(bytes) => put(target, &bytes),
+        Err(_) => Ok(()),
+    }
 }
 
 fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
