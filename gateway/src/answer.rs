@@ -80,6 +80,7 @@ pub fn node_lost(broken: &Broken) -> Failure {
         Cause::ClientBody(error) => {
             failure(error.status(), ProxyError::HttpRequestError, error.code())
         }
+        Cause::ClientStalled => failure(408, ProxyError::HttpRequestError, "slow-body"),
         Cause::FirstByteClock => failure(504, ProxyError::HttpResponseTimeout, "first-byte-clock"),
         Cause::IdleClock => failure(504, ProxyError::HttpResponseTimeout, "idle-clock"),
         Cause::RunClock => failure(504, ProxyError::HttpResponseTimeout, "run-clock"),

@@ -6,13 +6,21 @@ use std::cell::RefCell;
 /// the system calls (37 us a request against 27 at 128 KiB, for a 64 KiB POST).
 const SCRATCH_BYTES: usize = 128 * 1024;
 
-/// Spare vectors kept per core, and the largest one worth keeping: what a request needs for two heads.
-const SPARES: usize = 128;
-const SPARE_BYTES: usize = 64 * 1024;
+/// The largest vector worth keeping: what a slow peer leaves of one read.
+const SPARE_BYTES: usize = 128 * 1024;
+
+/// Kept per core in all: a busy core uses a few dozen small ones, and a burst of large ones is given back.
+const SPARES_BYTES: usize = 4 * 1024 * 1024;
+
+#[derive(Debug, Default)]
+struct Spares {
+    vectors: Vec<Vec<u8>>,
+    bytes: usize,
+}
 
 thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice());
-    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    static SPARES: RefCell<Spares> = RefCell::default();
 }
 
 /// Lends this core's scratch buffer for one synchronous step. Its content is garbage from the last step.
@@ -25,18 +33,46 @@ pub fn with_scratch<T>(step: impl FnOnce(&mut [u8]) -> T) -> T {
 
 /// An empty vector, with capacity from an earlier request where there is one.
 pub fn take() -> Vec<u8> {
-    SPARE.with_borrow_mut(Vec::pop).unwrap_or_default()
+    SPARES.with_borrow_mut(|spares| {
+        let spare = spares.vectors.pop().unwrap_or_default();
+        spares.bytes -= spare.capacity();
+        spare
+    })
 }
 
 /// Gives a vector back for the next request of this core.
 pub fn give(mut spare: Vec<u8>) {
-    if spare.capacity() == 0 || spare.capacity() > SPARE_BYTES {
+    let bytes = spare.capacity();
+    if bytes == 0 || bytes > SPARE_BYTES {
         return;
     }
     spare.clear();
-    SPARE.with_borrow_mut(|spares| {
-        if spares.len() < SPARES {
-            spares.push(spare);
+    SPARES.with_borrow_mut(|spares| {
+        if spares.bytes + bytes <= SPARES_BYTES {
+            spares.bytes += bytes;
+            spares.vectors.push(spare);
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spare_comes_back_empty_and_with_its_capacity() {
+        give(vec![1; 1000]);
+        let spare = take();
+        assert!(spare.is_empty() && spare.capacity() >= 1000);
+        assert_eq!(take().capacity(), 0);
+    }
+
+    #[test]
+    fn what_a_core_keeps_is_bounded() {
+        give(Vec::with_capacity(SPARE_BYTES + 1));
+        assert_eq!(take().capacity(), 0, "a vector that large is not kept");
+        (0..1000).for_each(|_| give(Vec::with_capacity(SPARE_BYTES)));
+        let kept: usize = std::iter::repeat_with(|| take().capacity()).take_while(|&c| c > 0).sum();
+        assert!(kept <= SPARES_BYTES, "{kept} bytes");
+    }
 }

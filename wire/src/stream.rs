@@ -1,13 +1,23 @@
 //! Bytes in and out, over TCP or a Unix socket.
 
-use std::io;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::task::coop;
+use tokio::time::{Instant, sleep};
+
+/// How long a full queue of a listening Unix socket is waited for, and how often it is tried. The kernel
+/// tells of no event here: connect(2) fails with `EAGAIN` and leaves nothing to wait on.
+const QUEUE_CLOCK: Duration = Duration::from_secs(1);
+const QUEUE_PAUSE: Duration = Duration::from_millis(1);
 
 /// A connection to a client, a node or a function.
 #[derive(Debug)]
@@ -19,12 +29,22 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// Connects to a Unix socket.
+    /// Connects to a Unix socket; waits up to a second while its queue is full.
     ///
     /// # Errors
-    /// As connect(2): `ENOENT` and `ECONNREFUSED` while nobody listens.
+    /// As connect(2): `ENOENT` and `ECONNREFUSED` while nobody listens, `EAGAIN` when the queue stays full.
     pub async fn connect_unix(path: &Path) -> io::Result<Self> {
-        UnixStream::connect(path).await.map(Self::Unix)
+        let until = Instant::now() + QUEUE_CLOCK;
+        loop {
+            match UnixStream::connect(path).await {
+                Err(error)
+                    if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < until =>
+                {
+                    sleep(QUEUE_PAUSE).await;
+                }
+                result => return result.map(Self::Unix),
+            }
+        }
     }
 
     /// Connects over TCP, with small messages sent at once.
@@ -37,8 +57,8 @@ impl Stream {
         Ok(Self::Tcp(stream))
     }
 
-    /// Reads what is there, at most `buffer.len()` bytes; 0 is the end. A short read tells the runtime
-    /// that the socket is empty, so no call is spent on hearing `EAGAIN`.
+    /// Reads what is there, at most `buffer.len()` bytes, which must not be 0; 0 is the end. A short read
+    /// tells the runtime that the socket is empty, so no call is spent on hearing `EAGAIN`.
     ///
     /// # Errors
     /// As recv(2).
@@ -47,6 +67,7 @@ impl Stream {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        debug_assert!(!buffer.is_empty(), "reading into nothing looks like the end");
         let mut buffer = ReadBuf::new(buffer);
         let polled = match self {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
@@ -58,12 +79,34 @@ impl Stream {
     /// Writes what fits.
     ///
     /// # Errors
-    /// As send(2).
+    /// As send(2); writing nothing is `WriteZero`.
     pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self {
+        let polled = match self {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+        };
+        not_zero(polled)
+    }
+
+    /// Writes what fits of `first` and then of `second`, as one message where both fit.
+    ///
+    /// # Errors
+    /// As writev(2); writing nothing is `WriteZero`.
+    pub fn poll_write_both(
+        &mut self,
+        cx: &mut Context<'_>,
+        first: &[u8],
+        second: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if first.is_empty() || second.is_empty() {
+            return self.poll_write(cx, if first.is_empty() { second } else { first });
         }
+        let parts = [IoSlice::new(first), IoSlice::new(second)];
+        let polled = match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, &parts),
+            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, &parts),
+        };
+        not_zero(polled)
     }
 
     /// Ends the writing half; the peer reads an end.
@@ -77,13 +120,43 @@ impl Stream {
         }
     }
 
-    /// True while an idle connection has heard nothing: neither bytes that nobody asked for nor an end.
-    /// Costs no system call.
+    /// Closes by a reset, so that what was sent cannot be taken for a whole message. A Unix socket knows no
+    /// reset and is closed.
+    pub fn reset(self) {
+        if let Self::Tcp(stream) = &self {
+            // The close that follows says less without it, and nothing else can be done.
+            let _ = stream.set_zero_linger();
+        }
+    }
+
+    /// True while an idle connection has heard nothing, neither bytes that nobody asked for nor an end, as
+    /// far as the runtime knows. Costs no system call, and may be late by a turn of the runtime's loop.
     pub fn is_quiet(&self) -> bool {
+        // Without budget the runtime would answer that nothing is ready, whatever there is.
+        if !coop::has_budget_remaining() {
+            return self.is_silent();
+        }
         let mut cx = Context::from_waker(Waker::noop());
         match self {
             Self::Tcp(stream) => stream.poll_read_ready(&mut cx).is_pending(),
             Self::Unix(stream) => stream.poll_read_ready(&mut cx).is_pending(),
         }
+    }
+
+    /// The same as [`is_quiet`](Self::is_quiet), asked of the kernel: one system call, and never late.
+    pub fn is_silent(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        let peeked = match self {
+            Self::Tcp(stream) => SockRef::from(stream).peek(&mut byte),
+            Self::Unix(stream) => SockRef::from(stream).peek(&mut byte),
+        };
+        peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+fn not_zero(polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    match polled {
+        Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+        polled => polled,
     }
 }

@@ -33,7 +33,7 @@ struct Inner {
     /// When the task will look again; a deadline before this must wake it.
     next_look: Cell<Option<Instant>>,
     task: RefCell<Option<Waker>>,
-    draining: Cell<bool>,
+    draining_since: Cell<Option<Instant>>,
 }
 
 impl Ticker {
@@ -49,7 +49,12 @@ impl Ticker {
 
     /// True once [`Ticker::drain`] was called: idle connections close, busy ones do not stay for another request.
     pub fn is_draining(&self) -> bool {
-        self.0.draining.get()
+        self.draining_since().is_some()
+    }
+
+    /// When [`Ticker::drain`] was called.
+    pub fn draining_since(&self) -> Option<Instant> {
+        self.0.draining_since.get()
     }
 
     /// Waits for the drain. Cancel safe.
@@ -60,7 +65,7 @@ impl Ticker {
 
     /// Wakes everyone who holds a clock, so that the idle ones see that this core drains.
     pub fn drain(&self) {
-        self.0.draining.set(true);
+        self.0.draining_since.set(Some(Instant::now()));
         for slot in self.0.slots.borrow_mut().iter_mut() {
             if let Some(waker) = slot.waker.take() {
                 waker.wake();

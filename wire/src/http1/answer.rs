@@ -68,6 +68,11 @@ impl Answer {
         self.len() == 0
     }
 
+    /// True when no body follows the head, whatever there is (RFC 9110 sections 15.3.5 and 15.4.5).
+    pub(super) fn is_bodiless(&self) -> bool {
+        matches!(self.status, 204 | 304)
+    }
+
     /// Writes the head.
     pub(super) fn write_head(&self, out: &mut Vec<u8>, version: Version, keep_alive: bool) {
         let infallible = "a vector takes every write";
@@ -75,7 +80,7 @@ impl Answer {
         for (name, value) in &self.fields {
             write!(out, "{name}: {value}\r\n").expect(infallible);
         }
-        if self.status != 204 && self.status != 304 {
+        if !self.is_bodiless() {
             write!(out, "content-length: {}\r\n", self.len()).expect(infallible);
         }
         match (version, keep_alive) {

@@ -6,17 +6,24 @@ use std::time::Duration;
 
 use hatchway_proto::http1::{BodyError, HeadError, ResponseHead};
 
-use crate::http1::inbound::Client;
-use crate::http1::relay::{Done, Relay};
+use crate::http1::client::Client;
+use crate::http1::relay::{Over, Relay};
 use crate::http1::service::{Found, Request, Service, Shape, Upstream};
 use crate::http1::tunnel;
+
+/// How often an upstream is asked for again when the one that was found had closed its connection before a
+/// byte of the request reached it.
+const MORE_TRIES: usize = 2;
 
 /// Why an exchange ended before its answer was whole.
 #[derive(Debug, thiserror::Error)]
 pub enum Cause {
-    /// The client closed its connection, or half of it.
+    /// The client closed its connection, or half of it: a half-close cannot be told from leaving.
     #[error("the client left")]
     ClientGone,
+    /// The client did not send, or did not read, for too long.
+    #[error("the client was too slow")]
+    ClientStalled,
     /// The client's body breaks its framing.
     #[error("the request body is malformed")]
     ClientBody(#[source] BodyError),
@@ -32,7 +39,7 @@ pub enum Cause {
     /// The body of the answer breaks its framing, or is cut short.
     #[error("the body of the answer is malformed or cut short")]
     BadBody(#[source] BodyError),
-    /// 101 for a client that had not asked.
+    /// 101 that was not asked for, or to another protocol, or before the request was over.
     #[error("the upstream switched protocols unasked")]
     UnwantedUpgrade,
     /// No head of an answer in time.
@@ -51,7 +58,7 @@ pub enum Cause {
 pub struct Broken {
     /// Why.
     pub cause: Cause,
-    /// The client has seen a head: all that can be done is to cut the answer visibly.
+    /// The client has seen a part of an answer: all that can be done is to cut it visibly.
     pub head_sent: bool,
     /// Bytes of the request, head included, that the upstream may have read.
     pub request_bytes: u64,
@@ -81,102 +88,132 @@ pub struct Outcome {
 pub(super) enum Next {
     /// Read the next request.
     Request,
-    /// Close after the client has taken what was sent.
+    /// Close: the client has said that it sends no more.
+    Close,
+    /// Close once the client has taken what was sent, for it may still be sending.
     Linger,
     /// Close at once: what was sent must not look whole.
     Cut,
+    /// The same where a close alone would look like the end of the answer.
+    Reset,
 }
 
 /// Serves one request whose head is decided.
 pub(super) async fn exchange<S: Service>(
-    client: &mut Client,
+    client: &mut Client<'_>,
     service: &S,
     mut call: S::Call,
 ) -> Next {
     let arrived = call.as_mut().arrived;
-    let mut outcome = Outcome::default();
-    let found = client.unless_gone(service.connect(&mut call)).await;
-    let next = match found {
-        None => {
-            outcome.broken = Some(Cause::ClientGone);
-            Next::Cut
-        }
-        Some(Found::Answer(answer)) => {
-            let request = call.as_mut();
-            let keep = request.keep_alive && client.skip_body(request);
-            client.send(answer, request, keep, &mut outcome).await
-        }
-        Some(Found::Upstream(upstream)) => {
-            carry(client, service, &mut call, upstream, &mut outcome).await
-        }
-    };
+    let mut exchange = Exchange { client, service, call, outcome: Outcome::default() };
+    let next = exchange.run().await;
+    let Exchange { call, mut outcome, .. } = exchange;
     outcome.total = arrived.elapsed();
     service.finish(Some(call), &outcome);
     next
 }
 
-async fn carry<S: Service>(
-    client: &mut Client,
-    service: &S,
-    call: &mut S::Call,
-    mut upstream: S::Upstream,
-    outcome: &mut Outcome,
-) -> Next {
-    match relay(client, service, call, &mut upstream, outcome).await {
-        Ok(done) if done.is_tunnel => {
-            tunnel(client, &mut upstream, outcome).await;
-            upstream.release(false);
-            Next::Cut
-        }
-        Ok(done) => {
-            upstream.release(done.keep_upstream);
-            if done.keep_client { Next::Request } else { Next::Linger }
-        }
-        Err(broken) => {
-            let next = if broken.head_sent || matches!(broken.cause, Cause::ClientGone) {
-                Next::Cut
-            } else {
-                let answer = service.explain(call, &mut upstream, &broken).await;
-                client.send(answer.closing(), call.as_mut(), false, outcome).await
+/// A request between its head and its end.
+struct Exchange<'e, 'c, S: Service> {
+    client: &'e mut Client<'c>,
+    service: &'e S,
+    call: S::Call,
+    outcome: Outcome,
+}
+
+impl<S: Service> Exchange<'_, '_, S> {
+    async fn run(&mut self) -> Next {
+        let mut tries_left = MORE_TRIES;
+        loop {
+            let found = self.client.unless_gone(self.service.connect(&mut self.call)).await;
+            let mut upstream = match found {
+                None => {
+                    self.outcome.broken = Some(Cause::ClientGone);
+                    return Next::Cut;
+                }
+                Some(Found::Answer(answer)) => {
+                    let request = self.call.as_mut();
+                    let keep = request.keep_alive && self.client.skip_body(request);
+                    return self.client.send(answer, request, keep, &mut self.outcome).await;
+                }
+                Some(Found::Upstream(upstream)) => upstream,
             };
-            upstream.release(false);
-            outcome.broken = Some(broken.cause);
-            next
+            let (mut over, result) = self.relay(&mut upstream).await;
+            match (result, over.unsent.take()) {
+                (Ok(()), _) => return self.complete(upstream, &over).await,
+                (Err(Cause::UpstreamClosed | Cause::UpstreamIo(_)), Some(head))
+                    if tries_left > 0 =>
+                {
+                    tries_left -= 1;
+                    upstream.release(false);
+                    self.call.as_mut().head = head;
+                }
+                (Err(cause), _) => return self.fail(upstream, &over, cause).await,
+            }
         }
     }
-}
 
-async fn relay<S: Service>(
-    client: &mut Client,
-    service: &S,
-    call: &mut S::Call,
-    upstream: &mut S::Upstream,
-    outcome: &mut Outcome,
-) -> Result<Done, Broken> {
-    let clocks = upstream.clocks();
-    let mut request = std::mem::replace(call.as_mut(), Request::spent());
-    let arrived = request.arrived;
-    let mut respond = |head: &ResponseHead<'_>, shape: Shape, out: &mut Vec<u8>| {
-        service.respond(call, head, shape, out);
-    };
-    let mut relay =
-        Relay::new(client.halves(), upstream.stream(), &mut request, clocks, &mut respond);
-    let result = poll_fn(|cx| relay.poll(cx)).await;
-    outcome.request_bytes = relay.request_bytes;
-    outcome.response_bytes = relay.response_bytes;
-    outcome.first_byte = relay.first_byte.map_or_else(Default::default, |at| at - arrived);
-    outcome.status = relay.status();
-    drop(relay);
-    *call.as_mut() = request;
-    result
-}
+    async fn relay(&mut self, upstream: &mut S::Upstream) -> (Over, Result<(), Cause>) {
+        let mut request = std::mem::replace(self.call.as_mut(), Request::spent());
+        let (service, call) = (self.service, &self.call);
+        let mut respond = |head: &ResponseHead<'_>, shape: Shape, out: &mut Vec<u8>| {
+            service.respond(call, head, shape, out);
+        };
+        let mut relay = Relay::new(self.client, upstream, &mut request, &mut respond);
+        let result = poll_fn(|cx| relay.poll(cx)).await;
+        let over = relay.end();
+        self.outcome.status = over.status;
+        self.outcome.request_bytes = over.request_bytes;
+        self.outcome.response_bytes = over.response_bytes;
+        self.outcome.first_byte = over.first_byte.map_or(Duration::ZERO, |at| at - request.arrived);
+        *self.call.as_mut() = request;
+        (over, result)
+    }
 
-async fn tunnel<U: Upstream>(client: &mut Client, upstream: &mut U, outcome: &mut Outcome) {
-    let clocks = upstream.clocks();
-    let ahead = std::mem::take(&mut client.ahead);
-    let streams = (&mut client.stream, upstream.stream());
-    match tunnel::carry(streams, ahead, &client.timer, clocks).await {
-        Ok(bytes) => outcome.response_bytes += bytes,
-        Err(cause) => outcome.broken = Some(cause),
+    /// The answer was written whole.
+    async fn complete(&mut self, mut upstream: S::Upstream, over: &Over) -> Next {
+        if over.is_tunnel {
+            self.tunnel(&mut upstream).await;
+            upstream.release(false);
+            return Next::Cut;
+        }
+        upstream.release(over.keep_upstream);
+        let request = self.call.as_mut();
+        match over.keep_client {
+            true => Next::Request,
+            // It said that this was its last request, and all of that was read.
+            false if over.is_read && over.left == 0 && !request.keep_alive => Next::Close,
+            false => Next::Linger,
+        }
+    }
+
+    /// The answer cannot be written whole. One of ours takes its place where none has begun.
+    async fn fail(&mut self, mut upstream: S::Upstream, over: &Over, cause: Cause) -> Next {
+        let request_bytes = over.request_bytes;
+        let broken = Broken { cause, head_sent: over.is_begun, request_bytes };
+        if broken.head_sent || matches!(broken.cause, Cause::ClientGone) {
+            upstream.release(false);
+            self.outcome.broken = Some(broken.cause);
+            return if over.ends_by_close { Next::Reset } else { Next::Cut };
+        }
+        let answer = self.service.explain(&self.call, &mut upstream, &broken).await;
+        // Whoever is slow to read about the failure must not hold a slot meanwhile.
+        upstream.release(false);
+        if over.is_read {
+            self.client.ahead.consume(over.left);
+        }
+        let request = self.call.as_mut();
+        let keep = over.is_read && request.keep_alive && !request.wants_upgrade;
+        let next = self.client.send(answer, request, keep, &mut self.outcome).await;
+        self.outcome.broken = Some(broken.cause);
+        next
+    }
+
+    async fn tunnel(&mut self, upstream: &mut S::Upstream) {
+        let clocks = upstream.clocks();
+        match tunnel::carry(self.client, upstream.stream(), clocks).await {
+            Ok(bytes) => self.outcome.response_bytes += bytes,
+            Err(cause) => self.outcome.broken = Some(cause),
+        }
     }
 }

@@ -1,20 +1,26 @@
 //! HTTP/1.1 between two streams: a client in front, a node or a function behind.
 //!
 //! [`service`] is the seam: what gateway and node decide for a request. [`inbound`] reads heads from a
-//! client and keeps its connection, [`exchange`] carries one request to an upstream and its answer back,
-//! [`relay`] moves the bytes, [`idle`] keeps upstream connections for the next request, [`answer`]
-//! is what we say ourselves.
+//! client, [`exchange`] carries one request to an upstream and its answer back, [`relay`] moves the bytes,
+//! [`tunnel`] what follows a 101, [`idle`] keeps upstream connections for the next request, [`answer`]
+//! is what we say ourselves. [`client`] is a client's connection, [`settings`] what it may take.
 
+mod ahead;
 pub mod answer;
+mod client;
 mod copy;
 pub mod exchange;
 pub mod idle;
 pub mod inbound;
-mod relay;
+mod pending;
+pub(crate) mod relay;
 pub mod service;
+pub mod settings;
 mod tunnel;
+pub mod upgrade;
 
 pub use answer::{Answer, Body};
 pub use exchange::{Broken, Cause, Outcome};
-pub use inbound::{Settings, serve};
+pub use inbound::serve;
 pub use service::{Clocks, Found, Peer, Refused, Request, Service, Shape, Upstream};
+pub use settings::Settings;

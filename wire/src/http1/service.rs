@@ -3,12 +3,13 @@
 use std::future::Future;
 use std::net::IpAddr;
 
-use hatchway_proto::http1::{Framing, HeadError, RequestHead, ResponseHead, Version};
+use hatchway_proto::http1::{Framing, HeadError, Limits, RequestHead, ResponseHead, Version};
 use tokio::time::Instant;
 
 use crate::Stream;
 use crate::http1::answer::Answer;
 use crate::http1::exchange::{Broken, Outcome};
+use crate::http1::upgrade;
 
 /// Who sent a request.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +34,7 @@ pub struct Request {
     pub keep_alive: bool,
     /// The client waits for `100 Continue` before it sends the body.
     pub expects_continue: bool,
-    /// The client asked to leave HTTP; granted only by the upstream's 101.
+    /// The client asked to leave HTTP for a protocol that is offered; granted only by the upstream's 101.
     pub wants_upgrade: bool,
     /// When the head was complete.
     pub arrived: Instant,
@@ -49,7 +50,7 @@ impl Request {
             version: head.version,
             keep_alive: head.keep_alive,
             expects_continue: head.expects_continue,
-            wants_upgrade: head.upgrade.is_some(),
+            wants_upgrade: upgrade::asked(head).is_some(),
             arrived: Instant::now(),
         }
     }
@@ -108,6 +109,10 @@ pub trait Upstream {
     fn stream(&mut self) -> &mut Stream;
     /// How long it may take.
     fn clocks(&self) -> Clocks;
+    /// What the head of its answer may hold.
+    fn limits(&self) -> Limits {
+        Limits::default()
+    }
     /// The exchange is over; `reusable` when the connection is between two messages. What was held is
     /// given back here.
     fn release(self, reusable: bool);
@@ -138,7 +143,8 @@ pub trait Service: 'static {
     /// [`Service::connect`].
     fn begin(&self, head: &RequestHead<'_>, peer: Peer) -> Result<Self::Call, Answer>;
 
-    /// Finds who answers; waits for room or for a start. Cancel safe: dropped, it leaves every queue.
+    /// Finds who answers; waits for room or for a start. Cancel safe: dropped, it leaves every queue. Called
+    /// again when the upstream that it found had closed its connection before a byte reached it.
     fn connect(&self, call: &mut Self::Call) -> impl Future<Output = Found<Self::Upstream>>;
 
     /// Writes the head of an answer as the client will read it.

@@ -1,0 +1,353 @@
+//! The answer's way: interim heads, the head, then the body in a form that the client understands.
+
+use std::task::{Context, Poll};
+
+use hatchway_proto::http1::{
+    self, BodyDecoder, BodyError, Framing, Limits, Piece, ResponseHead, Version,
+};
+use tokio::time::Instant;
+
+use crate::http1::exchange::Cause;
+use crate::http1::pending::Pending;
+use crate::http1::service::{Request, Shape};
+use crate::http1::upgrade;
+use crate::ticker::Ticker;
+use crate::{Stream, scratch};
+
+/// Writes the head of an answer for the client.
+pub(crate) type Respond<'a> = dyn FnMut(&ResponseHead<'_>, Shape, &mut Vec<u8>) + 'a;
+
+/// What the request means for its answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    is_head: bool,
+    version: Version,
+    keep_alive: bool,
+    pub(super) wants_upgrade: bool,
+}
+
+impl Terms {
+    pub(super) fn new(request: &Request) -> Self {
+        Self {
+            is_head: request.is_head,
+            version: request.version,
+            keep_alive: request.keep_alive,
+            wants_upgrade: request.wants_upgrade,
+        }
+    }
+
+    /// For a head that is no answer yet.
+    fn interim(&self) -> Shape {
+        Shape { version: self.version, keep_alive: true, framing: Framing::None, upgrades: false }
+    }
+}
+
+/// How the request stands when a head of its answer comes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    /// The upstream has all of it.
+    pub(super) is_whole: bool,
+    /// The client has sent more than the request.
+    pub(super) has_more: bool,
+}
+
+/// Where the answer stands.
+#[derive(Debug)]
+enum State {
+    /// The head is not complete; what came of it.
+    Head(Vec<u8>),
+    Body(BodyDecoder, Form),
+    Done,
+}
+
+/// How the body goes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    AsIs,
+    /// It ends with the upstream's connection, and the client understands chunks.
+    Chunk,
+    /// It comes in chunks, and the client (HTTP/1.0) does not understand them.
+    Unchunk,
+}
+
+/// The answer under way.
+pub(super) struct Down<'a> {
+    respond: &'a mut Respond<'a>,
+    ticker: &'a Ticker,
+    terms: Terms,
+    limits: Limits,
+    state: State,
+    out: Pending,
+    pub(super) answer: Passed,
+}
+
+/// What has been passed on of an answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Passed {
+    /// Of the final head, 0 before it.
+    pub(super) status: u16,
+    /// When that head came.
+    pub(super) first_byte: Option<Instant>,
+    /// Bytes that the client has taken.
+    pub(super) bytes: u64,
+    /// The client may send another request, as far as the answer is concerned.
+    pub(super) keep_client: bool,
+    /// The upstream is between two messages.
+    pub(super) keep_upstream: bool,
+    /// The answer is 101: what follows is no HTTP.
+    pub(super) is_tunnel: bool,
+    /// The client takes the end of the connection for the end of the answer.
+    pub(super) ends_by_close: bool,
+}
+
+impl<'a> Down<'a> {
+    pub(super) fn new(
+        terms: Terms,
+        limits: Limits,
+        ticker: &'a Ticker,
+        respond: &'a mut Respond<'a>,
+    ) -> Self {
+        let (state, out) = (State::Head(Vec::new()), Pending::default());
+        Self { respond, ticker, terms, limits, state, out, answer: Passed::default() }
+    }
+
+    /// True once the final head has come.
+    pub(super) fn is_answered(&self) -> bool {
+        !matches!(self.state, State::Head(_))
+    }
+
+    /// True while the client does not take what it was sent.
+    pub(super) fn is_unread(&self) -> bool {
+        !self.out.is_empty()
+    }
+
+    /// True when nothing but the rest of this answer may follow on the client's connection.
+    pub(super) fn is_begun(&self) -> bool {
+        self.is_answered() || self.out.is_begun()
+    }
+
+    /// Asks the client for its body (RFC 9110 section 10.1.1): a sandbox is there to read it. Not once a final
+    /// answer is on its way.
+    pub(super) fn offer_continue(&mut self) {
+        if !self.is_answered() && self.terms.version == Version::Http11 {
+            self.out.buffer().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+    }
+
+    /// Ready when the answer has been written whole.
+    pub(super) fn poll(
+        &mut self,
+        asked: Asked,
+        client: &mut Stream,
+        upstream: &mut Stream,
+        cx: &mut Context<'_>,
+    ) -> Result<Poll<()>, Cause> {
+        loop {
+            while !self.out.is_empty() {
+                match self.out.poll_flush(client, cx) {
+                    Poll::Ready(Ok(count)) => self.answer.bytes += count as u64,
+                    Poll::Ready(Err(_)) => return Err(Cause::ClientGone),
+                    Poll::Pending => return Ok(Poll::Pending),
+                }
+            }
+            if matches!(self.state, State::Done) {
+                return Ok(Poll::Ready(()));
+            }
+            let polled = scratch::with_scratch(|buffer| match upstream.poll_read(cx, buffer) {
+                Poll::Pending => Ok(Poll::Pending),
+                Poll::Ready(result) => {
+                    let count = result.map_err(Cause::UpstreamIo)?;
+                    self.take(&buffer[..count], asked, client, cx).map(Poll::Ready)
+                }
+            });
+            if polled?.is_pending() {
+                return Ok(Poll::Pending);
+            }
+        }
+    }
+
+    /// Takes what one read brought; nothing is the end.
+    fn take(
+        &mut self,
+        bytes: &[u8],
+        asked: Asked,
+        client: &mut Stream,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Cause> {
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::Head(partial) if bytes.is_empty() => {
+                // Nothing was answered: the state must not say otherwise.
+                self.state = State::Head(partial);
+                Err(Cause::UpstreamClosed)
+            }
+            State::Head(partial) if partial.is_empty() => self.read_heads(bytes, asked, client, cx),
+            State::Head(mut partial) => {
+                let seen = partial.len();
+                partial.extend_from_slice(bytes);
+                if http1::worth_parsing(&partial, seen, &self.limits) {
+                    return self.read_heads(&partial, asked, client, cx);
+                }
+                self.state = State::Head(partial);
+                Ok(())
+            }
+            State::Body(decoder, form) if bytes.is_empty() => self.end_body(decoder, form),
+            State::Body(decoder, form) => self.pass_body(decoder, form, bytes, client, cx),
+            State::Done => unreachable!("a finished answer is not read on"),
+        }
+    }
+
+    /// Reads interim heads, then the final one and what came of its body.
+    fn read_heads(
+        &mut self,
+        mut bytes: &[u8],
+        asked: Asked,
+        client: &mut Stream,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Cause> {
+        self.state = State::Head(Vec::new());
+        while !bytes.is_empty() {
+            let parsed = http1::parse_response(bytes, self.terms.is_head, &self.limits);
+            let Some(head) = parsed.map_err(Cause::BadAnswer)? else {
+                self.state = State::Head(bytes.to_vec());
+                return Ok(());
+            };
+            let rest = &bytes[head.len..];
+            match head.status {
+                101 => return self.begin_tunnel(&head, rest, asked),
+                100..=199 => self.pass_interim(&head),
+                _ => return self.begin_body(&head, rest, asked, client, cx),
+            }
+            bytes = rest;
+        }
+        Ok(())
+    }
+
+    /// 100 is ours to give, and was given; others are for clients that know interim answers.
+    fn pass_interim(&mut self, head: &ResponseHead<'_>) {
+        if head.status != 100 && self.terms.version == Version::Http11 {
+            (self.respond)(head, self.terms.interim(), self.out.buffer());
+        }
+    }
+
+    /// Only what was asked for, and only when the request is over: the rest of its body would be taken for
+    /// the first words of the new protocol (RFC 9110 section 7.8).
+    fn begin_tunnel(
+        &mut self,
+        head: &ResponseHead<'_>,
+        rest: &[u8],
+        asked: Asked,
+    ) -> Result<(), Cause> {
+        if !self.terms.wants_upgrade || !asked.is_whole || upgrade::granted(head).is_none() {
+            return Err(Cause::UnwantedUpgrade);
+        }
+        self.note_head(head);
+        (self.respond)(head, Shape { upgrades: true, ..self.terms.interim() }, self.out.buffer());
+        self.out.buffer().extend_from_slice(rest);
+        self.answer.is_tunnel = true;
+        self.state = State::Done;
+        Ok(())
+    }
+
+    fn begin_body(
+        &mut self,
+        head: &ResponseHead<'_>,
+        rest: &[u8],
+        asked: Asked,
+        client: &mut Stream,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Cause> {
+        let terms = self.terms;
+        let (framing, form) = match (head.framing, terms.version) {
+            (Framing::UntilClose, Version::Http11) => (Framing::Chunked, Form::Chunk),
+            (Framing::Chunked, Version::Http10) => (Framing::UntilClose, Form::Unchunk),
+            (framing, _) => (framing, Form::AsIs),
+        };
+        let ends_by_close = framing == Framing::UntilClose;
+        // What follows a refused upgrade may be words of the protocol that was hoped for.
+        let is_ambiguous = terms.wants_upgrade && asked.has_more;
+        let keep_alive =
+            terms.keep_alive && !ends_by_close && !is_ambiguous && !self.ticker.is_draining();
+        self.note_head(head);
+        self.answer.ends_by_close = ends_by_close;
+        self.answer.keep_client = keep_alive;
+        self.answer.keep_upstream = head.keep_alive && head.framing != Framing::UntilClose;
+        let shape = Shape { version: terms.version, keep_alive, framing, upgrades: false };
+        (self.respond)(head, shape, self.out.buffer());
+        self.pass_body(BodyDecoder::new(head.framing), form, rest, client, cx)
+    }
+
+    fn note_head(&mut self, head: &ResponseHead<'_>) {
+        self.answer.status = head.status;
+        self.answer.first_byte = Some(Instant::now());
+    }
+
+    /// Passes on what `bytes` hold of the body, behind what waits.
+    fn pass_body(
+        &mut self,
+        mut decoder: BodyDecoder,
+        form: Form,
+        bytes: &[u8],
+        client: &mut Stream,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Cause> {
+        // Whatever breaks from here on breaks an answer that has begun.
+        self.state = State::Body(decoder, form);
+        let used = match form {
+            Form::AsIs => {
+                let used = decoder.advance(bytes).map_err(Cause::BadBody)?;
+                let sent = self.out.send(&bytes[..used], client, cx);
+                self.answer.bytes += sent.map_err(|_| Cause::ClientGone)? as u64;
+                used
+            }
+            Form::Chunk | Form::Unchunk => {
+                reframe(&mut decoder, form, bytes, self.out.buffer()).map_err(Cause::BadBody)?
+            }
+        };
+        if decoder.is_done() {
+            // Bytes behind the end were not asked for: whoever sends them is not trusted again.
+            self.answer.keep_upstream &= used == bytes.len();
+            self.state = State::Done;
+        } else {
+            self.state = State::Body(decoder, form);
+        }
+        Ok(())
+    }
+
+    fn end_body(&mut self, mut decoder: BodyDecoder, form: Form) -> Result<(), Cause> {
+        self.state = State::Body(decoder, form);
+        decoder.end_of_input().map_err(Cause::BadBody)?;
+        if form == Form::Chunk {
+            http1::write_last_chunk(self.out.buffer(), &[]);
+        }
+        self.state = State::Done;
+        Ok(())
+    }
+}
+
+/// Writes the data of a body in another form; says how many bytes belong to it.
+fn reframe(
+    decoder: &mut BodyDecoder,
+    form: Form,
+    bytes: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<usize, BodyError> {
+    let mut used = 0;
+    while !decoder.is_done() {
+        match decoder.next(&bytes[used..])? {
+            Piece::NeedMore | Piece::Done => break,
+            Piece::Framing { len } | Piece::Trailers { len } => used += len,
+            Piece::Data { start, len } => {
+                let data = &bytes[used + start..used + start + len];
+                if form == Form::Chunk {
+                    http1::write_chunk_head(out, data.len() as u64);
+                    out.extend_from_slice(data);
+                    out.extend_from_slice(http1::CHUNK_END);
+                } else {
+                    out.extend_from_slice(data);
+                }
+                used += start + len;
+            }
+        }
+    }
+    Ok(used)
+}

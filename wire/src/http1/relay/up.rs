@@ -1,0 +1,168 @@
+//! The request's way: the rewritten head, then the body as the client sends it.
+
+use std::task::{Context, Poll};
+
+use hatchway_proto::http1::BodyDecoder;
+
+use crate::http1::ahead::Ahead;
+use crate::http1::exchange::Cause;
+use crate::http1::pending::Pending;
+use crate::http1::service::Request;
+use crate::{Stream, scratch};
+
+/// The request under way.
+#[derive(Debug)]
+pub(super) struct Up {
+    head: Pending,
+    body: BodyDecoder,
+    /// Bytes at the front of what the client has sent that belong to the body and were checked.
+    cleared: usize,
+    owes_continue: bool,
+    waits: Waits,
+    /// Bytes that the upstream may have read, head included.
+    pub(super) sent: u64,
+}
+
+/// Whom the request waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waits {
+    /// It has been handed over.
+    Nobody,
+    /// Its body has not come.
+    Client,
+    /// What has come is not taken.
+    Upstream,
+    /// Nobody any more: the upstream reads no further. It may have answered all the same.
+    Refused,
+}
+
+impl Up {
+    /// Takes the head out of `request`; `ahead` is what the client has sent behind it.
+    pub(super) fn new(request: &mut Request, ahead: &Ahead) -> Self {
+        Self {
+            head: Pending::new(std::mem::take(&mut request.head)),
+            body: BodyDecoder::new(request.framing),
+            cleared: 0,
+            // A client that has begun with its body does not wait (RFC 9110 section 10.1.1).
+            owes_continue: request.expects_continue && ahead.is_empty(),
+            waits: Waits::Upstream,
+            sent: 0,
+        }
+    }
+
+    pub(super) fn waits(&self) -> Waits {
+        self.waits
+    }
+
+    /// True when the last byte of the request was read from the client.
+    pub(super) fn is_read(&self) -> bool {
+        self.body.is_done()
+    }
+
+    /// True once, when the client waits to be asked for its body and a reader is there.
+    pub(super) fn takes_continue(&mut self) -> bool {
+        self.waits == Waits::Client && std::mem::take(&mut self.owes_continue)
+    }
+
+    /// Bytes of the body that were read from the client and not taken by the upstream.
+    pub(super) fn left(&self) -> usize {
+        self.cleared
+    }
+
+    /// The head, when none of the request was written.
+    pub(super) fn into_unsent(self) -> Option<Vec<u8>> {
+        self.head.into_unsent().filter(|_| self.sent == 0)
+    }
+
+    /// Moves what can be moved.
+    ///
+    /// # Errors
+    /// [`Cause::ClientGone`] and [`Cause::ClientBody`]. An upstream that does not read is no error yet.
+    pub(super) fn poll(
+        &mut self,
+        (client, ahead): (&mut Stream, &mut Ahead),
+        upstream: &mut Stream,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Cause> {
+        while !matches!(self.waits, Waits::Nobody | Waits::Refused) {
+            self.clear(ahead)?;
+            let polled = if !self.head.is_empty() || self.cleared > 0 {
+                self.waits = Waits::Upstream;
+                self.poll_send(ahead, upstream, cx)
+            } else if self.body.is_done() {
+                self.waits = Waits::Nobody;
+                break;
+            } else {
+                self.waits = Waits::Client;
+                scratch::with_scratch(|buffer| {
+                    self.poll_client((client, ahead), upstream, buffer, cx)
+                })?
+            };
+            if polled.is_pending() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks what has come of the body.
+    fn clear(&mut self, ahead: &Ahead) -> Result<(), Cause> {
+        if !self.body.is_done() {
+            let fresh = &ahead.bytes()[self.cleared..];
+            self.cleared += self.body.advance(fresh).map_err(Cause::ClientBody)?;
+        }
+        Ok(())
+    }
+
+    fn poll_send(
+        &mut self,
+        ahead: &mut Ahead,
+        upstream: &mut Stream,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        let body = &ahead.bytes()[..self.cleared];
+        match upstream.poll_write_both(cx, self.head.rest(), body) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(_)) => {
+                self.waits = Waits::Refused;
+                Poll::Ready(())
+            }
+            Poll::Ready(Ok(count)) => {
+                let of_head = count.min(self.head.rest().len());
+                self.head.consume(of_head);
+                ahead.consume(count - of_head);
+                self.cleared -= count - of_head;
+                self.sent += count as u64;
+                Poll::Ready(())
+            }
+        }
+    }
+
+    /// Reads once and passes it on without keeping it, but for what the upstream does not take at once.
+    fn poll_client(
+        &mut self,
+        (client, ahead): (&mut Stream, &mut Ahead),
+        upstream: &mut Stream,
+        buffer: &mut [u8],
+        cx: &mut Context<'_>,
+    ) -> Result<Poll<()>, Cause> {
+        let bytes = match client.poll_read(cx, buffer) {
+            Poll::Pending => return Ok(Poll::Pending),
+            Poll::Ready(Ok(0) | Err(_)) => return Err(Cause::ClientGone),
+            Poll::Ready(Ok(count)) => &buffer[..count],
+        };
+        let used = self.body.advance(bytes).map_err(Cause::ClientBody)?;
+        let taken = match upstream.poll_write_both(cx, &bytes[..used], &[]) {
+            Poll::Ready(Ok(count)) => count,
+            Poll::Pending => 0,
+            Poll::Ready(Err(_)) => {
+                self.waits = Waits::Refused;
+                0
+            }
+        };
+        self.sent += taken as u64;
+        self.cleared = used - taken;
+        ahead.push(&bytes[taken..]);
+        Ok(Poll::Ready(()))
+    }
+}
