@@ -8,7 +8,7 @@ use std::time::Instant;
 use hatchway_proto::catalog::{self, Version};
 use hatchway_proto::name::{SandboxId, VersionId};
 use hatchway_sandbox::runtime::{
-    Adapters, Assignment, Interpreters, Layout, NodeEntry, PythonEntry, Runtime, StartPlan,
+    self, Adapters, Assignment, Interpreters, Layout, NodeEntry, PythonEntry, Runtime, StartPlan,
 };
 use hatchway_sandbox::{
     Connection, Entry, ExitKind, HatchError, Network, NotReady, Sandbox, SandboxSpec, Spawner,
@@ -18,12 +18,6 @@ use tokio::net::unix::pipe;
 
 use crate::logs::{Logs, Origin};
 use crate::pool::{Exit, HatchFailure, Hatched, Hatchery, LiveSandbox, StartPhases, Usage};
-
-/// Where a `command` may listen inside its sandbox.
-const SOCKET: &str = "/run/hatchway/http.sock";
-
-/// The port of a `command` that listens on TCP, free in its own network namespace.
-const PORT: u16 = 8080;
 
 /// Starts sandboxes through the spawner.
 #[derive(Debug)]
@@ -84,14 +78,17 @@ impl ProcessHatchery {
             memory_bytes: Some(version.resources.memory_bytes),
             env: &version.env,
         };
-        let layout = Layout { socket: SOCKET.into(), ..Layout::default() };
-        let runtime = runtime(&version.runtime);
-        let plan =
-            StartPlan::new(&runtime, &assignment, &self.interpreters, &self.adapters, &layout)
-                .map_err(|missing| HatchFailure {
-                    reason: "no-interpreter",
-                    message: missing.to_string(),
-                })?;
+        let plan = StartPlan::new(
+            &described(&version.runtime),
+            &assignment,
+            &self.interpreters,
+            &self.adapters,
+            &Layout::default(),
+        )
+        .map_err(|missing| HatchFailure {
+            reason: "no-interpreter",
+            message: missing.to_string(),
+        })?;
         let resources = &version.resources;
         Ok(SandboxSpec {
             id: id.0,
@@ -112,7 +109,7 @@ impl ProcessHatchery {
             entry: if plan.inherits_listener {
                 Entry::Inherited
             } else {
-                Entry::Probed { port: PORT }
+                Entry::Probed { port: runtime::PORT }
             },
         })
     }
@@ -140,7 +137,7 @@ impl ProcessHatchery {
 }
 
 /// The catalog's runtime in the words of the sandbox crate, which knows no catalog.
-fn runtime(runtime: &catalog::Runtime) -> Runtime {
+fn described(runtime: &catalog::Runtime) -> Runtime {
     match runtime.clone() {
         catalog::Runtime::NodeHandler { module, export } => {
             Runtime::Node(NodeEntry::Handler { module, export })
@@ -199,6 +196,8 @@ fn reason_word(why: &NotReady) -> &'static str {
             Some("handler_not_found") => "handler-not-found",
             Some("module_failed") => "module-failed",
             Some("bad_app") => "bad-app",
+            Some("missing_dependency") => "missing-dependency",
+            Some("python_mismatch") => "python-mismatch",
             Some(_) | None => "start-failed",
         },
         NotReady::Ended(exit) if exit.kind == ExitKind::OutOfMemory => "oom",
