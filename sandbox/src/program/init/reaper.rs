@@ -32,7 +32,11 @@ pub(super) fn run(spawner: &OwnedFd, nest: Pid, prepare: &Prepare) -> Result<i32
 fn confine(prepare: &Prepare) -> Result<(), StepError> {
     let has = |step| prepare.steps.contains(&step);
     if has(Step::Identity) && !prepare.rootless {
-        steps::identity::become_id(prepare.reaper_uid)?;
+        // Without a process-id namespace our death has to take the function along by a signal,
+        // and the kernel asks whether we might send it: only to our own id.
+        let is_first = has(Step::Process);
+        let id = if is_first { prepare.reaper_uid } else { prepare.uid };
+        steps::identity::become_id(id)?;
     }
     steps::privileges::drop_capabilities()
         .map_err(|error| StepError::new(Step::Capabilities, "reaper", &error))?;

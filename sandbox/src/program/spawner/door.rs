@@ -2,26 +2,39 @@
 //! a network namespace that the node cannot enter.
 
 use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
 use super::resident::{Guest, Resident};
 use crate::protocol::order::Door;
 use crate::spec::{Network, SOCKET_NAME};
+use crate::steps::Step;
 use crate::sys::namespace::socket_in_network_of;
 
 /// A connection through `door`, perhaps still on its way.
-pub(super) fn open(resident: &Resident, door: Door) -> io::Result<OwnedFd> {
+pub(super) fn open(resident: &Resident, door: Door, steps: &[Step]) -> io::Result<OwnedFd> {
     let guest = resident.guest.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+    let has_network = steps.contains(&Step::NetworkNamespace);
     match (door, resident.network) {
         (Door::Unix, _) => open_unix(guest),
-        (Door::Tcp, Network::None) => {
+        (Door::Tcp, Network::None) if has_network => {
             socket_in_network_of(resident.child.pidfd.as_fd(), guest.port)
         }
-        // The host's own network: the node gets there without us.
-        (Door::Tcp, Network::Open) => Err(io::Error::from_raw_os_error(libc::EADDRNOTAVAIL)),
+        (Door::Tcp, Network::None | Network::Open) => open_loopback(guest.port),
+    }
+}
+
+/// To a port of the network that we ourselves are in: the function shares it.
+fn open_loopback(port: u16) -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
+    match connect(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)) {
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
+        Err(error) => Err(error.into()),
     }
 }
 

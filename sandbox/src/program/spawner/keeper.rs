@@ -200,8 +200,9 @@ impl Keeper {
 
     fn connect(&mut self, id: u64, call: u64, door: Door) {
         let gone = || io::Error::from_raw_os_error(libc::ESRCH);
-        let resident = self.guest_of(id).ok_or_else(gone);
-        match resident.and_then(|resident| door::open(resident, door)) {
+        let key = self.keys.get(&id);
+        let resident = key.and_then(|key| self.residents.get(key)).ok_or_else(gone);
+        match resident.and_then(|resident| door::open(resident, door, &self.ground.steps)) {
             Ok(socket) => self.tell(&Event::Connected { call, errno: 0 }, &[socket.as_fd()]),
             Err(error) => {
                 let errno = error.raw_os_error().unwrap_or(libc::EIO);
