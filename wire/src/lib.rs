@@ -5,7 +5,8 @@
 //!
 //! Reading order: [`core`] (a thread per core), [`listen`] (a listener per core), [`stream`] (bytes in
 //! and out), [`scratch`] (buffers that belong to the core), [`ticker`] (clocks), then [`http1`]: a
-//! connection, one exchange on it, and the relay between two streams. [`backend`] is the seam between the two levels,
+//! connection, one exchange on it, and the relay between two streams; [`http2`] joins clients of the newer version to the
+//! same. [`backend`] is the seam between the two levels,
 //! [`catalog`] brings rules in,
 //! [`admin`] is the slow door for
 //! operators.
@@ -15,6 +16,7 @@ pub mod backend;
 pub mod catalog;
 pub mod core;
 pub mod http1;
+pub mod http2;
 pub mod listen;
 pub mod process;
 pub mod scratch;

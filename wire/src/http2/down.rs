@@ -1,0 +1,242 @@
+//! The answer's way: interim heads, the head, then the body as data of the stream.
+
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use hatchway_proto::http1::{self, BodyDecoder, BodyError, Framing, Limits, Piece, ResponseHead};
+use tokio::time::Instant;
+
+use crate::http1::{Cause, Shape};
+use crate::http2::head;
+use crate::http2::reply::{Gone, Reply};
+use crate::{Stream, scratch};
+
+/// What is read of an answer before the client has taken what came before it: the most that a stream buffers.
+const TURN_BYTES: usize = 64 * 1024;
+
+/// Writes the head of an answer as HTTP/1.1.
+pub(super) type Respond<'a> = dyn FnMut(&ResponseHead<'_>, Shape, &mut Vec<u8>) + 'a;
+
+/// Where the answer stands.
+#[derive(Debug)]
+enum State {
+    /// The head is not complete; what came of it.
+    Head(Vec<u8>),
+    Body(BodyDecoder),
+    Done,
+}
+
+/// The answer under way.
+pub(super) struct Down<'a> {
+    respond: &'a mut Respond<'a>,
+    is_head: bool,
+    limits: Limits,
+    state: State,
+    /// Data that the client has not allowed yet.
+    out: Bytes,
+    trailers: Vec<u8>,
+    pub(super) answer: Passed,
+}
+
+/// What has been passed on of an answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Passed {
+    /// Of the final head, 0 before it.
+    pub(super) status: u16,
+    /// When that head came.
+    pub(super) first_byte: Option<Instant>,
+    /// Bytes of its body that the client has allowed.
+    pub(super) bytes: u64,
+    /// The upstream is between two messages.
+    pub(super) keep_upstream: bool,
+}
+
+impl<'a> Down<'a> {
+    pub(super) fn new(is_head: bool, limits: Limits, respond: &'a mut Respond<'a>) -> Self {
+        Self {
+            respond,
+            is_head,
+            limits,
+            state: State::Head(Vec::new()),
+            out: Bytes::new(),
+            trailers: Vec::new(),
+            answer: Passed::default(),
+        }
+    }
+
+    /// True once the final head has come.
+    pub(super) fn is_answered(&self) -> bool {
+        !matches!(self.state, State::Head(_))
+    }
+
+    /// True while the client does not allow what is there for it.
+    pub(super) fn is_unread(&self) -> bool {
+        !self.out.is_empty()
+    }
+
+    /// Ready when the answer has been given to the connection whole.
+    pub(super) fn poll(
+        &mut self,
+        reply: &mut Reply,
+        upstream: &mut Stream,
+        cx: &mut Context<'_>,
+    ) -> Result<Poll<()>, Cause> {
+        loop {
+            if !self.out.is_empty() {
+                let before = self.out.len();
+                let is_last = matches!(self.state, State::Done) && self.trailers.is_empty();
+                let polled = reply.poll_data(&mut self.out, is_last, cx).map_err(gone);
+                self.answer.bytes += (before - self.out.len()) as u64;
+                if polled?.is_pending() {
+                    return Ok(Poll::Pending);
+                }
+            }
+            if matches!(self.state, State::Done) {
+                let trailers = std::mem::take(&mut self.trailers);
+                let trailers = (!trailers.is_empty()).then(|| head::trailers_to_http2(&trailers));
+                reply.end(trailers).map_err(gone)?;
+                return Ok(Poll::Ready(()));
+            }
+            let polled = scratch::with_scratch(|buffer| {
+                match upstream.poll_read(cx, &mut buffer[..TURN_BYTES]) {
+                    Poll::Pending => Ok(Poll::Pending),
+                    Poll::Ready(result) => {
+                        let count = result.map_err(Cause::UpstreamIo)?;
+                        self.take(&buffer[..count], reply).map(Poll::Ready)
+                    }
+                }
+            });
+            if polled?.is_pending() {
+                return Ok(Poll::Pending);
+            }
+        }
+    }
+
+    /// Takes what one read brought; nothing is the end.
+    fn take(&mut self, bytes: &[u8], reply: &mut Reply) -> Result<(), Cause> {
+        match &mut self.state {
+            State::Head(_) if bytes.is_empty() => Err(Cause::UpstreamClosed),
+            State::Head(partial) if partial.is_empty() => self.read_heads(bytes, reply),
+            State::Head(partial) => {
+                let seen = partial.len();
+                partial.extend_from_slice(bytes);
+                if !http1::worth_parsing(partial, seen, &self.limits) {
+                    return Ok(());
+                }
+                let bytes = std::mem::take(partial);
+                self.read_heads(&bytes, reply)
+            }
+            State::Body(decoder) if bytes.is_empty() => {
+                decoder.end_of_input().map_err(Cause::BadBody)?;
+                self.state = State::Done;
+                Ok(())
+            }
+            State::Body(decoder) => {
+                let decoder = *decoder;
+                self.read_body(decoder, bytes)
+            }
+            State::Done => unreachable!("a finished answer is not read on"),
+        }
+    }
+
+    /// Reads interim heads, then the final one and what came of its body.
+    fn read_heads(&mut self, mut bytes: &[u8], reply: &mut Reply) -> Result<(), Cause> {
+        while !bytes.is_empty() {
+            let parsed = http1::parse_response(bytes, self.is_head, &self.limits);
+            let Some(head) = parsed.map_err(Cause::BadAnswer)? else {
+                self.state = State::Head(bytes.to_vec());
+                return Ok(());
+            };
+            let rest = &bytes[head.len..];
+            match head.status {
+                101 => return Err(Cause::UnwantedUpgrade),
+                // Ours to give, and was given.
+                100 => {}
+                102..=199 => {
+                    let interim = self.written(&head, Framing::None)?;
+                    reply.interim(interim).map_err(gone)?;
+                }
+                _ => return self.begin_body(&head, rest, reply),
+            }
+            bytes = rest;
+        }
+        Ok(())
+    }
+
+    /// The head as the service wants the client to see it.
+    fn written(
+        &mut self,
+        head: &ResponseHead<'_>,
+        framing: Framing,
+    ) -> Result<http::Response<()>, Cause> {
+        let mut written = scratch::take();
+        (self.respond)(head, head::shape(framing), &mut written);
+        let response = head::to_http2(&written, self.is_head).map_err(Cause::BadAnswer);
+        scratch::give(written);
+        response
+    }
+
+    fn begin_body(
+        &mut self,
+        head: &ResponseHead<'_>,
+        rest: &[u8],
+        reply: &mut Reply,
+    ) -> Result<(), Cause> {
+        let framing = match head.framing {
+            Framing::UntilClose => Framing::Chunked,
+            framing => framing,
+        };
+        let response = self.written(head, framing)?;
+        // A body that is broken from its first bytes is found before the client has seen a head.
+        self.answer.keep_upstream = head.keep_alive && head.framing != Framing::UntilClose;
+        self.read_body(BodyDecoder::new(head.framing), rest)?;
+        self.answer.status = head.status;
+        self.answer.first_byte = Some(Instant::now());
+        let is_all =
+            matches!(self.state, State::Done) && self.out.is_empty() && self.trailers.is_empty();
+        reply.head(response, is_all).map_err(gone)
+    }
+
+    /// Takes the data out of its framing.
+    fn read_body(&mut self, mut decoder: BodyDecoder, bytes: &[u8]) -> Result<(), Cause> {
+        let mut data = BytesMut::new();
+        let used = self.unframe(&mut decoder, bytes, &mut data).map_err(Cause::BadBody)?;
+        self.out = data.freeze();
+        if decoder.is_done() {
+            // Bytes behind the end were not asked for: whoever sends them is not trusted again.
+            self.answer.keep_upstream &= used == bytes.len();
+            self.state = State::Done;
+        } else {
+            self.state = State::Body(decoder);
+        }
+        Ok(())
+    }
+
+    fn unframe(
+        &mut self,
+        decoder: &mut BodyDecoder,
+        bytes: &[u8],
+        data: &mut BytesMut,
+    ) -> Result<usize, BodyError> {
+        let mut used = 0;
+        while !decoder.is_done() {
+            match decoder.next(&bytes[used..])? {
+                Piece::NeedMore | Piece::Done => break,
+                Piece::Framing { len } => used += len,
+                Piece::Trailers { len } => {
+                    self.trailers.extend_from_slice(&bytes[used..used + len]);
+                    used += len;
+                }
+                Piece::Data { start, len } => {
+                    data.extend_from_slice(&bytes[used + start..used + start + len]);
+                    used += start + len;
+                }
+            }
+        }
+        Ok(used)
+    }
+}
+
+fn gone(_: Gone) -> Cause {
+    Cause::ClientGone
+}
