@@ -97,3 +97,20 @@ async fn a_neighbour_lives_on_when_one_runs_out_of_memory() {
     assert_eq!(usage.oom_kills, 0);
     assert!(usage.memory_bytes > 0 && usage.memory_bytes < 64 << 20, "{usage:?}");
 }
+
+#[tokio::test]
+async fn a_share_can_be_changed_while_it_runs() {
+    let house = House::open();
+    if !house.limits() {
+        return;
+    }
+    let spec = SandboxSpec { cpu_millis: 2000, ..house.script("while :; do :; done") };
+    let sandbox = house.hatch_spec(spec).await;
+    // Two cores are more than one loop can use; a tenth is held back at once, less than the
+    // burst that came with the two.
+    assert_eq!(sandbox.usage().expect("usage").throttled_periods, 0);
+    sandbox.limit_cpu(100);
+    while sandbox.usage().expect("usage").throttled_periods < 3 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

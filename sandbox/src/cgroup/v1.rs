@@ -113,6 +113,13 @@ impl Groups for V1 {
                 return Err(error);
             }
         }
+        let GroupPaths::V1 { cpu: Some(dir), .. } = &group else {
+            return Ok(group);
+        };
+        if let Err(error) = write(dir, "cpu.cfs_period_us", &CPU_PERIOD_US.to_string()) {
+            super::remove(&group)?;
+            return Err(error);
+        }
         Ok(group)
     }
 
@@ -137,12 +144,14 @@ impl Groups for V1 {
             return Ok(());
         };
         let quota = cpu_quota_us(cpu_millis).to_string();
-        // A burst may not be larger than its quota, old or new: none while it changes.
-        write_if_offered(dir, "cpu.cfs_burst_us", "0")?;
-        write(dir, "cpu.cfs_period_us", &CPU_PERIOD_US.to_string())?;
-        write(dir, "cpu.cfs_quota_us", &quota)?;
+        let (quota_file, burst_file) = ("cpu.cfs_quota_us", "cpu.cfs_burst_us");
+        // A quota may not be less than the burst that is set. A new group has none.
+        if let Err(error) = write(dir, quota_file, &quota) {
+            write(dir, burst_file, "0").map_err(|_| error)?;
+            write(dir, quota_file, &quota)?;
+        }
         // What an idle function did not use it may use at once: one period's worth.
-        write_if_offered(dir, "cpu.cfs_burst_us", &quota)?;
+        write_if_offered(dir, burst_file, &quota)?;
         write(dir, "cpu.shares", &shares(cpu_millis).to_string())
     }
 
@@ -215,7 +224,7 @@ mod tests {
         for name in ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"] {
             fs::write(memory.join(name), "").expect("file");
         }
-        for name in ["cpu.cfs_period_us", "cpu.cfs_quota_us", "cpu.shares"] {
+        for name in ["cpu.cfs_quota_us", "cpu.shares"] {
             fs::write(cpu.join(name), "").expect("file");
         }
         fs::write(pids.join("pids.max"), "").expect("file");

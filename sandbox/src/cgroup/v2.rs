@@ -148,9 +148,13 @@ impl Groups for V2 {
             return Ok(());
         };
         let quota = cpu_quota_us(cpu_millis);
-        // A burst may not be larger than its quota, old or new: none while it changes.
-        write_if_offered(dir, "cpu.max.burst", "0")?;
-        write(dir, "cpu.max", &format!("{quota} {CPU_PERIOD_US}"))?;
+        let limit = format!("{quota} {CPU_PERIOD_US}");
+        // A quota may not be less than the burst that is set. A new group has none.
+        if let Err(error) = write(dir, "cpu.max", &limit) {
+            write(dir, "cpu.max.burst", "0").map_err(|_| error)?;
+            write(dir, "cpu.max", &limit)?;
+        }
+        // What an idle function did not use it may use at once: one period's worth.
         write_if_offered(dir, "cpu.max.burst", &quota.to_string())?;
         write(dir, "cpu.weight", &weight(cpu_millis).to_string())
     }

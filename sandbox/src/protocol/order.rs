@@ -97,3 +97,102 @@ impl Order {
 fn invalid(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::spec::Network;
+
+    fn specs() -> impl Strategy<Value = SandboxSpec> {
+        let words = proptest::collection::vec("[^\0]{1,40}", 1..8);
+        let variables = proptest::collection::vec(("[A-Z_]{1,12}", "[^\0]{0,40}"), 0..8);
+        let path = "(/[a-z0-9.]{0,2}[a-z]{1,8}){1,4}";
+        let entry =
+            prop_oneof![Just(Entry::Inherited), (1u16..).prop_map(|port| Entry::Probed { port }),];
+        let network = prop_oneof![Just(Network::None), Just(Network::Open)];
+        let numbers = (1u64..1 << 50, 4u64 << 20..1 << 40, 10u32..1_024_000, 1u32..32_768);
+        (words, variables, path, numbers, network, entry).prop_map(
+            |(argv, env, package, (id, memory_bytes, cpu_millis, pids), network, entry)| {
+                SandboxSpec {
+                    id,
+                    name: "acme/hello@1".into(),
+                    argv,
+                    env,
+                    package: package.into(),
+                    read_only: vec![("/opt/node".into(), "/opt/node".into())],
+                    memory_bytes,
+                    cpu_millis,
+                    pids,
+                    files: 64,
+                    tmp_bytes: 1 << 20,
+                    network,
+                    entry,
+                }
+            },
+        )
+    }
+
+    fn hatch(spec: SandboxSpec) -> (Order, usize) {
+        let descriptors = if spec.entry == Entry::Inherited { 4 } else { 2 };
+        (Order::Hatch { spec: Box::new(spec), decided_ns: 7 }, descriptors)
+    }
+
+    proptest! {
+        #[test]
+        fn an_order_is_read_as_it_was_written(spec in specs()) {
+            let (order, descriptors) = hatch(spec);
+            let bytes = packet::encode(&order).expect("fits a packet");
+            prop_assert_eq!(Order::read(&bytes, descriptors).expect("reads"), order);
+        }
+
+        #[test]
+        fn a_wrong_number_of_descriptors_is_refused(spec in specs(), wrong in 0usize..40) {
+            let (order, descriptors) = hatch(spec);
+            prop_assume!(wrong != descriptors);
+            let bytes = packet::encode(&order).expect("fits a packet");
+            prop_assert!(Order::read(&bytes, wrong).is_err());
+        }
+
+        /// What is read passes the check, whatever was done to the bytes on the way.
+        #[test]
+        fn a_changed_byte_never_gets_past_the_check(
+            spec in specs(),
+            at in any::<prop::sample::Index>(),
+            byte in any::<u8>(),
+        ) {
+            let (order, descriptors) = hatch(spec);
+            let mut bytes = packet::encode(&order).expect("fits a packet");
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            if let Ok(Order::Hatch { spec, .. }) = Order::read(&bytes, descriptors) {
+                prop_assert_eq!(spec.check(), Ok(()));
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_an_answer_and_not_a_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..400),
+        ) {
+            prop_assert!(Order::read(&bytes, 0).is_err());
+        }
+    }
+
+    #[test]
+    fn what_a_node_may_not_ask_is_refused() {
+        for text in [
+            r#"{"kill":{"id":1,"signal":9}}"#,
+            r#"{"kill":{"id":-1}}"#,
+            r#"{"kill":{}}"#,
+            r#"{"mount":{"path":"/"}}"#,
+            r#"{"limit_cpu":{"id":1,"cpu_millis":0}}"#,
+            r#""stop" "stop""#,
+            r#"{"connect":{"id":1,"call":1,"door":"udp"}}"#,
+        ] {
+            assert!(Order::read(text.as_bytes(), 0).is_err(), "{text}");
+        }
+        assert_eq!(Order::read(br#""stop""#, 0).expect("an order"), Order::Stop);
+        assert!(Order::read(br#""stop""#, 1).is_err(), "nothing comes with it");
+    }
+}

@@ -34,6 +34,8 @@ fn hatch(
     receiver: &mut Receiver,
     prepare: &Prepare,
 ) -> Result<Option<Infallible>, StepError> {
+    // Here, where nobody waits for it: sixty calls.
+    reset_signals();
     park(socket)?;
     let packet = receiver.receive(socket, RecvFlags::empty());
     let Some((bytes, attached)) = packet.at(Step::Process, "waiting for an assignment")? else {
@@ -113,7 +115,6 @@ fn confine(assign: &Assign, prepare: &Prepare) -> Result<(), StepError> {
     steps::privileges::drop_capabilities().at(Step::Capabilities, "")?;
     steps::privileges::promise_no_new_privileges()?;
     steps::privileges::die_with_parent()?;
-    reset_signals();
     if has(Step::Landlock) {
         let (readable, writable) = reach(assign, has(Step::Root));
         steps::landlock::restrict(&readable, &writable)?;
