@@ -1,8 +1,8 @@
 //! One step of the keeper's reasoning: what is known, what time it is, what happened; and so, what to do.
 //!
 //! No await, no clock, no log. It looks at everything each time instead of at what the event names, so a case that an
-//! event forgot cannot exist: whatever is due is found at the next look, whoever caused it. That costs microseconds for
-//! a thousand versions, off the request path.
+//! event forgot cannot exist: whatever is due is found at the next look, whoever caused it. That costs in the order of 0.1 ms
+//! for a thousand versions with three hundred sandboxes, off the request path (`tests/figures.rs`).
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,7 @@
 //! The owner of all sandboxes: waits, looks, lets [`decide`](super::decide) think, and acts.
 //!
 //! One owner for all versions, not one each, because what it weighs belongs to the whole node: room, memory pressure and the
-//! number of starts at a time. It is not on the path of a warm request, and a step costs microseconds.
+//! number of starts at a time. It is not on the path of a warm request, and a step is short beside a start.
 
 use std::collections::BTreeMap;
 use std::fmt;

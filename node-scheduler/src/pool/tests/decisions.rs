@@ -202,6 +202,9 @@ fn a_sandbox_that_a_request_took_after_all_counts_again() {
     let id = book.open(1, 1)[0];
     assert_eq!(reaps(&book.at(60 * SECOND).idle(1, id, MS).looks()), [id]);
     assert_eq!(hatches(&book.busy(1, id, 1).waiting(1, 1).looks()), [0; 0]);
+    // And it is reaped like any other when its time has come again.
+    book.waiting(1, 0).idle(1, id, 61 * SECOND);
+    assert_eq!(reaps(&book.at(91 * SECOND).looks()), [id]);
 }
 
 #[test]
@@ -267,6 +270,23 @@ fn the_first_death_is_made_good_at_once_and_the_second_after_a_pause() {
     assert_eq!(hatches(&book.at(100 * MS).looks()).len(), 1);
 }
 
+#[test]
+fn newcomers_are_not_turned_away_while_a_sandbox_serves_or_for_a_failure_that_was_mended() {
+    let mut book = Book::with(&[version()]);
+    let is_bar = |action: &Action| matches!(action, Action::Bar { .. });
+    let serves = book.open(1, 1)[0];
+    let grows = hatches(&book.busy(1, serves, 1).waiting(1, 1).looks())[0];
+    assert!(!book.fails(1, grows, "crashed").iter().any(is_bar));
+    book.at(SECOND);
+    let mended = hatches(&book.looks())[0];
+    book.waiting(1, 0).happens(Event::Hatched { key: VersionKey(1), id: SandboxId(mended) });
+    for id in [serves, mended] {
+        let exit = Exit::Code(1);
+        let died = Event::Exited { key: VersionKey(1), id: SandboxId(id), exit };
+        assert!(!book.happens(died).iter().any(is_bar), "they wait for the successor");
+    }
+}
+
 /// Room for this many sandboxes of [`version`], which are charged what they reserve.
 fn room_for(sandboxes: u64) -> Book {
     let config = config();
@@ -318,6 +338,19 @@ fn who_has_no_sandbox_and_finds_no_room_hears_so_when_patience_is_over() {
         refusals(&book.at(9 * SECOND).waiting(1, 1).waiting(2, 0).looks()),
         [] as [&SlotRefused; 0]
     );
+}
+
+#[test]
+fn an_idle_sandbox_takes_no_processor_time_and_a_busy_one_does() {
+    let budget = Budget { cpu_millis: 500, cpu_overcommit_percent: 100, ..config().budget };
+    let mut book = Book::with_config(PoolConfig { budget, ..config() });
+    book.serve(&[version(), version()]);
+    let id = book.open(1, 1)[0];
+    assert_eq!(hatches(&book.busy(1, id, 1).waiting(2, 1).looks()), [0; 0]);
+    let actions = book.at(250 * MS).looks();
+    assert!(matches!(refusals(&actions)[..], [SlotRefused::NoRoom { what: "cpu", .. }]));
+    let since_t0 = 250 * MS;
+    assert_eq!(hatches(&book.idle(1, id, since_t0).waiting(2, 1).looks()).len(), 1);
 }
 
 #[test]

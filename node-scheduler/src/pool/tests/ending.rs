@@ -13,6 +13,7 @@ async fn an_idle_sandbox_ends_when_its_timeout_has_passed_and_not_before() {
     fixture.pass(3 * MS).await;
     assert_eq!(fixture.alive(), 0);
     assert!(fixture.pool.sandboxes().is_empty());
+    assert!(fixture.version(1).residents().is_empty(), "requests do not look at it any more");
 }
 
 #[tokio::test(start_paused = true)]

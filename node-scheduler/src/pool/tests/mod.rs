@@ -6,6 +6,7 @@ mod decisions;
 mod demand;
 mod ending;
 mod failing;
+mod figures;
 mod model;
 mod threads;
 mod waiting;
