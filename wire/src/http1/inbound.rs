@@ -4,7 +4,7 @@
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 
-use hatchway_proto::http1;
+use hatchway_proto::http1::{self, HeadError};
 use tokio::time::Instant;
 
 use crate::http1::answer::Answer;
@@ -12,6 +12,7 @@ use crate::http1::client::Client;
 use crate::http1::exchange::{self, Next, Outcome};
 use crate::http1::service::{Peer, Refused, Request, Service};
 use crate::http1::settings::Settings;
+use crate::http2;
 use crate::ticker::Ticker;
 use crate::{Stream, scratch};
 
@@ -24,13 +25,20 @@ pub async fn serve<S: Service>(
     ticker: &Ticker,
 ) {
     let mut client = Client::new(stream, settings, ticker);
+    let mut is_first = true;
     loop {
         // What is large is boxed and lives as long as a request: thousands of connections wait for one.
         let next = match client.read_head(service, peer).await {
             Head::Call(call) => Box::pin(exchange::exchange(&mut client, service, call)).await,
             Head::Answer(answer) => Box::pin(client.refuse(service, answer)).await,
-            Head::End => return,
+            Head::Http2(settings) if is_first => {
+                let stream = (client.stream, client.ahead.take());
+                let settings = (client.settings, settings);
+                return Box::pin(http2::serve(stream, peer, service, settings, ticker)).await;
+            }
+            Head::Http2(_) | Head::End => return,
         };
+        is_first = false;
         match next {
             Next::Request => {}
             Next::Close if client.ahead.is_empty() && client.stream.is_quiet() => return,
@@ -42,9 +50,11 @@ pub async fn serve<S: Service>(
 }
 
 /// What came of waiting for a head.
-enum Head<C> {
+enum Head<'s, C> {
     Call(C),
     Answer(Answer),
+    /// Its first bytes are those of the newer version, which is offered.
+    Http2(&'s http2::Settings),
     End,
 }
 
@@ -57,9 +67,9 @@ struct Waiting {
     seen: usize,
 }
 
-impl Client<'_> {
+impl<'c> Client<'c> {
     /// Waits for a request. An idle connection ends without a word, a slow head is told so.
-    async fn read_head<S: Service>(&mut self, service: &S, peer: Peer) -> Head<S::Call> {
+    async fn read_head<S: Service>(&mut self, service: &S, peer: Peer) -> Head<'c, S::Call> {
         let mut waiting = Waiting { idle_since: Instant::now(), begun: None, seen: 0 };
         poll_fn(move |cx| {
             // What is there may already hold a head: a client that sends ahead.
@@ -103,7 +113,7 @@ impl Client<'_> {
         peer: Peer,
         waiting: &mut Waiting,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Head<S::Call>>> {
+    ) -> Poll<Option<Head<'c, S::Call>>> {
         scratch::with_scratch(|buffer| {
             let bytes = match ready!(self.stream.poll_read(cx, buffer)) {
                 Ok(0) | Err(_) => return Poll::Ready(Some(Head::End)),
@@ -129,7 +139,7 @@ impl Client<'_> {
         service: &S,
         peer: Peer,
         waiting: &mut Waiting,
-    ) -> Option<Head<S::Call>> {
+    ) -> Option<Head<'c, S::Call>> {
         let bytes = self.ahead.bytes();
         if bytes.is_empty() || !http1::worth_parsing(bytes, waiting.seen, &self.settings.limits) {
             return None;
@@ -147,13 +157,16 @@ impl Client<'_> {
         bytes: &[u8],
         service: &S,
         peer: Peer,
-    ) -> (Option<Head<S::Call>>, usize) {
+    ) -> (Option<Head<'c, S::Call>>, usize) {
         match http1::parse_request(bytes, &self.settings.limits) {
             Ok(None) => (None, 0),
             Ok(Some(head)) => match service.begin(&head, peer) {
                 Ok(call) => (Some(Head::Call(call)), head.len),
                 Err(answer) => (Some(Head::Answer(answer)), head.len),
             },
+            Err(HeadError::Http2Preface) if let Some(settings) = &self.settings.http2 => {
+                (Some(Head::Http2(settings)), 0)
+            }
             Err(error) => (Some(Head::Answer(service.refuse(&Refused::Head(error)))), 0),
         }
     }

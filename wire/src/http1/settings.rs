@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use hatchway_proto::http1::Limits;
 
+use crate::http2;
+
 /// Limits of a connection.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -24,6 +26,8 @@ pub struct Settings {
     /// How long, and how much of it, a client is listened to after our last answer: closing while it still sends
     /// would take the answer from it (RFC 9112 section 9.6).
     pub linger: Linger,
+    /// HTTP/2 on the same port, by prior knowledge (RFC 9113 section 3.3), within these limits.
+    pub http2: Option<http2::Settings>,
 }
 
 /// The slowest body that is waited for.
@@ -60,6 +64,7 @@ impl Default for Settings {
             // Several round trips around the earth.
             drain_grace: Duration::from_millis(500),
             linger: Linger { clock: Duration::from_secs(2), bytes: 64 * 1024 },
+            http2: Some(http2::Settings::default()),
         }
     }
 }
@@ -67,6 +72,6 @@ impl Default for Settings {
 impl Settings {
     /// For our own programs: heads have grown on the way, and the border has watched over the client's pace.
     pub fn inside() -> Self {
-        Self { limits: Limits::inside(), body_rate: None, ..Self::default() }
+        Self { limits: Limits::inside(), body_rate: None, http2: None, ..Self::default() }
     }
 }

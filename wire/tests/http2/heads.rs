@@ -4,7 +4,7 @@ use http::header;
 
 use crate::kit::run;
 use crate::net::{Net, get, request};
-use crate::raw::{self, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, Raw};
+use crate::raw::{self, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, Raw, SETTINGS};
 
 #[test]
 fn a_request_arrives_as_http1_and_its_answer_as_a_stream() {
@@ -170,4 +170,22 @@ async fn refused(net: &Net, name: &str, fields: &[(&str, &str)]) {
     }
     net.settled().await;
     net.nobody_connects();
+}
+
+#[test]
+fn first_bytes_that_come_one_by_one_are_those_of_http2_all_the_same() {
+    run(async {
+        let net = Net::new().await;
+        let mut raw = Raw::bare(net.connect().await);
+        for byte in raw::PREFACE {
+            raw.send(&[*byte]).await;
+            net.settled().await;
+        }
+        raw.send(&raw::frame(SETTINGS, 0, 0, &[])).await;
+        let target = [(":method", "GET"), (":path", "/own")];
+        let block = raw::block(&[target, [PSEUDO[1], PSEUDO[2]]].concat());
+        raw.send(&raw::frame(HEADERS, END_HEADERS | END_STREAM, 1, &block)).await;
+        let body = raw.any_of(&[DATA]).await.expect("an answer");
+        assert_eq!(body.payload, b"ours");
+    });
 }

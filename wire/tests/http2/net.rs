@@ -10,8 +10,8 @@ use h2::{RecvStream, SendStream};
 use hatchway_wire::Stream;
 use hatchway_wire::core::InFlight;
 use hatchway_wire::http1::idle::Idle;
-use hatchway_wire::http1::{Peer as From, Settings as Common};
-use hatchway_wire::http2::{self, Settings};
+use hatchway_wire::http1::{self, Peer as From, Settings as Common};
+use hatchway_wire::http2::Settings;
 use hatchway_wire::ticker::Ticker;
 use http::{HeaderMap, Request, Response};
 use tokio::net::{TcpListener, TcpStream};
@@ -28,7 +28,7 @@ pub(crate) struct Net {
     door: TcpListener,
     upstream: TcpListener,
     events: UnboundedReceiver<Event>,
-    limits: Rc<(Common, Settings)>,
+    settings: Rc<Common>,
 }
 
 /// A client's connection.
@@ -68,20 +68,21 @@ impl Net {
         });
         let ticker = Ticker::default();
         tokio::task::spawn_local(ticker.clone().run());
-        let (connections, limits) = (InFlight::default(), Rc::new((common, settings)));
-        Self { ticker, connections, service, door, upstream, events, limits }
+        let settings = Rc::new(Common { http2: Some(settings), ..common });
+        let connections = InFlight::default();
+        Self { ticker, connections, service, door, upstream, events, settings }
     }
 
     /// A connection to the engine.
     pub(crate) async fn connect(&self) -> TcpStream {
         let address = self.door.local_addr().expect("a listener has an address");
         let (client, served) = tokio::join!(TcpStream::connect(address), self.door.accept());
-        let (service, limits) = (Rc::clone(&self.service), Rc::clone(&self.limits));
+        let (service, settings) = (Rc::clone(&self.service), Rc::clone(&self.settings));
         let (ticker, entered) = (self.ticker.clone(), self.connections.enter());
         let stream = Stream::Tcp(served.expect("a client came").0);
         tokio::task::spawn_local(async move {
-            let (from, limits) = (From { address: None }, (&limits.0, &limits.1));
-            http2::serve((stream, Vec::new()), from, &*service, limits, &ticker).await;
+            let from = From { address: None };
+            http1::serve(stream, from, &*service, &settings, &ticker).await;
             drop(entered);
         });
         client.expect("the door is open")

@@ -12,7 +12,7 @@ pub(crate) const GOAWAY: u8 = 7;
 pub(crate) const END_STREAM: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A connection over which any bytes can be sent.
 pub(crate) struct Raw(TcpStream);
@@ -46,9 +46,14 @@ pub(crate) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
 }
 
 impl Raw {
+    /// Sends nothing.
+    pub(crate) fn bare(stream: TcpStream) -> Self {
+        Self(stream)
+    }
+
     /// Sends the preface and empty settings.
     pub(crate) async fn new(stream: TcpStream) -> Self {
-        let mut raw = Self(stream);
+        let mut raw = Self::bare(stream);
         raw.send(PREFACE).await;
         raw.send(&frame(SETTINGS, 0, 0, &[])).await;
         raw
