@@ -1,11 +1,11 @@
 //! Which sandbox runs a request: one state machine that admits and reaps the sandboxes of all versions on a node.
 //!
-//! A request looks up its [`VersionPool`] and asks it for a [`Slot`]. Warm, that is a compare-and-swap on the [`word`] of a
-//! sandbox and nothing else. Otherwise the request joins the [`line`] of its version, and the [`keeper`] is called: the
-//! one owner of everything slow, which looks at all words and lines, asks [`decide`] what to do, and does it.
+//! A request looks up its [`VersionPool`] and asks it for a [`Slot`]. Warm, that is a compare-and-swap on the `word` of a
+//! sandbox and nothing else. Otherwise the request joins the `line` of its version, and the `keeper` is called: the
+//! one owner of everything slow, which looks at all words and lines, asks `decide` what to do, and does it.
 //!
-//! Reading order: [`hatchery`] (what makes sandboxes), [`word`] and [`line`] (what makes admission safe), [`version`] and [`slot`]
-//! (what a request sees), [`phase`], [`state`], [`decide`] with [`grow`] and [`reap`] (all thinking), [`keeper`] (all acting).
+//! Reading order: `hatchery` (what makes sandboxes), `word` and `line` (what makes admission safe), `version` and `slot`
+//! (what a request sees), `phase`, `state`, `decide` with `grow` and `reap` (all thinking), `keeper` (all acting).
 
 mod act;
 mod backoff;
