@@ -23,6 +23,12 @@ pub enum UnitError {
         /// The text as given.
         text: String,
     },
+    /// A duration beyond any use, which arithmetic on time could not hold.
+    #[error("{text:?} is longer than a year: the longest duration is \"8760h\"")]
+    TooLong {
+        /// The text as given.
+        text: String,
+    },
     /// Not a duration.
     #[error(
         "{text:?} is not a duration: write a whole number and ms, s, m or h, for example {suggestion:?}"
@@ -82,10 +88,13 @@ pub fn parse_cpu_millis(text: &str) -> Result<u32, UnitError> {
     millis.filter(|millis| *millis > 0).ok_or_else(|| UnitError::NotCpu { text: text.to_owned() })
 }
 
+/// The longest duration: a year. Added to any time of this machine, it stays in range.
+const MAX_DURATION: Duration = Duration::from_secs(8760 * 3600);
+
 /// Reads `250ms`, `30s`, `5m` or `1h`.
 ///
 /// # Errors
-/// [`UnitError::NotADuration`].
+/// [`UnitError::NotADuration`], [`UnitError::TooLong`].
 pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     let not_a_duration =
         || UnitError::NotADuration { text: text.to_owned(), suggestion: nearest_duration(text) };
@@ -97,7 +106,11 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
         "h" => 3_600_000,
         _ => return Err(not_a_duration()),
     };
-    number.checked_mul(millis_each).map(Duration::from_millis).ok_or_else(not_a_duration)
+    let duration = Duration::from_millis(number.saturating_mul(millis_each));
+    if duration > MAX_DURATION {
+        return Err(UnitError::TooLong { text: text.to_owned() });
+    }
+    Ok(duration)
 }
 
 fn nearest_duration(text: &str) -> String {
@@ -182,6 +195,8 @@ mod tests {
         for text in ["250ms", "30s", "5m", "1h", "1500ms", "0ms"] {
             assert_eq!(format_duration(parse_duration(text).unwrap()), text);
         }
+        assert!(matches!(parse_duration("8761h"), Err(UnitError::TooLong { .. })));
+        assert!(matches!(parse_duration("18446744073709551615h"), Err(UnitError::TooLong { .. })));
         for bad in ["", "s", "30", "30sec", "1.5s", "-1s"] {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }
