@@ -243,6 +243,37 @@ async fn many_starts_and_ends_leave_nothing_but_parked_nests() {
     wait_until("only nests are left", is_quiet);
 }
 
+#[tokio::test]
+async fn groups_that_an_earlier_run_had_elsewhere_are_found_by_its_record() {
+    let house = House::open();
+    if !house.limits() {
+        return;
+    }
+    // Somebody else's place: the top of the hierarchy that the house itself has its tree in.
+    let trees = groups(&house.cgroup_name);
+    let hierarchy: PathBuf = trees[0].components().take(5).collect();
+    let dir = folder();
+    let config = owner_config(dir.path());
+    let elsewhere = hierarchy.join(format!("elsewhere-{}", std::process::id()));
+    let old = elsewhere.join(&config.cgroup_name);
+    std::fs::create_dir_all(old.join("7")).expect("groups");
+    let mut member = Command::new("sleep").arg("600").spawn().expect("a process");
+    let number = member.id().to_string();
+    std::fs::write(old.join("7/cgroup.procs"), number).expect("into the group");
+    std::fs::create_dir(dir.path().join("run")).expect("folder");
+    let record = old.display().to_string();
+    std::fs::write(dir.path().join("run/groups"), record).expect("record");
+    // The kernel keeps the group busy until the killed process is collected, by us.
+    let collecting = std::thread::spawn(move || member.wait().expect("wait"));
+    let launched = Spawner::launch(config);
+    let status = collecting.join().expect("thread");
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
+    let (spawner, _) = launched.expect("launch");
+    assert!(!old.exists());
+    std::fs::remove_dir(&elsewhere).expect("nothing in it");
+    spawner.stop().await.expect("stop");
+}
+
 #[test]
 fn a_refused_launch_leaves_nothing() {
     let dir = folder();

@@ -13,6 +13,8 @@ pub(crate) struct Layout {
     /// Where a version 1 controller is mounted, joined with our own group there.
     pub(crate) v1: Vec<(String, PathBuf)>,
     pub(crate) v2: Option<Unified>,
+    /// Every place where control groups of any kind are mounted.
+    pub(crate) mounts: Vec<PathBuf>,
 }
 
 /// The version 2 tree.
@@ -33,6 +35,9 @@ impl Layout {
 pub(crate) fn parse(mountinfo: &str, cgroup: &str) -> Layout {
     let mut layout = Layout::default();
     for mount in mountinfo.lines().filter_map(Mount::parse) {
+        if mount.kind.starts_with("cgroup") {
+            layout.mounts.push(mount.point.clone());
+        }
         match mount.kind {
             "cgroup2" => {
                 let Some(path) = own_path(cgroup, "") else {

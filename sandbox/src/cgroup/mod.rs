@@ -17,6 +17,7 @@ pub(crate) mod clear;
 pub(crate) mod file;
 pub(crate) mod find;
 pub(crate) mod none;
+pub(crate) mod record;
 pub(crate) mod usage;
 pub(crate) mod v1;
 pub(crate) mod v2;
@@ -110,6 +111,9 @@ pub(crate) trait Groups: fmt::Debug {
 
     /// How many processes of the group the kernel has killed for memory.
     fn oom_kills(&self, group: &GroupPaths) -> io::Result<u64>;
+
+    /// The folders that hold all groups.
+    fn trees(&self) -> GroupPaths;
 
     /// Removes the whole tree; its groups have to be empty.
     fn remove_all(&self) -> io::Result<()>;

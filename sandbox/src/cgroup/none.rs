@@ -44,6 +44,10 @@ impl Groups for NoGroups {
         Ok(0)
     }
 
+    fn trees(&self) -> GroupPaths {
+        GroupPaths::None
+    }
+
     fn remove_all(&self) -> io::Result<()> {
         Ok(())
     }

@@ -55,16 +55,6 @@ impl V1 {
         }
         Ok(groups)
     }
-
-    fn trees(&self) -> GroupPaths {
-        GroupPaths::V1 {
-            memory: self.memory.clone(),
-            cpu: self.cpu.clone(),
-            cpuacct: self.cpuacct.clone(),
-            pids: self.pids.clone(),
-            leaf: self.leaf.clone(),
-        }
-    }
 }
 
 /// The weight among neighbours, 1024 for one core; the kernel's least is 2.
@@ -168,6 +158,16 @@ impl Groups for V1 {
         Ok(value_of(&read(dir, "memory.oom_control")?, "oom_kill"))
     }
 
+    fn trees(&self) -> GroupPaths {
+        GroupPaths::V1 {
+            memory: self.memory.clone(),
+            cpu: self.cpu.clone(),
+            cpuacct: self.cpuacct.clone(),
+            pids: self.pids.clone(),
+            leaf: self.leaf.clone(),
+        }
+    }
+
     fn remove_all(&self) -> io::Result<()> {
         let trees = self.trees();
         trees.dirs().into_iter().try_for_each(file::remove_dir)
@@ -249,7 +249,8 @@ mod tests {
     #[test]
     fn a_missing_controller_is_named() {
         let root = tempfile::tempdir().expect("temporary folder");
-        let layout = Layout { v1: vec![("memory".into(), root.path().into())], v2: None };
+        let layout =
+            Layout { v1: vec![("memory".into(), root.path().into())], ..Layout::default() };
         let groups = V1::open(&layout, "ours").expect("open");
         let lacks = groups.lacks().expect("something lacks");
         assert_eq!(lacks, "no usable controller for cpu, cpuacct, pids");

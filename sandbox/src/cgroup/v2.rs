@@ -173,6 +173,10 @@ impl Groups for V2 {
         Ok(value_of(&read(dir, "memory.events")?, "oom_kill"))
     }
 
+    fn trees(&self) -> GroupPaths {
+        GroupPaths::V2 { dir: self.tree.clone() }
+    }
+
     fn remove_all(&self) -> io::Result<()> {
         file::remove_dir(&self.tree)
     }

@@ -11,10 +11,11 @@ use rustix::process::{getegid, geteuid};
 use rustix::thread::UnshareFlags;
 
 use super::trial;
+use crate::cgroup::find::Layout;
 use crate::cgroup::none::NoGroups;
 use crate::cgroup::v1::V1;
 use crate::cgroup::v2::V2;
-use crate::cgroup::{Groups, find};
+use crate::cgroup::{Groups, find, record};
 use crate::etc;
 use crate::grants::{Backend, Grant, Grants};
 use crate::protocol::order::Charter;
@@ -51,7 +52,7 @@ pub(super) fn prepare(charter: Charter) -> Result<Ground, String> {
     let etc_dir = run_dir.join("etc");
     let etc = make_dir(&etc_dir).map_err(|e| at(&etc_dir, &e))?;
     etc::write(&etc_dir).map_err(|e| at(&etc_dir, &e))?;
-    let groups = open_groups(&charter.cgroup_name);
+    let groups = open_groups(&charter).map_err(|e| at(run_dir, &e))?;
     let mut ground = Ground {
         grants: Grants { backend: groups.backend(), steps: Vec::new() },
         charter,
@@ -102,10 +103,18 @@ fn make_dir(dir: &Path) -> io::Result<OwnedFd> {
     Ok(rustix::fs::open(dir, flags, Mode::empty())?)
 }
 
-/// The best backend that this machine gives.
-fn open_groups(name: &str) -> Box<dyn Groups> {
+/// The best backend that this machine gives, free of what earlier runs have left.
+fn open_groups(charter: &Charter) -> io::Result<Box<dyn Groups>> {
+    let (run_dir, name) = (&charter.run_dir, charter.cgroup_name.as_str());
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let layout = find::parse(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup"));
+    record::clear(run_dir, name, &layout.mounts)?;
+    let groups = best_backend(&layout, name);
+    record::write(run_dir, &groups.trees().dirs())?;
+    Ok(groups)
+}
+
+fn best_backend(layout: &Layout, name: &str) -> Box<dyn Groups> {
     let mut why = String::from("control groups are not mounted");
     if let Some(unified) = &layout.v2 {
         match V2::open(unified, name) {
@@ -114,7 +123,7 @@ fn open_groups(name: &str) -> Box<dyn Groups> {
         }
     }
     if !layout.v1.is_empty() {
-        match V1::open(&layout, name) {
+        match V1::open(layout, name) {
             Ok(groups) => return Box::new(groups),
             Err(error) => why = error.to_string(),
         }
@@ -172,6 +181,7 @@ impl Ground {
     /// Undoes [`prepare`]; every sandbox has to be gone.
     pub(super) fn clear(&self) -> io::Result<()> {
         self.groups.remove_all()?;
+        record::remove(&self.charter.run_dir)?;
         remove_dir(&self.stage)?;
         remove_dir(&self.charter.run_dir.join("etc"))
     }
