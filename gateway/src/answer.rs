@@ -92,3 +92,18 @@ pub fn node_lost(broken: &Broken) -> Failure {
         }
     }
 }
+
+/// The reason that is counted for an answer which broke after its head: too late for a status, it was cut. None when that
+/// was the client's own doing.
+pub fn cut(cause: &Cause) -> Option<&'static str> {
+    match cause {
+        Cause::ClientGone => None,
+        Cause::ClientBody(error) => Some(error.code()),
+        Cause::ClientStalled => Some("slow-body"),
+        Cause::FirstByteClock => Some("first-byte-clock"),
+        Cause::IdleClock => Some("idle-clock"),
+        Cause::RunClock => Some("run-clock"),
+        Cause::BadAnswer(_) | Cause::UnwantedUpgrade => Some("bad-answer"),
+        Cause::BadBody(_) | Cause::UpstreamClosed | Cause::UpstreamIo(_) => Some("cut-short"),
+    }
+}

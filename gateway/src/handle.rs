@@ -149,6 +149,11 @@ impl<B: Backend> Service for Gateway<B> {
             Some(Call::Routed { invocation, target }) => {
                 target.metrics.in_flight.dec();
                 target.metrics.finish(outcome, Some(&invocation.timing));
+                if let Some(cause) = outcome.broken.as_ref().filter(|_| !outcome.is_ours)
+                    && let Some(reason) = answer::cut(cause)
+                {
+                    target.metrics.refused(reason);
+                }
                 log(&invocation, outcome);
             }
         }

@@ -70,7 +70,7 @@ impl EdgeMetrics {
             ),
             failures: counters(
                 "gateway_failures_total",
-                "Answers made in place of the function, by reason.",
+                "Answers made in place of the function, or cut after its head, by reason.",
                 &["function", "reason"],
             ),
             request_bytes: counters(
@@ -139,7 +139,7 @@ impl FunctionMetrics {
         EdgeMetrics::register(&Registry::new()).function(&name)
     }
 
-    /// Counts an answer made in place of the function.
+    /// Counts an answer made in place of the function, or one of its own that was cut.
     pub fn refused(&self, reason: &str) {
         self.failures.with_label_values(&[&*self.name, reason]).inc();
     }

@@ -100,12 +100,12 @@ pub(crate) async fn explain(upstream: &SandboxUpstream, broken: &Broken) -> Fail
         }
         Cause::ClientStalled => failure(408, ProxyError::HttpRequestError, "slow-body"),
         Cause::FirstByteClock => {
-            end_if_alone(upstream);
+            end_if_alone(upstream).await;
             failure(504, ProxyError::HttpResponseTimeout, "first-byte-clock")
         }
         Cause::IdleClock => failure(504, ProxyError::HttpResponseTimeout, "idle-clock"),
         Cause::RunClock => {
-            end_if_alone(upstream);
+            end_if_alone(upstream).await;
             failure(504, ProxyError::HttpResponseTimeout, "run-clock")
         }
         Cause::BadAnswer(_) | Cause::BadBody(_) | Cause::UnwantedUpgrade => {
@@ -120,10 +120,13 @@ pub(crate) async fn explain(upstream: &SandboxUpstream, broken: &Broken) -> Fail
     }
 }
 
-/// A function that runs one request at a time and does not end it would swallow the next one as well.
-fn end_if_alone(upstream: &SandboxUpstream) {
+/// A function that runs one request at a time and does not end it would swallow the next one as well. Its only slot is
+/// held until it is gone: given back sooner, it would lead the next request to a process that is being killed.
+async fn end_if_alone(upstream: &SandboxUpstream) {
     if upstream.runs_one {
         upstream.slot.sandbox().kill_hung();
+        // A killed process is gone in milliseconds; one that the kernel holds on to is waited for no longer.
+        let _ = timeout(CAUSE_OF_DEATH, upstream.slot.died()).await;
     }
 }
 

@@ -56,7 +56,16 @@ fn run(config: Config) -> Result<(), Exit> {
         node.drain();
     })?;
     admin.stop();
+    remove_socket(&address);
     Ok(())
+}
+
+/// The next start would replace it, but nobody should find a socket that nobody listens on.
+fn remove_socket(address: &Address) {
+    let Address::Unix(path) = address else { return };
+    if let Err(error) = std::fs::remove_file(path) {
+        tracing::warn!(%address, %error, "the socket stays: its folder belongs to somebody else");
+    }
 }
 
 /// Applies the catalog after every change, for as long as the node runs.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use hatchway_proto::catalog::Objects;
 use hatchway_proto::name::VersionId;
@@ -54,6 +55,8 @@ pub struct Prepared {
     interpreters: Interpreters,
     adapters: hatchway_sandbox::runtime::Adapters,
     memory_mib: Option<u64>,
+    /// From [`Node::drain`] until whatever still runs is killed; the pool's default where nobody says.
+    pub drain_limit: Option<Duration>,
     state: State,
 }
 
@@ -94,6 +97,7 @@ pub fn prepare(
         interpreters: Interpreters::discover(&InterpreterSettings::default()),
         adapters,
         memory_mib: machine.memory_mib,
+        drain_limit: None,
         state,
     })
 }
@@ -149,7 +153,8 @@ impl Prepared {
     ) -> Result<Node, NodeError> {
         let counts = NodeMetrics::register(registry);
         let logs = Logs::new(counts.log_lines_dropped.clone());
-        let config = PoolConfig::with_budget(machine::budget(self.memory_mib));
+        let mut config = PoolConfig::with_budget(machine::budget(self.memory_mib));
+        config.drain_limit = self.drain_limit.unwrap_or(config.drain_limit);
         let hatchery = ProcessHatchery::new(
             self.spawner.clone(),
             self.interpreters,

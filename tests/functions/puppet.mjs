@@ -56,6 +56,26 @@ const orders = {
     }
   },
 
+  /** Streams for as long as somebody reads. */
+  async *endless() {
+    try {
+      for (;;) {
+        yield 'x'.repeat(1024);
+        await new Promise((next) => setImmediate(next));
+      }
+    } finally {
+      seen.push('stream ended');
+    }
+  },
+
+  /** Some events, a little time between them. */
+  async *drip(ctx, { count, ms = '20' }) {
+    for (let n = 0; n < Number(count); n += 1) {
+      yield { n };
+      await new Promise((next) => setTimeout(next, Number(ms)));
+    }
+  },
+
   /** Works a little, and tells how many did so side by side at most. */
   async work(ctx, { ms = '5' }) {
     running += 1;

@@ -1,6 +1,7 @@
 """The same as puppet.mjs, for what Python has to show by itself."""
 
 import os
+import sys
 import threading
 
 gates = {}
@@ -52,11 +53,18 @@ def endless(ctx, order):
         seen.append("stream ended")
 
 
+def say(ctx, order):
+    print(order["line"])
+    print("error: " + order["line"], file=sys.stderr)
+    return {}
+
+
 ORDERS = {
     "hello": hello,
     "wait": wait,
     "open": release,
     "events": events,
     "endless": endless,
+    "print": say,
     "seen": lambda ctx, order: seen,
 }

@@ -72,9 +72,9 @@ impl Traces {
     fn processes(&self) -> Vec<String> {
         let named = |pid: &u32| {
             let read = |name| fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
-            let holds = |text: Vec<u8>, part: &str| String::from_utf8_lossy(&text).contains(part);
-            holds(read("cgroup"), &self.group)
-                || holds(read("cmdline"), &self.state.to_string_lossy())
+            let state = self.state.as_os_str().as_encoded_bytes();
+            String::from_utf8_lossy(&read("cgroup")).contains(&self.group)
+                || read("cmdline").split(|byte| *byte == 0).any(|word| word == state)
         };
         let alive = proc::all().into_iter().filter(named).filter_map(Process::with_id);
         let alive: HashSet<Process> = alive.chain(self.seen.iter().copied()).collect();

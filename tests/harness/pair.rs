@@ -65,8 +65,9 @@ pub fn apply(project: &Project) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// In a folder that belongs to whom the node becomes: it removes the socket at its end.
 fn socket(project: &Project) -> String {
-    format!("unix:{}", project.root().join("c").join("node.sock").display())
+    format!("unix:{}", project.state().join("node.sock").display())
 }
 
 /// The address of a listener in the line that says `serving`, logged as JSON.
@@ -85,8 +86,17 @@ impl NodeProgram {
     /// When it does not.
     #[track_caller]
     pub fn start(project: &Project) -> Self {
+        Traces::of(project).assert_none("before the start of the node");
+        Self::start_again(project)
+    }
+
+    /// Starts where one was killed: what that left is this one's to clear.
+    ///
+    /// # Panics
+    /// When it does not serve.
+    #[track_caller]
+    pub fn start_again(project: &Project) -> Self {
         let mut traces = Traces::of(project);
-        traces.assert_none("before the start of the node");
         let (catalog, state) = (project.catalog(), project.state());
         let words = ["--catalog", &catalog.display().to_string(), "--listen", &socket(project)]
             .into_iter()
@@ -118,6 +128,16 @@ impl NodeProgram {
         let status = self.program.wait();
         assert!(status.success(), "{status} after Ctrl-C:\n{}", self.program.output);
         self.traces.assert_none("after the end of the node");
+    }
+
+    /// Kill -9: what it leaves is for the next start.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn kill(mut self) {
+        self.is_stopped = true;
+        self.program.signal(Signal::KILL);
+        self.program.wait();
     }
 
     /// What it prints.
@@ -163,6 +183,23 @@ impl GatewayProgram {
         Self { program, is_stopped: false, client, address, admin }
     }
 
+    /// Ctrl-C, then waits for the end.
+    ///
+    /// # Panics
+    /// When it does not end well.
+    #[track_caller]
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    #[track_caller]
+    fn end(&mut self) {
+        self.is_stopped = true;
+        self.program.signal(Signal::INT);
+        let status = self.program.wait();
+        assert!(status.success(), "{status} after Ctrl-C:\n{}", self.program.output);
+    }
+
     /// A connection to the functions.
     pub fn raw(&self) -> Raw {
         Raw::connect(self.address)
@@ -177,10 +214,7 @@ impl GatewayProgram {
 impl Drop for GatewayProgram {
     fn drop(&mut self) {
         if !self.is_stopped && !std::thread::panicking() {
-            self.is_stopped = true;
-            self.program.signal(Signal::INT);
-            let status = self.program.wait();
-            assert!(status.success(), "{status} after Ctrl-C:\n{}", self.program.output);
+            self.end();
         }
     }
 }

@@ -146,6 +146,14 @@ impl Raw {
         bytes
     }
 
+    /// The other side's address.
+    ///
+    /// # Panics
+    /// When the connection has broken.
+    pub fn peer(&self) -> SocketAddr {
+        self.reader.get_ref().peer_addr().expect("it is connected")
+    }
+
     /// Goes away without a word, whatever is still to be read.
     pub fn leave(self) {
         // Closed already by the other side, there is nobody to leave.

@@ -46,8 +46,22 @@ impl Up {
     /// As [`start`](Self::start).
     #[track_caller]
     pub fn start_with(project: &Project, arguments: &[&str]) -> Self {
+        Traces::of(project).assert_none("before the start");
+        Self::launch(project, arguments)
+    }
+
+    /// Starts where one was killed: what that left is this one's to clear.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    #[track_caller]
+    pub fn start_again(project: &Project) -> Self {
+        Self::launch(project, &[])
+    }
+
+    #[track_caller]
+    fn launch(project: &Project, arguments: &[&str]) -> Self {
         let mut traces = Traces::of(project);
-        traces.assert_none("before the start");
         let program = launch(project, arguments);
         let address = |line: &str, name: &str| {
             let rest = line.strip_prefix(name)?.trim_start().strip_prefix("http://")?;
@@ -152,9 +166,14 @@ impl Up {
 
 fn launch(project: &Project, arguments: &[&str]) -> Program {
     let paths = [project.folder(), project.state()].map(|path| path.display().to_string());
-    let fixed = ["up", &paths[0], "--state", &paths[1], "--listen", "127.0.0.1:0"];
-    let fixed = fixed.iter().chain(&["--admin", "127.0.0.1:0", "--cores", "1"]);
-    let all: Vec<_> = fixed.chain(arguments).map(|word| (*word).to_owned()).collect();
+    let mut all = vec!["up", &paths[0], "--state", &paths[1], "--cores", "1"];
+    for listener in ["--listen", "--admin"] {
+        if !arguments.contains(&listener) {
+            all.extend([listener, "127.0.0.1:0"]);
+        }
+    }
+    all.extend(arguments);
+    let all: Vec<_> = all.into_iter().map(str::to_owned).collect();
     Program::start("hatchway", &all, &project.temporary())
 }
 

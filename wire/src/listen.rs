@@ -61,11 +61,11 @@ impl std::fmt::Display for Address {
 pub fn bind(address: &Address, cores: usize) -> io::Result<(Vec<Listener>, Address)> {
     match address {
         Address::Tcp(address) => {
-            let first = bind_tcp(*address)?;
+            let first = bind_tcp(*address, Share::After)?;
             let bound = first.local_addr()?;
             let mut listeners = vec![Listener::Tcp(first)];
             for _ in 1..cores {
-                listeners.push(Listener::Tcp(bind_tcp(bound)?));
+                listeners.push(Listener::Tcp(bind_tcp(bound, Share::Before)?));
             }
             Ok((listeners, Address::Tcp(bound)))
         }
@@ -81,12 +81,21 @@ pub fn bind(address: &Address, cores: usize) -> io::Result<(Vec<Listener>, Addre
     }
 }
 
-fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+/// When a socket agrees to share its port. The first binds alone and agrees after it: agreeing before, two
+/// programs of one user would have the same port, each with half of the connections, and neither would know.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Share {
+    Before,
+    After,
+}
+
+fn bind_tcp(address: SocketAddr, share: Share) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
+    socket.set_reuse_port(share == Share::Before)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
+    socket.set_reuse_port(true)?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
@@ -142,5 +151,20 @@ impl Accept {
                 Ok((Stream::Unix(stream), None))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_shared_by_our_cores_and_by_no_second_program() {
+        let any_port = Address::Tcp(([127, 0, 0, 1], 0).into());
+        let (listeners, address) = bind(&any_port, 3).unwrap();
+        assert_eq!(listeners.len(), 3);
+        assert_eq!(bind(&address, 3).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        drop(listeners);
+        assert_eq!(bind(&address, 3).unwrap().1, address);
     }
 }

@@ -34,6 +34,9 @@ use crate::report;
 use view::View;
 use watch::Applier;
 
+/// Requests have had their time when sandboxes are asked to end: what is left is for shutdown hooks.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
 /// What `hatchway up` is told.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -71,7 +74,8 @@ pub(crate) fn run(args: Args) -> ExitCode {
 }
 
 fn serve(args: Args, project: Project) -> Result<(), Exit> {
-    let prepared = prepare(&args, &project)?;
+    let mut prepared = prepare(&args, &project)?;
+    prepared.drain_limit = Some(LAST_WORDS);
     let cores = args.cores.unwrap_or_else(core::available);
     let no_listener = |error| Exit::unavailable(format!("cannot listen on {}", args.listen), error);
     let (listeners, address) =
