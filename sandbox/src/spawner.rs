@@ -275,7 +275,6 @@ fn greet(socket: &OwnedFd, config: &SpawnerConfig) -> Result<Grants, LaunchError
         cgroup_name: config.cgroup_name.clone(),
         isolation: config.isolation,
         uid_base: config.uid_base,
-        owner: config.owner.map(|owner| (owner.uid, owner.gid)),
     };
     packet::send_message(socket, &charter, &[]).map_err(LaunchError::Lost)?;
     let mut receiver = Receiver::new();

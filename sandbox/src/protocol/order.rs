@@ -18,8 +18,6 @@ pub(crate) struct Charter {
     pub(crate) cgroup_name: String,
     pub(crate) isolation: Isolation,
     pub(crate) uid_base: u32,
-    /// Whom the node will be; folders are opened with no more rights than these.
-    pub(crate) owner: Option<(u32, u32)>,
 }
 
 /// One order. Those that name an id are ignored when it is not, or no longer, there: the

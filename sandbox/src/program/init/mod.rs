@@ -26,6 +26,8 @@ pub fn main() -> ExitCode {
     let mut receiver = Receiver::new();
     let (prepare, attached) = match receive_prepare(&mut receiver, &spawner) {
         Ok(plan) => plan,
+        // The spawner has gone, or thought better of it.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return ExitCode::FAILURE,
         Err(error) => {
             eprintln!("hatchway-sandbox-init is started by hatchway-spawner: {error}");
             return ExitCode::from(64);
