@@ -24,12 +24,15 @@
 //! ```
 
 mod cgroup;
+mod clock;
 mod door;
+mod equipment;
 mod etc;
 mod exit;
 mod grants;
 mod identity;
 mod link;
+mod outbox;
 pub mod program;
 pub mod programs;
 mod protocol;

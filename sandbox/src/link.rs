@@ -5,19 +5,19 @@
 //! works from any runtime. It starts with the first order and not before: until then the node
 //! may still have to drop its privileges, which takes a process of one thread.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::process::Child;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::net::{RecvFlags, SendFlags, Shutdown, shutdown};
+use rustix::net::{RecvFlags, Shutdown, shutdown};
 use tokio::sync::{oneshot, watch};
 
 use crate::cgroup::GroupPaths;
 use crate::exit::Exit;
+use crate::outbox::Outbox;
 use crate::protocol::event::{Event, PhasesNs};
 use crate::protocol::order::{Door, Order};
 use crate::protocol::packet::{self, Receiver};
@@ -51,19 +51,11 @@ struct Waiting {
     is_lost: bool,
 }
 
-/// Packets that did not fit the socket's buffer, in order.
-#[derive(Debug, Default)]
-struct Outbox {
-    packets: VecDeque<(Vec<u8>, Vec<OwnedFd>)>,
-    is_closed: bool,
-}
-
 #[derive(Debug)]
 struct Shared {
     socket: OwnedFd,
     waiting: Mutex<Waiting>,
-    outbox: Mutex<Outbox>,
-    has_packets: Condvar,
+    outbox: Outbox,
 }
 
 /// The handle; the socket closes with it, and with the socket every sandbox ends.
@@ -92,8 +84,7 @@ impl Link {
             shared: Arc::new(Shared {
                 socket,
                 waiting: Mutex::default(),
-                outbox: Mutex::default(),
-                has_packets: Condvar::new(),
+                outbox: Outbox::default(),
             }),
             threads: Mutex::new(Threads::Unborn(spawner)),
             gone: watch::Sender::new(false),
@@ -181,15 +172,14 @@ impl Link {
         let shared = Arc::clone(&self.shared);
         thread::Builder::new()
             .name("spawner-orders".to_owned())
-            .spawn(move || shared.send_late())?;
+            .spawn(move || shared.outbox.send_late(&shared.socket))?;
         Ok(())
     }
 }
 
 impl Drop for Link {
     fn drop(&mut self) {
-        lock(&self.shared.outbox).is_closed = true;
-        self.shared.has_packets.notify_all();
+        self.shared.outbox.close();
         // The reading thread holds the socket too and waits in it: this wakes it, and tells
         // the spawner that nobody is left.
         let _ = shutdown(&self.shared.socket, Shutdown::Both);
@@ -200,46 +190,8 @@ impl Drop for Link {
 }
 
 impl Shared {
-    /// Sends at once when the socket has room and nothing waits before; else queues. What can
-    /// queue is bounded by what the node may run: few orders for each sandbox.
     fn send(&self, bytes: Vec<u8>, descriptors: Vec<OwnedFd>) -> io::Result<()> {
-        let mut outbox = lock(&self.outbox);
-        if outbox.packets.is_empty() {
-            let attached: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
-            match packet::send(&self.socket, &bytes, &attached, SendFlags::DONTWAIT) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                sent => return sent,
-            }
-        }
-        outbox.packets.push_back((bytes, descriptors));
-        self.has_packets.notify_one();
-        Ok(())
-    }
-
-    /// The thread for the rare full buffer: waits for room, then sends in order.
-    fn send_late(&self) {
-        let mut outbox = lock(&self.outbox);
-        while !outbox.is_closed {
-            let Some((bytes, descriptors)) = outbox.packets.front() else {
-                let woken = self.has_packets.wait(outbox);
-                outbox = woken.unwrap_or_else(PoisonError::into_inner);
-                continue;
-            };
-            let attached: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
-            match packet::send(&self.socket, bytes, &attached, SendFlags::DONTWAIT) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    drop(outbox);
-                    let mut room = [PollFd::new(&self.socket, PollFlags::OUT)];
-                    // An error shows again when sending.
-                    let _ = poll(&mut room, None);
-                    outbox = lock(&self.outbox);
-                }
-                // Sent, or nobody there to send to.
-                Ok(()) | Err(_) => {
-                    outbox.packets.pop_front();
-                }
-            }
-        }
+        self.outbox.send(&self.socket, bytes, descriptors)
     }
 }
 

@@ -12,11 +12,12 @@ use tokio::sync::watch;
 use crate::cgroup::usage::read_usage;
 use crate::cgroup::{GroupPaths, Usage};
 pub use crate::door::Connection;
+use crate::equipment::{Guard, Kept, SocketFile};
 use crate::exit::Exit;
 use crate::link::Hatched;
 use crate::protocol::order::{Door, Order};
 use crate::ready::{NotReady, ReadyPipe, ReadyReport};
-use crate::spawner::{Guard, Kept, SocketFile};
+
 use crate::spec::{Entry, Network, SandboxSpec};
 
 /// Between two tries to connect: soon at first, for a native server listens within a

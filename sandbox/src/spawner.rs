@@ -4,16 +4,15 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::net::RecvFlags;
-use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::time::{ClockId, clock_gettime};
 
+use crate::clock::now_ns;
+use crate::equipment::{Equipment, Guard};
 use crate::grants::Grants;
 use crate::identity::Identity;
 use crate::link::{Link, Unhatched};
@@ -21,7 +20,7 @@ use crate::protocol::event::Welcome;
 use crate::protocol::order::{Charter, Order};
 use crate::protocol::packet::{self, Receiver};
 use crate::sandbox::{Phases, Sandbox, Way};
-use crate::spec::{Entry, Isolation, SandboxSpec, SpecError};
+use crate::spec::{Isolation, SandboxSpec, SpecError};
 use crate::steps::StepError;
 
 /// Far above the ids of people and services, and below the ranges that tools like useradd
@@ -130,7 +129,7 @@ impl Spawner {
     /// The step that failed; nothing of the sandbox is left then.
     pub async fn hatch(&self, spec: SandboxSpec) -> Result<Sandbox, HatchError> {
         spec.check()?;
-        let decided_ns = monotonic_ns();
+        let decided_ns = now_ns();
         let id = spec.id;
         let equipment = Equipment::make(&self.run_dir, &spec).map_err(HatchError::Prepare)?;
         let (entry, network) = (spec.entry, spec.network);
@@ -165,66 +164,6 @@ impl Spawner {
     pub async fn stop(self) -> io::Result<()> {
         self.link.stopped().await?;
         remove_sockets(&self.run_dir)
-    }
-}
-
-/// Ends the sandbox `id` when dropped, wherever it has come to by then.
-#[derive(Debug)]
-pub(crate) struct Guard {
-    pub(crate) link: Arc<Link>,
-    pub(crate) id: u64,
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        self.link.order(&Order::Kill { id: self.id });
-    }
-}
-
-/// The node's ends of what a sandbox is given.
-#[derive(Debug)]
-pub(crate) struct Kept {
-    pub(crate) stdout: OwnedFd,
-    pub(crate) stderr: OwnedFd,
-    /// The reading end of the ready pipe.
-    pub(crate) ready: Option<OwnedFd>,
-    pub(crate) socket: Option<SocketFile>,
-}
-
-/// A listening socket's name in the run folder, removed with its sandbox.
-#[derive(Debug)]
-pub(crate) struct SocketFile(pub(crate) PathBuf);
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        // Left over it is removed at the next start.
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
-/// Both ends of everything.
-struct Equipment {
-    given: Vec<OwnedFd>,
-    kept: Kept,
-}
-
-impl Equipment {
-    fn make(run_dir: &Path, spec: &SandboxSpec) -> io::Result<Self> {
-        let (stdout, stdout_theirs) = pipe_with(PipeFlags::CLOEXEC)?;
-        let (stderr, stderr_theirs) = pipe_with(PipeFlags::CLOEXEC)?;
-        let mut equipment = Self {
-            given: vec![stdout_theirs, stderr_theirs],
-            kept: Kept { stdout, stderr, ready: None, socket: None },
-        };
-        if spec.entry == Entry::Inherited {
-            let path = run_dir.join(format!("{}.sock", spec.id));
-            let listener = UnixListener::bind(&path)?;
-            equipment.kept.socket = Some(SocketFile(path));
-            let (ready, ready_theirs) = pipe_with(PipeFlags::CLOEXEC)?;
-            equipment.kept.ready = Some(ready);
-            equipment.given.extend([listener.into(), ready_theirs]);
-        }
-        Ok(equipment)
     }
 }
 
@@ -290,13 +229,6 @@ fn greet(socket: &OwnedFd, config: &SpawnerConfig) -> Result<Grants, LaunchError
 /// Waits for a spawner that has nobody to work for, so that no zombie is left.
 fn collect(spawner: &mut Child) {
     let _ = spawner.wait();
-}
-
-pub(crate) fn monotonic_ns() -> u64 {
-    let time = clock_gettime(ClockId::Monotonic);
-    let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
-    let since_boot = Duration::new(time.tv_sec.unsigned_abs(), nanos);
-    u64::try_from(since_boot.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl From<crate::protocol::event::PhasesNs> for Phases {

@@ -1,8 +1,8 @@
 //! `hatchway-sandbox-init`: the child half of a sandbox.
 //!
 //! One process comes in, as number 1 of its process-id namespace, and isolates itself as its
-//! [`Prepare`] says. Then it splits: the [`reaper`] gives up every right and waits for what
-//! ends; the [`nest`] parks until an [`Assign`] names what to run, gives up every right too,
+//! `Prepare` says. Then it splits: the `reaper` gives up every right and waits for what
+//! ends; the `nest` parks until an `Assign` names what to run, gives up every right too,
 //! and becomes it. The function is thus not number 1, which would have to collect orphans and
 //! which no signal ends by default.
 

@@ -4,8 +4,9 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use super::birth::{self, Luggage};
 use super::keeper::{Keeper, Source};
-use super::resident::{Clock, Guest, Resident, Stage, now_ns};
+use super::resident::{Clock, Guest, Resident, Stage};
 use crate::cgroup::file;
+use crate::clock::now_ns;
 use crate::protocol::event::Event;
 use crate::spec::{Entry, Network, SandboxSpec};
 use crate::steps::{AtStep, Step, StepError};

@@ -7,7 +7,8 @@ use rustix::net::RecvFlags;
 use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
 
 use super::keeper::{Keeper, Source};
-use super::resident::{Resident, Stage, now_ns};
+use super::resident::{Resident, Stage};
+use crate::clock::now_ns;
 use crate::exit::Exit;
 use crate::protocol::event::Event;
 use crate::protocol::packet;

@@ -1,10 +1,10 @@
 //! `hatchway-spawner`: the only one that keeps privileges.
 //!
-//! One thread, one loop. [`setup`] finds out what this machine gives, and [`trial`] tries every
-//! step once for it. [`keeper`] is the loop. [`hatch`] follows an order, by one of the parked
-//! [`nests`] or by a fresh one, [`birth`] makes and assigns it, [`resident`] is what is known
-//! of it, [`listen`] hears what it says and sees its end, [`leaving`] waits until nobody is left
-//! of it, [`door`] connects to it, [`seats`] are its user id.
+//! One thread, one loop. `setup` finds out what this machine gives, and `trial` tries every
+//! step once for it. `keeper` is the loop. `hatch` follows an order, by one of the parked
+//! `nests` or by a fresh one, `birth` makes and assigns it, `resident` is what is known
+//! of it, `listen` hears what it says and sees its end, `leaving` waits until nobody is left
+//! of it, `door` connects to it, `seats` are its user id.
 //!
 //! When the node goes, by whatever end, its socket closes, and everything here ends.
 

@@ -2,10 +2,8 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::time::Duration;
 
 use rustix::process::{Signal, pidfd_send_signal};
-use rustix::time::{ClockId, clock_gettime};
 
 use crate::cgroup::{GroupPaths, clear};
 use crate::protocol::event::PhasesNs;
@@ -76,14 +74,6 @@ impl Clock {
             exec: running.saturating_sub(self.executing),
         }
     }
-}
-
-/// The monotonic clock, which all processes of a machine share.
-pub(super) fn now_ns() -> u64 {
-    let time = clock_gettime(ClockId::Monotonic);
-    let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
-    let since_boot = Duration::new(time.tv_sec.unsigned_abs(), nanos);
-    u64::try_from(since_boot.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Resident {
