@@ -10,6 +10,7 @@ use tempfile::TempDir;
 #[derive(Debug)]
 pub struct Project {
     root: TempDir,
+    folder: PathBuf,
 }
 
 impl Project {
@@ -18,14 +19,25 @@ impl Project {
     /// # Panics
     /// When the disk is full, as all of these.
     pub fn new(manifest: &str) -> Self {
+        let mut project = Self::over(Path::new(""));
+        project.folder = project.root.path().join("p");
+        fs::create_dir(&project.folder).expect("a new folder");
+        project.write("hatchway.toml", manifest);
+        project
+    }
+
+    /// What stands in `folder` already, and is only read.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
+    pub fn over(folder: &Path) -> Self {
         let root = tempfile::Builder::new().prefix("hw-").tempdir().expect("a temporary folder");
         // A daemon that root starts reads it as somebody else.
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).expect("own folder");
-        let project = Self { root };
-        for folder in [project.folder(), project.state(), project.temporary()] {
+        let project = Self { root, folder: folder.to_owned() };
+        for folder in [project.state(), project.temporary()] {
             fs::create_dir(folder).expect("a new folder");
         }
-        project.write("hatchway.toml", manifest);
         project
     }
 
@@ -59,7 +71,7 @@ impl Project {
 
     /// Where its `hatchway.toml` is.
     pub fn folder(&self) -> PathBuf {
-        self.root.path().join("p")
+        self.folder.clone()
     }
 
     /// The daemon's `--state`.
