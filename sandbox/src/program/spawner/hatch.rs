@@ -78,6 +78,7 @@ impl Keeper {
         };
         resident.guest = Some(Guest { id: spec.id, private, port, clock });
         self.keys.insert(spec.id, key);
+        self.starting.insert(key);
         Ok(())
     }
 

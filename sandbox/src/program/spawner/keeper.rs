@@ -1,6 +1,6 @@
 //! The loop: orders in, events out, and everyone who lives in between.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -47,6 +47,8 @@ pub(super) struct Keeper {
     pub(super) keys: HashMap<u64, u64>,
     pub(super) next_key: u64,
     pub(super) nests: Nests,
+    /// Those that somebody waits for: assigned, and not yet running.
+    pub(super) starting: HashSet<u64>,
     pub(super) seats: Seats,
     pub(super) leaving: Leaving,
     is_stopping: bool,
@@ -66,6 +68,7 @@ impl Keeper {
             keys: HashMap::new(),
             next_key: 0,
             nests: Nests::new(),
+            starting: HashSet::new(),
             seats: Seats::default(),
             leaving: Leaving::default(),
             is_stopping: false,
@@ -93,8 +96,7 @@ impl Keeper {
             for event in self.leaving.see_off(&mut self.seats) {
                 self.tell(&event, &[]);
             }
-            // Nests are for when nothing else is to do.
-            if events.is_empty() && !self.is_stopping {
+            if events.is_empty() && self.has_leisure() {
                 self.tend_nests();
             }
         }
@@ -106,10 +108,16 @@ impl Keeper {
     /// How long to wait for an event: for ever, unless something is to be done without one.
     fn patience(&self) -> Option<Timespec> {
         let leaving = (!self.leaving.is_empty()).then_some(RETRY_NS);
-        let nests = self.nests.wait_ns(now_ns()).filter(|_| !self.is_stopping);
+        let nests = self.nests.wait_ns(now_ns()).filter(|_| self.has_leisure());
         let ns = leaving.into_iter().chain(nests).min()?;
         let tv_nsec = ns.min(999_999_999).cast_signed();
         Some(Timespec { tv_sec: 0, tv_nsec })
+    }
+
+    /// True when nobody waits for us. A nest takes two milliseconds to make: replacing the one
+    /// just given away at once would cost the start that it was given for as much.
+    fn has_leisure(&self) -> bool {
+        self.starting.is_empty() && !self.is_stopping
     }
 
     fn tend_nests(&mut self) {

@@ -85,6 +85,7 @@ impl Keeper {
             }
             (Stage::Preparing | Stage::Parked | Stage::Executing | Stage::Running, _) => return,
         };
+        self.starting.remove(&key);
         self.tell(&event, &[]);
         // A start that has failed is over for the node: its id may come again.
         if let (Event::Failed { .. }, Some(id)) = (event, id) {
@@ -114,6 +115,7 @@ impl Keeper {
             return Ok(());
         };
         self.nests.forget(key);
+        self.starting.remove(&key);
         let id = guest.map(|guest| guest.id);
         if let Some(id) = id {
             self.keys.remove(&id);
