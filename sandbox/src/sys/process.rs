@@ -206,3 +206,65 @@ pub(crate) fn exit_now(code: c_int) -> ! {
     // SAFETY: takes an integer and does not return.
     unsafe { libc::_exit(code) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+
+    use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+
+    use super::*;
+    use crate::cgroup::find;
+
+    /// Starts `cat`, which waits for its input, and ends it after `look` has seen it.
+    fn with_cat(group: Option<BorrowedFd<'_>>, look: impl FnOnce(i32)) {
+        let (_ours, theirs) = UnixStream::pair().expect("socket pair");
+        let program = Program { path: c"/bin/cat", stdin: theirs.as_fd(), own_pids: false, group };
+        let child = start(&program).expect("start");
+        look(child.pid.as_raw_nonzero().get());
+        pidfd_send_signal(&child.pidfd, Signal::KILL).expect("kill");
+        let ended = waitid(WaitId::PidFd(child.pidfd.as_fd()), WaitIdOptions::EXITED);
+        assert_eq!(ended.expect("wait").and_then(|end| end.terminating_signal()), Some(9));
+    }
+
+    #[test]
+    fn a_child_that_borrows_our_memory_becomes_its_program() {
+        with_cat(None, |pid| {
+            // The name in `comm` is set a moment later than we are let go on.
+            let program = std::fs::read_link(format!("/proc/{pid}/exe")).expect("exe");
+            assert!(program.ends_with("cat"), "{program:?}");
+        });
+    }
+
+    #[test]
+    fn a_child_is_born_in_the_group_that_is_given() {
+        let read = |path| std::fs::read_to_string(path).expect("proc");
+        let layout = find::parse(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup"));
+        let leaf =
+            layout.v2.map(|tree| tree.own.join(format!("hatchway-born-{}", std::process::id())));
+        let Some(leaf) = leaf.filter(|leaf| std::fs::create_dir(leaf).is_ok()) else {
+            let why = "SKIPPED a_child_is_born_in_the_group_that_is_given: no writable cgroup2\n";
+            std::io::stderr().write_all(why.as_bytes()).expect("standard error");
+            return;
+        };
+        let dir = std::fs::File::open(&leaf).expect("group");
+        with_cat(Some(dir.as_fd()), |pid| {
+            let members = std::fs::read_to_string(leaf.join("cgroup.procs")).expect("members");
+            assert_eq!(members.trim(), pid.to_string());
+        });
+        std::fs::remove_dir(&leaf).expect("nobody is in it");
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_ends_with_the_number_of_why() {
+        let (_ours, theirs) = UnixStream::pair().expect("socket pair");
+        let path = c"/nonexistent/program";
+        let program = Program { path, stdin: theirs.as_fd(), own_pids: false, group: None };
+        let child = start(&program).expect("the process itself starts");
+        let ended = waitid(WaitId::PidFd(child.pidfd.as_fd()), WaitIdOptions::EXITED);
+        let code = ended.expect("wait").and_then(|end| end.exit_status());
+        assert_eq!(code, Some(libc::ENOENT));
+    }
+}
