@@ -90,11 +90,17 @@ pub fn prepare(
         owner: identity,
     })
     .map_err(|error| spawner_error(error.into()))?;
+    let interpreters = Interpreters::discover(&InterpreterSettings::default());
+    if let Ok(python) = &interpreters.python
+        && let Err(error) = adapters.compile(python)
+    {
+        tracing::warn!(%error, "Python functions start 5 ms later: the adapter is not compiled");
+    }
     Ok(Prepared {
         spawner,
         grants,
         identity,
-        interpreters: Interpreters::discover(&InterpreterSettings::default()),
+        interpreters,
         adapters,
         memory_mib: machine.memory_mib,
         drain_limit: None,
