@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net;
 
 use crate::Stream;
@@ -94,6 +94,8 @@ fn bind_tcp(address: SocketAddr, share: Share) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(share == Share::Before)?;
     socket.set_nonblocking(true)?;
+    // Small messages are sent at once; what is accepted has it from its listener, which saves a call each.
+    socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.set_reuse_port(true)?;
     socket.listen(BACKLOG)?;
@@ -138,20 +140,63 @@ impl Accept {
     /// The next connection, and the peer where it has an address. Cancel safe.
     ///
     /// # Errors
-    /// As accept(2); `EMFILE` and the like pass, the listener stays good.
-    pub async fn accept(&self) -> io::Result<(Stream, Option<SocketAddr>)> {
-        match self {
-            Self::Tcp(listener) => {
-                let (stream, peer) = listener.accept().await?;
-                stream.set_nodelay(true)?;
-                Ok((Stream::Tcp(stream), Some(peer)))
-            }
-            Self::Unix(listener) => {
-                let (stream, _) = listener.accept().await?;
-                Ok((Stream::Unix(stream), None))
+    /// As accept(2), but for those that concern one connection alone; `EMFILE` and the like pass, the
+    /// listener stays good.
+    pub async fn accept(&self) -> io::Result<Accepted> {
+        loop {
+            let accepted = match self {
+                Self::Tcp(listener) => {
+                    let accepted = listener.accept().await;
+                    accepted.map(|(stream, peer)| (Stream::Tcp(stream), Some(peer)))
+                }
+                Self::Unix(listener) => {
+                    let accepted = listener.accept().await;
+                    accepted.map(|(stream, _)| (Stream::Unix(stream), None))
+                }
+            };
+            match accepted {
+                Err(error) if is_of_one_connection(&error) => {}
+                accepted => return accepted,
             }
         }
     }
+
+    /// A connection that waits already, as far as the kernel knows; does not wait itself. Closing a listener
+    /// resets what waits in its queue, so a drain takes these first.
+    pub fn accept_waiting(&self) -> Option<Accepted> {
+        match self {
+            Self::Tcp(listener) => {
+                let (socket, peer) = SockRef::from(listener).accept().ok()?;
+                socket.set_nonblocking(true).ok()?;
+                let stream = net::TcpStream::from_std(socket.into()).ok()?;
+                Some((Stream::Tcp(stream), peer.as_socket()))
+            }
+            Self::Unix(listener) => {
+                let (socket, _) = SockRef::from(listener).accept().ok()?;
+                socket.set_nonblocking(true).ok()?;
+                Some((Stream::Unix(net::UnixStream::from_std(socket.into()).ok()?), None))
+            }
+        }
+    }
+}
+
+/// A connection, and its peer where that has an address.
+pub type Accepted = (Stream, Option<SocketAddr>);
+
+/// Errors of a connection that was gone before it was taken (accept(2), "Error handling"): the next one is as
+/// good as any.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::ConnectionAborted
+            | Kind::ConnectionReset
+            | Kind::HostUnreachable
+            | Kind::NetworkUnreachable
+            | Kind::NetworkDown
+            | Kind::PermissionDenied
+            | Kind::TimedOut
+    )
 }
 
 #[cfg(test)]
@@ -166,5 +211,23 @@ mod tests {
         assert_eq!(bind(&address, 3).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         drop(listeners);
         assert_eq!(bind(&address, 3).unwrap().1, address);
+    }
+
+    #[tokio::test]
+    async fn what_waits_in_the_queue_is_taken_without_waiting_and_sends_small_messages_at_once() {
+        let any_port = Address::Tcp(([127, 0, 0, 1], 0).into());
+        let (mut listeners, Address::Tcp(address)) = bind(&any_port, 1).unwrap() else {
+            panic!("bound to a path");
+        };
+        let accept = Accept::from_listener(listeners.remove(0)).unwrap();
+        assert!(accept.accept_waiting().is_none());
+        let clients = [(); 3].map(|()| std::net::TcpStream::connect(address).unwrap());
+        for client in &clients {
+            let (stream, peer) = accept.accept_waiting().unwrap();
+            assert_eq!(peer, client.local_addr().ok());
+            let Stream::Tcp(stream) = stream else { panic!("accepted over TCP") };
+            assert!(stream.nodelay().unwrap());
+        }
+        assert!(accept.accept_waiting().is_none());
     }
 }

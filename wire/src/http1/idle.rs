@@ -15,6 +15,9 @@ use crate::Stream;
 /// sooner than this, and no system call is spent.
 const TRUSTED: Duration = Duration::from_millis(1);
 
+/// How often idle connections are looked through.
+const SWEEP: Duration = Duration::from_secs(1);
+
 /// A connection, and since when it has had nothing to do.
 type Kept = (Stream, Instant);
 
@@ -29,7 +32,20 @@ impl<K> Default for Idle<K> {
     }
 }
 
-impl<K: Eq + Hash + Clone> Idle<K> {
+impl<K: Eq + Hash + Clone + 'static> Idle<K> {
+    /// Sweeps by itself, for as long as anybody else has a hand on these connections: one that nobody asks for
+    /// would never be found closed. Called on the core that they belong to.
+    pub fn keep_swept(&self, limit: Duration) {
+        let kept = Rc::downgrade(&self.0);
+        tokio::task::spawn_local(async move {
+            loop {
+                tokio::time::sleep(SWEEP).await;
+                let Some(kept) = kept.upgrade() else { return };
+                Self(kept).sweep(limit);
+            }
+        });
+    }
+
     /// A connection to `key` that has been idle for less than `limit` and has heard nothing since.
     pub fn take(&self, key: &K, limit: Duration) -> Option<Stream> {
         let mut connections = self.0.borrow_mut();

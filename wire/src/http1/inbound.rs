@@ -49,6 +49,16 @@ pub async fn serve<S: Service>(
     }
 }
 
+/// Tells a client that it is not served, whatever it asks, and closes.
+pub async fn turn_away(stream: Stream, answer: Answer, settings: &Settings, ticker: &Ticker) {
+    let mut client = Client::new(stream, settings, ticker);
+    let (request, mut outcome) = (Request::spent(), Outcome::default());
+    match client.send(answer, &request, false, &mut outcome).await {
+        Next::Cut | Next::Reset => {}
+        Next::Request | Next::Close | Next::Linger => client.linger().await,
+    }
+}
+
 /// What came of waiting for a head.
 enum Head<'s, C> {
     Call(C),

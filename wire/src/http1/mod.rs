@@ -21,6 +21,6 @@ pub mod upgrade;
 
 pub use answer::{Answer, Body};
 pub use exchange::{Broken, Cause, Outcome};
-pub use inbound::serve;
+pub use inbound::{serve, turn_away};
 pub use service::{Clocks, Found, Peer, Refused, Request, Service, Shape, Upstream};
 pub use settings::Settings;

@@ -82,7 +82,10 @@ fn what_is_too_old_or_closed_is_swept_although_nobody_asks_for_it() {
         idle.put(1, closed);
         let (good, _good_peer) = pair().await;
         idle.put(1, good);
-        idle.sweep(limit);
+        idle.keep_swept(limit);
+        // It has begun to wait.
+        tokio::task::yield_now().await;
+        still.pass(Duration::from_millis(1001)).await;
         old_peer.ends().await;
         assert!(idle.take(&1, limit).is_some(), "the good one is there");
         assert!(idle.take(&1, limit).is_none(), "and no other");
