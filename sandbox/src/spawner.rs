@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -99,8 +100,12 @@ impl Spawner {
         make_run_dir(&config)
             .map_err(|source| LaunchError::RunDir { path: config.run_dir.clone(), source })?;
         let started = packet::pair().and_then(|(ours, theirs)| {
-            let spawner =
-                Command::new(&config.program).env_clear().stdin(Stdio::from(theirs)).spawn()?;
+            // A group of its own: a Ctrl-C in the node's terminal must not end the nests.
+            let spawner = Command::new(&config.program)
+                .env_clear()
+                .stdin(Stdio::from(theirs))
+                .process_group(0)
+                .spawn()?;
             Ok((ours, spawner))
         });
         let (socket, mut spawner) = started
