@@ -6,6 +6,8 @@ use hatchway_proto::failure::{Component, Failure, ProxyError};
 use hatchway_proto::http1::HeadError;
 use hatchway_wire::http1::{Broken, Cause, Refused};
 
+use crate::accept::Full;
+
 /// Why the gateway answered in place of the function.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum CallError {
@@ -59,6 +61,17 @@ pub fn refused(why: &Refused) -> Failure {
             why.to_string(),
         ),
     }
+}
+
+/// What a client is told for whose connection there is no room.
+pub fn full(why: Full) -> Failure {
+    let reason = match why {
+        Full::House => "too-many-connections",
+        Full::Address => "too-many-connections-of-address",
+    };
+    let error = ProxyError::ConnectionLimitReached;
+    Failure::new(503, error, Component::Gateway, reason, why.to_string())
+        .retry_after(Duration::from_secs(1))
 }
 
 fn head(error: &HeadError) -> Failure {

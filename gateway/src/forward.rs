@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use hatchway_proto::failure::Failure;
+use hatchway_proto::http1::Limits;
 use hatchway_wire::Stream;
 use hatchway_wire::backend::{Backend, Invocation};
 use hatchway_wire::http1::idle::Idle;
@@ -49,13 +50,15 @@ pub struct NodeUpstream {
 }
 
 impl RemoteNodes {
-    /// Nodes at fixed addresses.
+    /// Nodes at fixed addresses. Called on the core that will ask them.
     pub fn new(addresses: Vec<Address>) -> Self {
         let states = addresses
             .iter()
             .map(|address| NodeState { name: address.to_string(), resting_until: None })
             .collect();
-        Self { addresses, states: RefCell::new(states), idle: Idle::default() }
+        let idle = Idle::default();
+        idle.keep_swept(IDLE);
+        Self { addresses, states: RefCell::new(states), idle }
     }
 
     async fn stream(&self, node: usize) -> io::Result<Stream> {
@@ -118,6 +121,11 @@ impl Upstream for NodeUpstream {
 
     fn clocks(&self) -> Clocks {
         self.clocks
+    }
+
+    /// The node has added to what the function sent.
+    fn limits(&self) -> Limits {
+        Limits::inside()
     }
 
     fn release(self, reusable: bool) {

@@ -6,6 +6,7 @@ use hatchway_wire::http1::{
     Answer, Broken, Found, Outcome, Peer, Refused, Request, Service, Shape,
 };
 
+use crate::accept::Full;
 use crate::answer::{self, CallError};
 use crate::catalog::{CachedCatalog, Target};
 use crate::metrics::EdgeMetrics;
@@ -31,7 +32,7 @@ pub enum Call {
         /// What the node is asked.
         invocation: Invocation,
         /// Whom it is for.
-        target: Arc<Target>,
+        target: Running,
     },
     /// It is answered by the gateway.
     Refused {
@@ -44,6 +45,31 @@ pub enum Call {
         /// Whom it was for, where a route was found.
         target: Option<Arc<Target>>,
     },
+}
+
+/// The function of a request that is under way, and counted for as long as this lives.
+#[derive(Debug)]
+pub struct Running(Arc<Target>);
+
+impl Running {
+    fn new(target: Arc<Target>) -> Self {
+        target.metrics.in_flight.inc();
+        Self(target)
+    }
+}
+
+impl std::ops::Deref for Running {
+    type Target = Target;
+
+    fn deref(&self) -> &Target {
+        &self.0
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.metrics.in_flight.dec();
+    }
 }
 
 impl AsMut<Request> for Call {
@@ -59,6 +85,13 @@ impl<B: Backend> Gateway<B> {
     /// Puts the stages together for one core.
     pub fn new(catalog: CachedCatalog, backend: B, metrics: Arc<EdgeMetrics>) -> Self {
         Self { catalog: RefCell::new(catalog), trigger: Trigger::new(), backend, metrics }
+    }
+
+    /// What a connection is told for which there is no room.
+    pub(crate) fn turn_away(&self, why: Full) -> Answer {
+        let failure = answer::full(why);
+        self.metrics.refused(failure.reason);
+        answer_failure(&failure, &trigger::next_id())
     }
 
     /// Stages 2 to 4, all from the head.
@@ -81,8 +114,7 @@ impl<B: Backend> Gateway<B> {
             return refuse(error, Some(target), request_id);
         }
         let invocation = self.trigger.invocation::<B>(head, peer, request_id, release, found.rest);
-        target.metrics.in_flight.inc();
-        Call::Routed { invocation, target }
+        Call::Routed { invocation, target: Running::new(target) }
     }
 }
 
@@ -147,7 +179,6 @@ impl<B: Backend> Service for Gateway<B> {
                 }
             }
             Some(Call::Routed { invocation, target }) => {
-                target.metrics.in_flight.dec();
                 target.metrics.finish(outcome, Some(&invocation.timing));
                 if let Some(cause) = outcome.broken.as_ref().filter(|_| !outcome.is_ours)
                     && let Some(reason) = answer::cut(cause)

@@ -6,12 +6,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hatchway_proto::http1::{RequestEdit, RequestHead, write_request};
 use hatchway_wire::backend::{AssetRequest, Backend, Invocation, Timing};
-use hatchway_wire::http1::{Peer, Request};
+use hatchway_wire::http1::{Peer, Request, upgrade};
 use hatchway_wire::scratch;
 
 use crate::catalog::ReleaseTarget;
 
-/// What a client may not say about itself: it is said anew by us, who see its address.
+/// What a client may not say about itself: it is said anew by us, who see its address. The last is a state
+/// without meaning where its parent is not kept.
 const OURS: &[&str] = &[
     "forwarded",
     "x-forwarded-for",
@@ -19,22 +20,16 @@ const OURS: &[&str] = &[
     "x-forwarded-port",
     "x-forwarded-proto",
     "x-real-ip",
-    "x-request-id",
-    "traceparent",
-];
-
-/// The same, when the trace was begun by us: a state without its parent means nothing.
-const OURS_AND_STATE: &[&str] = &[
-    "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-proto",
-    "x-real-ip",
+    // Some frameworks take these for the path, behind the back of the route that was chosen by the real one.
+    "x-original-url",
+    "x-rewrite-url",
     "x-request-id",
     "traceparent",
     "tracestate",
 ];
+
+/// How names begin that are dropped whatever follows: a proxy in front of a function may say there who the user is.
+const FORWARDED: &[u8] = b"x-forwarded-";
 
 /// A client's own request id is kept up to this length, if it is visible ASCII without quotes.
 const REQUEST_ID_BYTES: usize = 128;
@@ -91,10 +86,20 @@ impl Trigger {
             extra.push(("hatchway-version", release.version.as_str()));
             extra.push(("hatchway-route-rest", rest));
         }
+        let ours = if given.is_some() { &OURS[..OURS.len() - 1] } else { OURS };
+        let forwarded = forwarded(head);
+        let all: Vec<&str>;
+        let drop = match forwarded.is_empty() {
+            true => ours,
+            false => {
+                all = ours.iter().copied().chain(forwarded.iter().map(String::as_str)).collect();
+                &all
+            }
+        };
         let edit = RequestEdit {
             extra: &extra,
-            drop: if given.is_some() { OURS } else { OURS_AND_STATE },
-            upgrade: head.upgrade,
+            drop,
+            upgrade: upgrade::asked(head),
             keep_internal: false,
             trailers_ok: true,
         };
@@ -120,6 +125,19 @@ pub fn asset_request(head: &RequestHead<'_>, rest: &str) -> Option<AssetRequest>
         if_none_match: text("if-none-match"),
         range: text("range"),
     })
+}
+
+/// Names of the client's `X-Forwarded-*` fields that [`OURS`] does not have, as a dropped name is given.
+fn forwarded(head: &RequestHead<'_>) -> Vec<String> {
+    let fold = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    let is_forwarded = |name: &&str| {
+        name.len() > FORWARDED.len() && name.bytes().map(fold).zip(FORWARDED).all(|(a, b)| a == *b)
+    };
+    let names = head.fields().map(|field| field.name).filter(is_forwarded);
+    names
+        .map(|name| name.bytes().map(|byte| char::from(fold(byte))).collect::<String>())
+        .filter(|name| !OURS.contains(&name.as_str()))
+        .collect()
 }
 
 fn unix_ms(from_now: Duration) -> String {

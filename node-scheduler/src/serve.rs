@@ -48,7 +48,7 @@ where
 
 async fn accept(core: Core, listener: Accept, service: Rc<Calls>) {
     let connections = InFlight::default();
-    let settings = Rc::new(Settings::default());
+    let settings = Rc::new(Settings::inside());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,

@@ -1,0 +1,9 @@
+//! The real gateway between raw clients and a recorder that stands for a node.
+
+mod clients;
+mod door;
+mod failures;
+mod headers;
+mod kit;
+mod nodes;
+mod table;
