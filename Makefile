@@ -72,8 +72,9 @@ lint: setup-lint ## Formatting, clippy, docs, licences and sources of dependenci
 
 .PHONY: soak
 soak: PROFILE := quick
-soak: setup-test build ## Ten minutes of random load over a hundred functions
-	HATCHWAY_BIN=$(PROFILE_DIR) cargo test -p hatchway-tests --test soak -- --ignored --nocapture $(ARGS)
+soak: setup-test build ## Random load over a hundred functions, then 10 GiB up and down (DURATION=10m, CLIENTS=24)
+	HATCHWAY_BIN=$(PROFILE_DIR) cargo test -p hatchway-tests --test soak --test streaming -- \
+		--ignored --nocapture --test-threads 1 $(ARGS)
 
 .PHONY: bench
 bench: setup-bench build ## Figures beside nginx, HAProxy and Envoy (ARGS="--quick", "--help")

@@ -54,7 +54,10 @@ impl Metrics {
             |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
         let samples = self.text.lines().filter(of_name);
         let wanted = samples.filter(|line| labels.iter().all(|label| line.contains(label)));
-        wanted.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        // From zero: the sum of nothing would be -0.
+        wanted
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .fold(0.0, |a, b| a + b)
     }
 }
 

@@ -122,9 +122,17 @@ impl Output {
     }
 }
 
+/// Lines that are shown to a person; more of them bury the reason.
+const SHOWN: usize = 200;
+
 impl std::fmt::Display for Output {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (source, line) in &self.lock().lines {
+        let lines = self.lock();
+        let hidden = lines.lines.len().saturating_sub(SHOWN);
+        if hidden > 0 {
+            writeln!(f, "    ({hidden} lines before)")?;
+        }
+        for (source, line) in &lines.lines[hidden..] {
             writeln!(f, "    {} {line}", if *source == Source::Out { '|' } else { '!' })?;
         }
         Ok(())

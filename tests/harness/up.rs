@@ -166,10 +166,12 @@ impl Up {
 
 fn launch(project: &Project, arguments: &[&str]) -> Program {
     let paths = [project.folder(), project.state()].map(|path| path.display().to_string());
-    let mut all = vec!["up", &paths[0], "--state", &paths[1], "--cores", "1"];
-    for listener in ["--listen", "--admin"] {
-        if !arguments.contains(&listener) {
-            all.extend([listener, "127.0.0.1:0"]);
+    let mut all = vec!["up", &paths[0], "--state", &paths[1]];
+    for (option, default) in
+        [("--listen", "127.0.0.1:0"), ("--admin", "127.0.0.1:0"), ("--cores", "1")]
+    {
+        if !arguments.contains(&option) {
+            all.extend([option, default]);
         }
     }
     all.extend(arguments);
