@@ -19,7 +19,8 @@ fn a_request_under_way_finishes_after_ctrl_c_and_new_ones_are_not_taken() {
     eventually("a closed door", closed);
 
     client.send("{}");
-    assert_eq!(client.head().status, 200);
+    let head = client.head();
+    assert_eq!((head.status, head.field("connection")), (200, "close"));
     assert_eq!(up.wait(), Some(0));
 }
 

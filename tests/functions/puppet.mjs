@@ -16,16 +16,19 @@ function gate(name = 'gate') {
 
 /** Ends when the gate opens, or throws when the caller leaves first. */
 function opened(ctx, name) {
-  return Promise.race([
-    gate(name).opened,
-    new Promise((_, leave) => ctx.signal.addEventListener('abort', () => leave(new Error('left')))),
-  ]);
+  const left = new Promise((_, leave) => {
+    const tell = () => leave(new Error('left'));
+    if (ctx.signal.aborted) tell();
+    ctx.signal.addEventListener('abort', tell);
+  });
+  return Promise.race([gate(name).opened, left]);
 }
 
 const orders = {
   hello: (ctx, order) => ({ pid: process.pid, requestId: ctx.requestId, order, greeting: process.env.GREETING }),
 
   async wait(ctx, { gate: name }) {
+    seen.push('waits');
     try {
       await opened(ctx, name);
     } catch (error) {
