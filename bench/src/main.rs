@@ -1,7 +1,7 @@
 //! `make bench`: what a call through Hatchway costs, beside the function alone and beside the servers
 //! a user would pick instead, all run in the same minutes on the same cores.
 //!
-//! Reading order: [`cases`] what is asked, [`peers`] who answers, [`measure`] one run, [`rounds`] how
+//! Reading order: [`cases`] what is asked, [`peers`] who answers, [`mod@measure`] one run, [`rounds`] how
 //! runs are interleaved, [`idle`] and [`cold`] the two questions that are no load, [`report`] what is
 //! shown. [`machine`] prepares the ground, [`process`] reads what was used.
 //!
