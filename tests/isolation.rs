@@ -29,14 +29,15 @@ fn project() -> Project {
     .file("secret/puppet.mjs", PUPPET)
 }
 
-/// Whether everything is isolated here; says so where it is not.
+/// Whether everything is isolated here, limits apart; says so where it is not.
 fn is_isolated(up: &Up, test: &str) -> bool {
-    let missing = &up.admin.status()["isolation"]["missing"];
-    let is_isolated = missing.as_array().is_some_and(Vec::is_empty);
-    if !is_isolated {
-        skipped(test, &format!("{missing}"));
+    let status = up.admin.status();
+    let missing = status["isolation"]["missing"].as_array().expect("a list");
+    let walls: Vec<_> = missing.iter().filter(|one| one["what"] != "control group").collect();
+    if !walls.is_empty() {
+        skipped(test, &format!("{walls:?}"));
     }
-    is_isolated
+    walls.is_empty()
 }
 
 /// The address of this machine on its way to others, which is bound by no packet.

@@ -85,6 +85,17 @@ impl Admin {
         self.get("/v1/status").ok()
     }
 
+    /// Whether this machine gives no step of isolation whose name contains `part`.
+    ///
+    /// # Panics
+    /// When the page is not there.
+    #[track_caller]
+    pub fn lacks(&self, part: &str) -> bool {
+        let status = self.status();
+        let missing = status["isolation"]["missing"].as_array().expect("a list");
+        missing.iter().any(|one| one["what"].as_str().is_some_and(|what| what.contains(part)))
+    }
+
     /// The row of one function in the status.
     ///
     /// # Panics
