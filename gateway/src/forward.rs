@@ -1,11 +1,14 @@
 //! Stage 6: to a node in another process, over HTTP/1.1 with connections kept per core.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use hatchway_proto::failure::Failure;
 use hatchway_proto::http1::Limits;
+use hatchway_proto::name::VersionId;
 use hatchway_wire::Stream;
 use hatchway_wire::backend::{Backend, Invocation};
 use hatchway_wire::http1::idle::Idle;
@@ -37,8 +40,12 @@ const TRIES: usize = 3;
 pub struct RemoteNodes {
     addresses: Vec<Address>,
     states: RefCell<Vec<NodeState>>,
+    ranks: RefCell<HashMap<VersionId, Box<[usize]>, RandomState>>,
     idle: Idle<usize>,
 }
+
+/// Versions whose order of nodes is remembered on a core; a rank costs a hash a node to make again.
+const RANKS: usize = 16 * 1024;
 
 /// A connection to a node.
 #[derive(Debug)]
@@ -58,7 +65,17 @@ impl RemoteNodes {
             .collect();
         let idle = Idle::default();
         idle.keep_swept(IDLE);
-        Self { addresses, states: RefCell::new(states), idle }
+        Self { addresses, states: RefCell::new(states), ranks: RefCell::default(), idle }
+    }
+
+    /// Nodes to ask for a version.
+    fn choose(&self, version: &VersionId, now: Instant) -> impl Iterator<Item = usize> + use<> {
+        let (states, mut ranks) = (self.states.borrow(), self.ranks.borrow_mut());
+        if ranks.len() > RANKS {
+            ranks.clear();
+        }
+        let rank = ranks.entry(*version).or_insert_with(|| place::rank(version, &states));
+        place::choose::<TRIES>(rank, &states, now)
     }
 
     async fn stream(&self, node: usize) -> io::Result<Stream> {
@@ -71,7 +88,8 @@ impl RemoteNodes {
                 Address::Unix(path) => Stream::connect_unix(path).await,
             }
         };
-        timeout(CONNECT_CLOCK, connecting)
+        // Boxed: most requests find a connection, and all pay for the size of this future.
+        Box::pin(timeout(CONNECT_CLOCK, connecting))
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }
@@ -83,14 +101,14 @@ impl Backend for RemoteNodes {
     const IS_REMOTE: bool = true;
 
     async fn connect(&self, invocation: &mut Invocation) -> Result<Found<NodeUpstream>, Failure> {
-        let order = place::order(&invocation.version, &self.states.borrow(), Instant::now());
-        for node in order.into_iter().take(TRIES) {
+        let now = Instant::now();
+        for node in self.choose(&invocation.version, now) {
             match self.stream(node).await {
                 Ok(stream) => {
                     let clocks = Clocks {
                         first_byte: NODE_CLOCKS.0,
                         idle: NODE_CLOCKS.0,
-                        run: Instant::now() + NODE_CLOCKS.1,
+                        run: now + NODE_CLOCKS.1,
                     };
                     let idle = self.idle.clone();
                     return Ok(Found::Upstream(NodeUpstream { stream, node, idle, clocks }));

@@ -142,14 +142,13 @@ impl<B: Backend> Service for Gateway<B> {
 
     fn respond(&self, call: &Call, head: &ResponseHead<'_>, shape: Shape, out: &mut Vec<u8>) {
         let Call::Routed { invocation, target } = call else { return };
-        let mut extra = vec![("x-request-id", &*invocation.request_id)];
-        let timing;
+        let mut timing = String::new();
         if target.function.server_timing && !B::IS_REMOTE {
             timing = invocation.timing.server_timing(invocation.request.arrived.elapsed());
-            extra.push(("server-timing", &timing));
         }
+        let extra = [("x-request-id", &*invocation.request_id), ("server-timing", &timing)];
         let edit = ResponseEdit {
-            extra: &extra,
+            extra: &extra[..if timing.is_empty() { 1 } else { 2 }],
             drop: &["x-request-id"],
             downstream: shape.version,
             keep_alive: shape.keep_alive,

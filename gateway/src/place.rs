@@ -14,17 +14,28 @@ pub struct NodeState {
     pub resting_until: Option<Instant>,
 }
 
-/// Nodes to ask, best first: the rendezvous order of the version (Thaler and Ravishankar 1998), so that
-/// gateways that share nothing agree and a node that leaves moves only its own versions. Nodes that
-/// rest come last: when all do, one of them is tried all the same.
-pub fn order(version: &VersionId, nodes: &[NodeState], now: Instant) -> Vec<usize> {
-    let is_resting = |node: &NodeState| node.resting_until.is_some_and(|until| until > now);
-    let mut order: Vec<usize> = (0..nodes.len()).collect();
-    order.sort_by_key(|&index| {
-        let node = &nodes[index];
-        (is_resting(node), std::cmp::Reverse(score(version, &node.name)))
-    });
-    order
+/// All nodes, best first: the rendezvous order of the version (Thaler and Ravishankar 1998), so that
+/// gateways that share nothing agree and a node that leaves moves only its own versions. The same for as
+/// long as the nodes are the same.
+pub fn rank(version: &VersionId, nodes: &[NodeState]) -> Box<[usize]> {
+    let mut rank: Box<[usize]> = (0..nodes.len()).collect();
+    rank.sort_by_cached_key(|&index| std::cmp::Reverse(score(version, &nodes[index].name)));
+    rank
+}
+
+/// Nodes to ask now, at most `N`. Those that rest come last: when all do, one of them is tried all the same.
+pub fn choose<const N: usize>(
+    rank: &[usize],
+    nodes: &[NodeState],
+    now: Instant,
+) -> impl Iterator<Item = usize> + use<N> {
+    let is_resting = |index: &&usize| nodes[**index].resting_until.is_some_and(|until| until > now);
+    let awake = rank.iter().filter(|index| !is_resting(index));
+    let mut chosen = [None; N];
+    for (place, index) in chosen.iter_mut().zip(awake.chain(rank.iter().filter(is_resting))) {
+        *place = Some(*index);
+    }
+    chosen.into_iter().flatten()
 }
 
 /// The same on every machine and in every build: FNV-1a, then a finaliser that spreads its bits.
@@ -75,29 +86,33 @@ mod tests {
 
     #[test]
     fn a_node_that_leaves_moves_only_its_own_versions() {
-        let (all, now) = (nodes(8), Instant::now());
+        let all = nodes(8);
         let without_last = &all[..7];
         for n in 0..500 {
-            let (with, without) =
-                (order(&version(n), &all, now)[0], order(&version(n), without_last, now)[0]);
+            let (with, without) = (rank(&version(n), &all)[0], rank(&version(n), without_last)[0]);
             assert!(with == 7 || with == without, "version {n} moved from {with} to {without}");
         }
     }
 
     #[test]
     fn versions_are_spread_evenly() {
-        let (all, now) = (nodes(8), Instant::now());
+        let all = nodes(8);
         let mut counts = [0; 8];
-        (0..4000).for_each(|n| counts[order(&version(n), &all, now)[0]] += 1);
+        (0..4000).for_each(|n| counts[rank(&version(n), &all)[0]] += 1);
         assert!(counts.iter().all(|count| (400..600).contains(count)), "{counts:?}");
     }
 
     #[test]
     fn a_resting_node_is_asked_last_until_its_rest_is_over() {
         let (mut all, now) = (nodes(3), Instant::now());
-        let best = order(&version(1), &all, now)[0];
-        all[best].resting_until = Some(now + Duration::from_secs(1));
-        assert_eq!(order(&version(1), &all, now)[2], best);
-        assert_eq!(order(&version(1), &all, now + Duration::from_secs(1))[0], best);
+        let rank = rank(&version(1), &all);
+        let order = |all: &[NodeState], now| choose::<3>(&rank, all, now).collect::<Vec<_>>();
+        assert_eq!(order(&all, now), *rank);
+        all[rank[0]].resting_until = Some(now + Duration::from_secs(1));
+        assert_eq!(order(&all, now), [rank[1], rank[2], rank[0]]);
+        assert_eq!(order(&all, now + Duration::from_secs(1)), *rank);
+        all.iter_mut().for_each(|node| node.resting_until = Some(now + Duration::from_secs(1)));
+        assert_eq!(order(&all, now), *rank, "when all rest, they are asked all the same");
+        assert_eq!(choose::<2>(&rank, &all, now).count(), 2);
     }
 }

@@ -137,9 +137,14 @@ impl Timer {
 
     /// Ready once the deadline has passed.
     pub fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_at(Instant::now(), cx)
+    }
+
+    /// The same for who has just looked at the time.
+    pub fn poll_at(&self, now: Instant, cx: &mut Context<'_>) -> Poll<()> {
         let mut slots = self.ticker.slots.borrow_mut();
         let slot = &mut slots[self.index];
-        if slot.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+        if slot.deadline.is_some_and(|deadline| deadline <= now) {
             return Poll::Ready(());
         }
         match &slot.waker {

@@ -4,6 +4,7 @@ mod clients;
 mod door;
 mod failures;
 mod headers;
+mod idle;
 mod kit;
 mod nodes;
 mod table;

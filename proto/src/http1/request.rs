@@ -45,6 +45,11 @@ impl<'b> RequestHead<'b> {
         self.table.fields()
     }
 
+    /// The names of all fields as received, in order: tokens.
+    pub fn names(&self) -> impl Iterator<Item = &'b [u8]> {
+        self.table.lines().map(|line| line.name())
+    }
+
     /// The value of the first field with this name, given in lower case.
     pub fn field(&self, lower_name: &str) -> Option<&'b [u8]> {
         self.table.find(lower_name)

@@ -134,13 +134,16 @@ impl<S: Service> Exchange<'_, '_, S> {
                 Some(Found::Answer(answer)) => {
                     let request = self.call.as_mut();
                     let keep = request.keep_alive && self.client.skip_body(request);
-                    return self.client.send(answer, request, keep, &mut self.outcome).await;
+                    let sending = self.client.send(answer, request, keep, &mut self.outcome);
+                    // Boxed, as all that is rare: every request pays for the size of this future.
+                    return Box::pin(sending).await;
                 }
                 Some(Found::Upstream(upstream)) => upstream,
             };
             let (mut over, result) = self.relay(&mut upstream).await;
             match (result, over.unsent.take()) {
-                (Ok(()), _) => return self.complete(upstream, &over).await,
+                (Ok(()), _) if over.is_tunnel => return Box::pin(self.tunnel(upstream)).await,
+                (Ok(()), _) => return self.complete(upstream, &over),
                 (Err(Cause::UpstreamClosed | Cause::UpstreamIo(_)), Some(head))
                     if tries_left > 0 =>
                 {
@@ -148,35 +151,31 @@ impl<S: Service> Exchange<'_, '_, S> {
                     upstream.release(false);
                     self.call.as_mut().head = head;
                 }
-                (Err(cause), _) => return self.fail(upstream, &over, cause).await,
+                (Err(cause), _) => return Box::pin(self.fail(upstream, &over, cause)).await,
             }
         }
     }
 
     async fn relay(&mut self, upstream: &mut S::Upstream) -> (Over, Result<(), Cause>) {
-        let mut request = std::mem::replace(self.call.as_mut(), Request::spent());
+        let request = self.call.as_mut();
+        let (head, arrived) = (std::mem::take(&mut request.head), request.arrived);
+        let request = Request { head, ..*request };
         let (service, call) = (self.service, &self.call);
         let mut respond = |head: &ResponseHead<'_>, shape: Shape, out: &mut Vec<u8>| {
             service.respond(call, head, shape, out);
         };
-        let mut relay = Relay::new(self.client, upstream, &mut request, &mut respond);
+        let mut relay = Relay::new(self.client, upstream, request, &mut respond);
         let result = poll_fn(|cx| relay.poll(cx)).await;
         let over = relay.end();
         self.outcome.status = over.status;
         self.outcome.request_bytes = over.request_bytes;
         self.outcome.response_bytes = over.response_bytes;
-        self.outcome.first_byte = over.first_byte.map_or(Duration::ZERO, |at| at - request.arrived);
-        *self.call.as_mut() = request;
+        self.outcome.first_byte = over.first_byte.map_or(Duration::ZERO, |at| at - arrived);
         (over, result)
     }
 
     /// The answer was written whole.
-    async fn complete(&mut self, mut upstream: S::Upstream, over: &Over) -> Next {
-        if over.is_tunnel {
-            self.tunnel(&mut upstream).await;
-            upstream.release(false);
-            return Next::Cut;
-        }
+    fn complete(&mut self, upstream: S::Upstream, over: &Over) -> Next {
         upstream.release(over.keep_upstream);
         let request = self.call.as_mut();
         match over.keep_client {
@@ -209,11 +208,13 @@ impl<S: Service> Exchange<'_, '_, S> {
         next
     }
 
-    async fn tunnel(&mut self, upstream: &mut S::Upstream) {
+    async fn tunnel(&mut self, mut upstream: S::Upstream) -> Next {
         let clocks = upstream.clocks();
         match tunnel::carry(self.client, upstream.stream(), clocks).await {
             Ok(bytes) => self.outcome.response_bytes += bytes,
             Err(cause) => self.outcome.broken = Some(cause),
         }
+        upstream.release(false);
+        Next::Cut
     }
 }

@@ -6,6 +6,7 @@ use std::hash::Hash;
 use std::rc::Rc;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use tokio::time::Instant;
 
 use crate::Stream;
@@ -24,7 +25,7 @@ type Kept = (Stream, Instant);
 /// Idle connections of one core, by whom they lead to. The one used last goes first: it is the least
 /// likely to have been closed by the other side.
 #[derive(Clone, Debug)]
-pub struct Idle<K>(Rc<RefCell<HashMap<K, Vec<Kept>>>>);
+pub struct Idle<K>(Rc<RefCell<HashMap<K, Vec<Kept>, RandomState>>>);
 
 impl<K> Default for Idle<K> {
     fn default() -> Self {

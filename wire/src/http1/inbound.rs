@@ -52,7 +52,7 @@ pub async fn serve<S: Service>(
 /// Tells a client that it is not served, whatever it asks, and closes.
 pub async fn turn_away(stream: Stream, answer: Answer, settings: &Settings, ticker: &Ticker) {
     let mut client = Client::new(stream, settings, ticker);
-    let (request, mut outcome) = (Request::spent(), Outcome::default());
+    let (request, mut outcome) = (Request::unknown(), Outcome::default());
     match client.send(answer, &request, false, &mut outcome).await {
         Next::Cut | Next::Reset => {}
         Next::Request | Next::Close | Next::Linger => client.linger().await,
@@ -186,7 +186,7 @@ impl<'c> Client<'c> {
         let mut outcome = Outcome { is_ours: true, ..Outcome::default() };
         // Where the next request would begin is not known any more.
         self.ahead.clear();
-        let next = self.send(answer.closing(), &Request::spent(), false, &mut outcome).await;
+        let next = self.send(answer.closing(), &Request::unknown(), false, &mut outcome).await;
         service.finish(None, &outcome);
         next
     }

@@ -89,9 +89,9 @@ impl Pending {
         Ok(count)
     }
 
-    /// The bytes, when none of them was written.
-    pub(super) fn into_unsent(mut self) -> Option<Vec<u8>> {
-        (self.sent == 0).then(|| std::mem::take(&mut self.bytes))
+    /// All bytes, written or not.
+    pub(super) fn into_bytes(mut self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes)
     }
 }
 

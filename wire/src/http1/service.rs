@@ -55,8 +55,8 @@ impl Request {
         }
     }
 
-    /// Stands in while the exchange has the real one.
-    pub(super) fn spent() -> Self {
+    /// Stands for a request of which nothing is known.
+    pub(super) fn unknown() -> Self {
         Self {
             head: Vec::new(),
             framing: Framing::None,

@@ -68,11 +68,11 @@ impl<'a> Relay<'a> {
     pub(super) fn new<U: Upstream>(
         client: &'a mut Client<'_>,
         upstream: &'a mut U,
-        request: &mut Request,
+        request: Request,
         respond: &'a mut Respond<'a>,
     ) -> Self {
         let (clocks, limits) = (upstream.clocks(), upstream.limits());
-        let terms = Terms::new(request);
+        let terms = Terms::new(&request);
         Self {
             terms,
             up: Up::new(request, &client.ahead),

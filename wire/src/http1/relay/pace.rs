@@ -66,9 +66,10 @@ impl Pace {
         timer: &Timer,
         cx: &mut Context<'_>,
     ) -> Poll<Cause> {
-        let (deadline, cause) = self.next(scene, Instant::now());
+        let now = Instant::now();
+        let (deadline, cause) = self.next(scene, now);
         timer.set(deadline);
-        ready!(timer.poll(cx));
+        ready!(timer.poll_at(now, cx));
         Poll::Ready(cause)
     }
 

@@ -37,10 +37,10 @@ pub(super) enum Waits {
 }
 
 impl Up {
-    /// Takes the head out of `request`; `ahead` is what the client has sent behind it.
-    pub(super) fn new(request: &mut Request, ahead: &Ahead) -> Self {
+    /// `ahead` is what the client has sent behind the head.
+    pub(super) fn new(request: Request, ahead: &Ahead) -> Self {
         Self {
-            head: Pending::new(std::mem::take(&mut request.head)),
+            head: Pending::new(request.head),
             body: BodyDecoder::new(request.framing),
             cleared: 0,
             // A client that has begun with its body does not wait (RFC 9110 section 10.1.1).
@@ -71,7 +71,8 @@ impl Up {
 
     /// The head, when none of the request was written.
     pub(super) fn into_unsent(self) -> Option<Vec<u8>> {
-        self.head.into_unsent().filter(|_| self.sent == 0)
+        // Otherwise the memory goes back to the core, by drop.
+        if self.sent == 0 { Some(self.head.into_bytes()) } else { None }
     }
 
     /// Moves what can be moved.

@@ -175,7 +175,8 @@ impl Service for Scripted {
         }
     }
 
-    fn respond(&self, _call: &Call, head: &ResponseHead<'_>, shape: Shape, out: &mut Vec<u8>) {
+    fn respond(&self, call: &Call, head: &ResponseHead<'_>, shape: Shape, out: &mut Vec<u8>) {
+        assert_eq!(call.request.version, shape.version, "the request is the one that is answered");
         let edit = ResponseEdit {
             extra: &[],
             drop: &[],

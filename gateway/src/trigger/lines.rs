@@ -1,0 +1,100 @@
+//! Field lines, written where they are sent from: a request gets ten of them, and a text in between costs more
+//! than the line.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+/// Adds lines to a head that ends behind its last line. Names are tokens, values field values.
+pub(super) struct Lines<'o>(pub(super) &'o mut Vec<u8>);
+
+impl Lines<'_> {
+    /// A line whose value is there.
+    pub(super) fn text(&mut self, name: &str, value: &str) {
+        debug_assert!(hatchway_proto::http1::is_field_value(value.as_bytes()), "{name}: {value:?}");
+        self.line(name, |out| out.extend_from_slice(value.as_bytes()));
+    }
+
+    /// A line whose value is written in place.
+    pub(super) fn line(&mut self, name: &str, value: impl FnOnce(&mut Vec<u8>)) {
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(b": ");
+        value(self.0);
+        self.0.extend_from_slice(b"\r\n");
+    }
+}
+
+/// All 16 digits of `number`, in lower case.
+pub(super) fn hex(number: u64) -> [u8; 16] {
+    let mut text = [0; 16];
+    text[..8].copy_from_slice(&hex_half(number >> 32).to_be_bytes());
+    text[8..].copy_from_slice(&hex_half(number & 0xffff_ffff).to_be_bytes());
+    text
+}
+
+/// Eight digits at once: each digit moves to a byte of its own, then gets what makes it a letter or a number.
+fn hex_half(digits: u64) -> u64 {
+    let digits = (digits | digits << 16) & 0x0000_ffff_0000_ffff;
+    let digits = (digits | digits << 8) & 0x00ff_00ff_00ff_00ff;
+    let digits = (digits | digits << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    let letters = (digits + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
+    digits + 0x3030_3030_3030_3030 + letters * u64::from(b'a' - b'0' - 10)
+}
+
+/// `number` as people write it.
+pub(super) fn decimal(out: &mut Vec<u8>, number: u64) {
+    let mut digits = [0; 20];
+    let (mut at, mut left) = (digits.len(), number);
+    while at == digits.len() || left > 0 {
+        at -= 1;
+        digits[at] = b'0' + u8::try_from(left % 10).expect("a digit is small");
+        left /= 10;
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// An address; an IPv4 one in any dress as what it is.
+pub(super) fn address(out: &mut Vec<u8>, address: IpAddr) {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            let [a, b, c, d] = address.octets();
+            decimal(out, a.into());
+            for octet in [b, c, d] {
+                out.push(b'.');
+                decimal(out, octet.into());
+            }
+        }
+        IpAddr::V6(address) => {
+            let mut text = String::with_capacity(39);
+            write!(text, "{address}").expect("a string takes every write");
+            out.extend_from_slice(text.as_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_the_standard_library_does() {
+        for number in [0, 1, 9, 10, 255, 1_795_265_307_947, 0x0123_4567_89ab_cdef, u64::MAX] {
+            let mut out = Vec::new();
+            decimal(&mut out, number);
+            out.extend_from_slice(&hex(number));
+            assert_eq!(out, format!("{number}{number:016x}").into_bytes());
+        }
+    }
+
+    #[test]
+    fn addresses_are_written_as_the_standard_library_does() {
+        let written = |text: &str| {
+            let mut out = Vec::new();
+            address(&mut out, text.parse().unwrap());
+            String::from_utf8(out).unwrap()
+        };
+        for text in ["0.0.0.0", "255.10.9.1", "::1", "2001:db8::ffff", "fe80:1:2:3:4:5:6:7"] {
+            assert_eq!(written(text), text);
+        }
+        assert_eq!(written("::ffff:10.1.2.3"), "10.1.2.3");
+    }
+}
