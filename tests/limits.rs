@@ -159,6 +159,48 @@ fn a_spinner_gets_its_share_of_a_core_and_no_more() {
     up.stop();
 }
 
+/// What the groups of a daemon may use of the processor, in microseconds per period; those without a limit left out.
+fn quotas(groups: &[PathBuf]) -> Vec<u64> {
+    let (mut found, mut folders) = (Vec::new(), groups.to_vec());
+    while let Some(folder) = folders.pop() {
+        for file in ["cpu.cfs_quota_us", "cpu.max"] {
+            let text = fs::read_to_string(folder.join(file)).unwrap_or_default();
+            found.extend(text.split_whitespace().next().and_then(|word| word.parse::<u64>().ok()));
+        }
+        let inner = fs::read_dir(&folder).into_iter().flatten().flatten();
+        folders.extend(inner.map(|entry| entry.path()).filter(|path| path.is_dir()));
+    }
+    found
+}
+
+#[test]
+fn a_start_has_two_cores_until_it_has_answered_and_then_its_limit() {
+    let manifest = "[function.slow]\nruntime = \"node\"\nhandler = \"slow.mjs#run\"\n\
+        http = { path = \"/slow\" }\ncpu = \"100m\"\ntimeouts = { start = \"60s\" }\n";
+    let project = project(manifest).file(
+        "slow.mjs",
+        "import { existsSync } from 'node:fs';\n\
+         const go = new URL('./go', import.meta.url);\n\
+         while (!existsSync(go)) await new Promise((next) => setTimeout(next, 5));\n\
+         export const run = () => ({ ran: true });\n",
+    );
+    let mut up = Up::start(&project);
+    if !has_groups(&up, "a_start_has_two_cores_until_it_has_answered_and_then_its_limit") {
+        return;
+    }
+    let groups = up.traces().groups();
+    let has = |quota: u64| quotas(&groups).contains(&quota).then_some(());
+    std::thread::scope(|scope| {
+        let caller = scope.spawn(|| up.client().get("/slow").ok());
+        eventually("two cores for the start", || has(200_000));
+        project.write("go", "");
+        assert_eq!(caller.join().expect("it is answered")["ran"], true);
+    });
+    eventually("the limit of the function", || has(10_000));
+    assert_eq!(has(200_000), None, "nobody starts any more");
+    up.stop();
+}
+
 #[test]
 fn open_files_end_at_their_limit_and_the_daemon_has_its_own() {
     let project = project(&(forks("files = 64") + &puppet("neighbour", "")));

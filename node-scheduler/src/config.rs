@@ -46,6 +46,10 @@ pub struct Machine {
     /// Memory that sandboxes may use together, in MiB; three quarters of what this process may use by default.
     #[arg(long)]
     pub memory_mib: Option<u64>,
+    /// Starts that may have two cores until they have answered, whatever their limit, at a time; as many as there are
+    /// cores by default, 0 for none.
+    #[arg(long)]
+    pub start_boosts: Option<usize>,
 }
 
 /// What to do when the machine cannot give a part of the isolation.

@@ -16,6 +16,7 @@ use hatchway_sandbox::{
 use hatchway_wire::Stream;
 use tokio::net::unix::pipe;
 
+use crate::boost::{BOOSTED_MILLIS, Boost, Boosts, UNANSWERED};
 use crate::logs::{Logs, Origin};
 use crate::pool::{Exit, HatchFailure, Hatched, Hatchery, LiveSandbox, StartPhases, Usage};
 
@@ -26,12 +27,14 @@ pub struct ProcessHatchery {
     interpreters: Interpreters,
     adapters: Adapters,
     logs: Logs,
+    boosts: Boosts,
 }
 
 /// A process that can answer.
 #[derive(Debug)]
 pub struct Process {
-    sandbox: Sandbox,
+    sandbox: Arc<Sandbox>,
+    boost: Option<Arc<Boost>>,
     /// Kept where one request runs at a time.
     current: Option<Current>,
     was_hung: AtomicBool,
@@ -52,14 +55,16 @@ impl Current {
 }
 
 impl ProcessHatchery {
-    /// Uses a spawner that runs, and interpreters found once.
+    /// Uses a spawner that runs, and interpreters found once. At most `boosts` starts at a time get more
+    /// processor time than their limit.
     pub fn new(
         spawner: Spawner,
         interpreters: Interpreters,
         adapters: Adapters,
         logs: Logs,
+        boosts: usize,
     ) -> Self {
-        Self { spawner, interpreters, adapters, logs }
+        Self { spawner, interpreters, adapters, logs, boosts: Boosts::new(boosts) }
     }
 
     fn plan(
@@ -114,6 +119,13 @@ impl ProcessHatchery {
         })
     }
 
+    /// Lifts the limit of processor time of a sandbox that starts.
+    fn boost(&self, sandbox: &Sandbox, cpu_millis: u32) -> Option<Boost> {
+        let boost = self.boosts.begin(cpu_millis)?;
+        sandbox.limit_cpu(BOOSTED_MILLIS);
+        Some(boost)
+    }
+
     /// Reads what the process prints for as long as it lives.
     fn capture(
         &self,
@@ -165,6 +177,7 @@ impl Hatchery for ProcessHatchery {
         let spec = self.plan(id, &version_id, &version)?;
         // Dropped on the way, the sandbox is killed.
         let sandbox = self.spawner.hatch(spec).await.map_err(|error| not_hatched(&error))?;
+        let boost = self.boost(&sandbox, version.resources.cpu_millis);
         let current = self
             .capture(id, version_id, &version, &sandbox)
             .map_err(|error| HatchFailure { reason: "isolation", message: error.to_string() })?;
@@ -176,7 +189,13 @@ impl Hatchery for ProcessHatchery {
             ("exec", sandbox.phases.exec),
             ("load", loading.elapsed()),
         ];
-        let process = Process { sandbox, current, was_hung: AtomicBool::new(false) };
+        let process = Process {
+            sandbox: Arc::new(sandbox),
+            boost: boost.map(Arc::new),
+            current,
+            was_hung: AtomicBool::new(false),
+        };
+        process.end_boost_in_time();
         Ok(Hatched { sandbox: process, phases: StartPhases(phases) })
     }
 }
@@ -225,8 +244,23 @@ impl Process {
         }
     }
 
+    /// A sandbox that is hatched in advance may wait long for its first request.
+    fn end_boost_in_time(&self) {
+        let Some(boost) = self.boost.clone() else { return };
+        let sandbox = Arc::downgrade(&self.sandbox);
+        tokio::spawn(async move {
+            tokio::time::sleep(UNANSWERED).await;
+            if let Some(sandbox) = sandbox.upgrade() {
+                end(&boost, &sandbox);
+            }
+        });
+    }
+
     /// It has ended.
     pub(crate) fn leave(&self) {
+        if let Some(boost) = &self.boost {
+            end(boost, &self.sandbox);
+        }
         if let Some(current) = &self.current {
             current.set(None);
         }
@@ -237,6 +271,12 @@ impl Process {
         if !self.was_hung.swap(true, Ordering::Relaxed) {
             self.sandbox.kill();
         }
+    }
+}
+
+fn end(boost: &Boost, sandbox: &Sandbox) {
+    if let Some(cpu_millis) = boost.end() {
+        sandbox.limit_cpu(cpu_millis);
     }
 }
 

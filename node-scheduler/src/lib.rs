@@ -8,6 +8,7 @@
 pub mod admin;
 pub mod admit;
 mod assets;
+mod boost;
 pub mod config;
 pub mod hatch;
 pub mod invoke;

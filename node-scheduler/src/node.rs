@@ -55,6 +55,7 @@ pub struct Prepared {
     interpreters: Interpreters,
     adapters: hatchway_sandbox::runtime::Adapters,
     memory_mib: Option<u64>,
+    start_boosts: usize,
     /// From [`Node::drain`] until whatever still runs is killed; the pool's default where nobody says.
     pub drain_limit: Option<Duration>,
     state: State,
@@ -103,6 +104,7 @@ pub fn prepare(
         interpreters,
         adapters,
         memory_mib: machine.memory_mib,
+        start_boosts: machine.start_boosts.unwrap_or_else(hatchway_wire::core::available),
         drain_limit: None,
         state,
     })
@@ -166,6 +168,7 @@ impl Prepared {
             self.interpreters,
             self.adapters,
             logs.clone(),
+            self.start_boosts,
         );
         let (pool, keeper) = Pool::new(config, hatchery);
         let collector = PoolCollector::new(pool.clone());

@@ -184,7 +184,8 @@ impl Sandbox {
     }
 
     /// Changes the limit of processor time, in thousandths of a core (10 to 1,024,000): a
-    /// function may start with more than it runs with. Out of range it is left as it was.
+    /// function may start with more than it runs with. Its weight among neighbours stays.
+    /// Out of range it is left as it was.
     pub fn limit_cpu(&self, cpu_millis: u32) {
         if SandboxSpec::check_cpu(cpu_millis).is_ok() {
             self.guard.link.order(&Order::LimitCpu { id: self.id(), cpu_millis });

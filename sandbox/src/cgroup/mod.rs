@@ -104,7 +104,8 @@ pub(crate) trait Groups: fmt::Debug {
     /// Sets the limits of a group.
     fn limit(&self, group: &GroupPaths, limits: &Limits) -> io::Result<()>;
 
-    /// Changes the limit of processor time alone, in thousandths of a core.
+    /// Changes the limit of processor time alone, in thousandths of a core. The weight among
+    /// neighbours stays: a lifted limit takes what is idle, and nothing that others need.
     fn limit_cpu(&self, group: &GroupPaths, cpu_millis: u32) -> io::Result<()>;
 
     fn doors(&self, group: &GroupPaths) -> io::Result<Doors>;

@@ -126,6 +126,9 @@ impl Groups for V1 {
         if let Some(dir) = pids {
             write(dir, "pids.max", &limits.pids.to_string())?;
         }
+        if let GroupPaths::V1 { cpu: Some(dir), .. } = group {
+            write(dir, "cpu.shares", &shares(limits.cpu_millis).to_string())?;
+        }
         self.limit_cpu(group, limits.cpu_millis)
     }
 
@@ -141,8 +144,7 @@ impl Groups for V1 {
             write(dir, quota_file, &quota)?;
         }
         // What an idle function did not use it may use at once: one period's worth.
-        write_if_offered(dir, burst_file, &quota)?;
-        write(dir, "cpu.shares", &shares(cpu_millis).to_string())
+        write_if_offered(dir, burst_file, &quota)
     }
 
     fn doors(&self, group: &GroupPaths) -> io::Result<Doors> {

@@ -140,6 +140,7 @@ impl Groups for V2 {
         // A function without one of its processes is of no use: the whole group goes at once.
         write_if_offered(dir, "memory.oom.group", "1")?;
         write(dir, "pids.max", &limits.pids.to_string())?;
+        write(dir, "cpu.weight", &weight(limits.cpu_millis).to_string())?;
         self.limit_cpu(group, limits.cpu_millis)
     }
 
@@ -155,8 +156,7 @@ impl Groups for V2 {
             write(dir, "cpu.max", &limit)?;
         }
         // What an idle function did not use it may use at once: one period's worth.
-        write_if_offered(dir, "cpu.max.burst", &quota.to_string())?;
-        write(dir, "cpu.weight", &weight(cpu_millis).to_string())
+        write_if_offered(dir, "cpu.max.burst", &quota.to_string())
     }
 
     fn doors(&self, group: &GroupPaths) -> io::Result<Doors> {
