@@ -1,10 +1,15 @@
 //! Clients that have had one answer and now keep their connection without using it.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use socket2::{Domain, Socket, Type};
+
 use crate::error::{BenchError, During as _, Result};
+
+/// Addresses of this machine that the clients come from: a gateway lets one address have only so many.
+const ADDRESSES: usize = 16;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -18,7 +23,7 @@ impl IdleClients {
     /// # Errors
     /// When one is refused, or its answer is not whole.
     pub(crate) fn open(address: SocketAddr, count: usize) -> Result<Self> {
-        (0..count).map(|_| open_one(address)).collect::<Result<_>>().map(Self)
+        (0..count).map(|number| open_one(address, number)).collect::<Result<_>>().map(Self)
     }
 
     /// How many the other side has closed meanwhile: those that cannot be counted as kept.
@@ -31,8 +36,16 @@ impl IdleClients {
     }
 }
 
-fn open_one(address: SocketAddr) -> Result<TcpStream> {
-    let mut stream = TcpStream::connect(address).during("open an idle connection")?;
+fn connect(address: SocketAddr, number: usize) -> std::io::Result<TcpStream> {
+    let last = u8::try_from(number % ADDRESSES + 1).expect("there are few");
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::new(127, 0, 1, last), 0)).into())?;
+    socket.connect(&address.into())?;
+    Ok(socket.into())
+}
+
+fn open_one(address: SocketAddr, number: usize) -> Result<TcpStream> {
+    let mut stream = connect(address, number).during("open an idle connection")?;
     stream.set_read_timeout(Some(LIMIT)).during("set a time limit")?;
     let request = format!("GET /ok HTTP/1.1\r\nHost: {address}\r\n\r\n");
     stream.write_all(request.as_bytes()).during("send a request")?;
