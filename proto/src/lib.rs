@@ -1,11 +1,13 @@
 //! What crosses a process boundary, and nothing else: no I/O, no clock.
 //!
 //! Reading order: [`name`] (what things are called), [`units`] (how quantities are written),
-//! [`catalog`] (the objects that operators push), [`manifest`] (the file they come from).
+//! [`catalog`] (the objects that operators push), [`manifest`] (the file they come from), [`http1`] (messages as they
+//! are on the wire), [`link`] (many of them between a gateway and a node).
 
 pub mod catalog;
 pub mod failure;
 pub mod http1;
+pub mod link;
 pub mod manifest;
 pub mod name;
 pub mod units;

@@ -1,0 +1,115 @@
+//! The first frame of a call: what the node has to know, and the head that the function will read.
+
+use super::LinkError;
+use super::payload::{Fields, put_long, put_short};
+use crate::http1::Framing;
+
+/// A path beyond this is no path of a route (`Limits::target_bytes` is 8192).
+const PATH_BYTES: u16 = 8192;
+
+/// An entity tag or a range of ours is shorter; a longer one matches none.
+const FIELD_BYTES: u16 = 1024;
+
+/// What the node knows of a request without parsing it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallHead<'b> {
+    /// `tenant/name`.
+    pub function: &'b str,
+    /// Which build of it.
+    pub version: &'b str,
+    /// Names the request everywhere.
+    pub request_id: &'b str,
+    /// What follows the head. Never [`Framing::UntilClose`].
+    pub framing: Framing,
+    /// The method is HEAD.
+    pub is_head: bool,
+    /// A 101 is welcome.
+    pub wants_upgrade: bool,
+    /// A file of the version may answer.
+    pub file: Option<FileRequest<'b>>,
+    /// Bytes of the answer that may be sent before the first CREDIT; at least 1.
+    pub credit: u32,
+}
+
+/// What a file is asked for with. Empty values are absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileRequest<'b> {
+    /// Behind the route's prefix, still encoded, with its slash.
+    pub path: &'b str,
+    /// `If-None-Match` as sent.
+    pub if_none_match: &'b str,
+    /// `Range` as sent.
+    pub range: &'b str,
+}
+
+pub(super) const HEAD: u8 = 1;
+pub(super) const UPGRADE: u8 = 2;
+pub(super) const FILE: u8 = 4;
+
+impl<'b> CallHead<'b> {
+    /// Flags of the frame.
+    pub fn flags(&self) -> u8 {
+        let flag = |is_set, flag| if is_set { flag } else { 0 };
+        flag(self.is_head, HEAD)
+            | flag(self.wants_upgrade, UPGRADE)
+            | flag(self.file.is_some(), FILE)
+    }
+
+    /// Appends the payload up to the head, which follows. A field of a file request that is longer than any of ours is
+    /// left out.
+    ///
+    /// # Errors
+    /// [`LinkError::BadPayload`] when a name has more than 255 bytes; nothing that was parsed has.
+    pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), LinkError> {
+        let (framing, length) = match self.framing {
+            Framing::None => (0, 0),
+            Framing::Length(length) => (1, length),
+            Framing::Chunked => (2, 0),
+            Framing::UntilClose => return Err(LinkError::BadPayload),
+        };
+        out.push(framing);
+        out.extend_from_slice(&length.to_be_bytes());
+        out.extend_from_slice(&self.credit.to_be_bytes());
+        for text in [self.function, self.version, self.request_id] {
+            if !put_short(out, text) {
+                return Err(LinkError::BadPayload);
+            }
+        }
+        if let Some(file) = &self.file {
+            put_long(out, file.path, PATH_BYTES);
+            put_long(out, file.if_none_match, FIELD_BYTES);
+            put_long(out, file.range, FIELD_BYTES);
+        }
+        Ok(())
+    }
+
+    /// Reads a payload; gives the head behind it.
+    pub(super) fn decode(flags: u8, payload: &'b [u8]) -> Result<(Self, &'b [u8]), LinkError> {
+        let mut fields = Fields::new(payload);
+        let framing = match (fields.u8()?, fields.u64()?) {
+            (0, 0) => Framing::None,
+            (1, length) => Framing::Length(length),
+            (2, 0) => Framing::Chunked,
+            _ => return Err(LinkError::BadPayload),
+        };
+        let credit = fields.u32()?;
+        let (function, version) = (fields.short_text()?, fields.short_text()?);
+        let request_id = fields.short_text()?;
+        let file = match flags & FILE {
+            0 => None,
+            _ => Some(FileRequest {
+                path: fields.long_text()?,
+                if_none_match: fields.long_text()?,
+                range: fields.long_text()?,
+            }),
+        };
+        let head = fields.rest();
+        if credit == 0 || !head.ends_with(b"\r\n\r\n") {
+            return Err(LinkError::BadPayload);
+        }
+        let (is_head, wants_upgrade) = (flags & HEAD != 0, flags & UPGRADE != 0);
+        let call =
+            Self { function, version, request_id, framing, is_head, wants_upgrade, file, credit };
+        Ok((call, head))
+    }
+}
