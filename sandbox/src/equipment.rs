@@ -11,7 +11,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::link::Link;
 use crate::protocol::order::Order;
-use crate::spec::{Entry, SandboxSpec};
+use crate::spec::Entry;
 
 /// Ends the sandbox `id` when dropped, wherever it has come to by then.
 #[derive(Debug)]
@@ -55,15 +55,15 @@ pub(crate) struct Equipment {
 }
 
 impl Equipment {
-    pub(crate) fn make(run_dir: &Path, spec: &SandboxSpec) -> io::Result<Self> {
+    pub(crate) fn make(run_dir: &Path, id: u64, entry: Entry) -> io::Result<Self> {
         let (stdout, stdout_theirs) = pipe_with(PipeFlags::CLOEXEC)?;
         let (stderr, stderr_theirs) = pipe_with(PipeFlags::CLOEXEC)?;
         let mut equipment = Self {
             given: vec![stdout_theirs, stderr_theirs],
             kept: Kept { stdout, stderr, ready: None, socket: None },
         };
-        if spec.entry == Entry::Inherited {
-            let path = run_dir.join(format!("{}.sock", spec.id));
+        if entry == Entry::Inherited {
+            let path = run_dir.join(format!("{id}.sock"));
             let listener = UnixListener::bind(&path)?;
             equipment.kept.socket = Some(SocketFile(path));
             let (ready, ready_theirs) = pipe_with(PipeFlags::CLOEXEC)?;
@@ -71,5 +71,16 @@ impl Equipment {
             equipment.given.extend([listener.into(), ready_theirs]);
         }
         Ok(equipment)
+    }
+
+    /// For a zygote: what it prints, and its word. Nobody connects to it.
+    pub(crate) fn of_zygote() -> io::Result<Self> {
+        let (stdout, stdout_theirs) = pipe_with(PipeFlags::CLOEXEC)?;
+        let (stderr, stderr_theirs) = pipe_with(PipeFlags::CLOEXEC)?;
+        let (ready, ready_theirs) = pipe_with(PipeFlags::CLOEXEC)?;
+        Ok(Self {
+            given: vec![stdout_theirs, stderr_theirs, ready_theirs],
+            kept: Kept { stdout, stderr, ready: Some(ready), socket: None },
+        })
     }
 }

@@ -6,12 +6,13 @@
 //! 1. [`spec`]: what a sandbox is to be.
 //! 2. [`spawner`]: the node's half: start the spawner, order a sandbox.
 //! 3. [`sandbox`]: a running one: ready, connect, terminate, exited, usage.
-//! 4. `protocol`: the packets between node, spawner and sandbox-init.
-//! 5. [`program::spawner`]: the small privileged program and its one loop.
-//! 6. [`program::init`]: the child that isolates itself and becomes the function.
-//! 7. [`steps`]: the steps of isolation, each with why it stands before the next.
-//! 8. `cgroup`: limits and measurement, version 2, version 1, none.
-//! 9. `sys`: the only unsafe code.
+//! 4. [`zygote`]: a process that has loaded its code, and sandboxes forked from it.
+//! 5. `protocol`: the packets between node, spawner and sandbox-init.
+//! 6. [`program::spawner`]: the small privileged program and its one loop.
+//! 7. [`program::init`]: the child that isolates itself and becomes the function.
+//! 8. [`steps`]: the steps of isolation, each with why it stands before the next.
+//! 9. `cgroup`: limits and measurement, version 2, version 1, none.
+//! 10. `sys`: the only unsafe code.
 //!
 //! ```text
 //!  node (threads, no privilege)      spawner (one thread, root)       sandbox
@@ -43,6 +44,7 @@ pub mod spawner;
 pub mod spec;
 pub mod steps;
 mod sys;
+pub mod zygote;
 
 pub use cgroup::Usage;
 pub use exit::{Exit, ExitKind};
@@ -54,3 +56,4 @@ pub use sandbox::{Connection, Phases, Sandbox};
 pub use spawner::{HatchError, LaunchError, Spawner, SpawnerConfig};
 pub use spec::{Entry, Isolation, Network, SandboxSpec, SpecError};
 pub use steps::{Step, StepError};
+pub use zygote::{Parked, Zygote};

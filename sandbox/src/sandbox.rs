@@ -192,6 +192,10 @@ impl Sandbox {
         }
     }
 
+    pub(crate) fn order(&self, order: &Order) {
+        self.guard.link.order(order);
+    }
+
     /// Asks the function to end, by SIGTERM.
     pub fn terminate(&self) {
         self.guard.link.order(&Order::Terminate { id: self.id() });

@@ -21,8 +21,9 @@ use crate::protocol::event::Welcome;
 use crate::protocol::order::{Charter, Order};
 use crate::protocol::packet::{self, Receiver};
 use crate::sandbox::{Phases, Sandbox, Way};
-use crate::spec::{Isolation, SandboxSpec, SpecError};
+use crate::spec::{Entry, Isolation, SandboxSpec, SpecError};
 use crate::steps::StepError;
+use crate::zygote::Zygote;
 
 /// Far above the ids of people and services, and below the ranges that tools like useradd
 /// hand out for user namespaces in nested containers.
@@ -135,11 +136,46 @@ impl Spawner {
     pub async fn hatch(&self, spec: SandboxSpec) -> Result<Sandbox, HatchError> {
         spec.check()?;
         let decided_ns = now_ns();
-        let id = spec.id;
-        let equipment = Equipment::make(&self.run_dir, &spec).map_err(HatchError::Prepare)?;
-        let (entry, network) = (spec.entry, spec.network);
+        let (id, way) = (spec.id, Way::new(spec.entry, spec.network));
+        let equipment = Equipment::make(&self.run_dir, id, spec.entry);
         let order = Order::Hatch { spec: Box::new(spec), decided_ns };
-        let bytes = packet::encode(&order).map_err(HatchError::Prepare)?;
+        self.order(id, &order, equipment.map_err(HatchError::Prepare)?, way).await
+    }
+
+    /// Starts a zygote: a sandbox that loads its code and is then forked, never called. Returns
+    /// when its program has taken over; [`Zygote::ready`] says when it can be forked. What
+    /// `spec` limits is the limit of the zygote and of each child.
+    ///
+    /// Cancel safe: dropped on the way, it ends as soon as it has started.
+    ///
+    /// # Errors
+    /// The step that failed; nothing of it is left then. [`Step::Check`](crate::Step) on a machine
+    /// that has no control groups, or no process-id namespaces.
+    pub async fn zygote(&self, spec: SandboxSpec) -> Result<Zygote, HatchError> {
+        spec.check()?;
+        let decided_ns = now_ns();
+        let id = spec.id;
+        let equipment = Equipment::of_zygote().map_err(HatchError::Prepare)?;
+        let order = Order::Zygote { spec: Box::new(spec), decided_ns };
+        let sandbox = self.order(id, &order, equipment, Way::Inherited).await?;
+        Ok(Zygote::new(sandbox, self.clone()))
+    }
+
+    /// Has a zygote fork the sandbox `id`.
+    pub(crate) async fn park(&self, zygote: u64, id: u64) -> Result<Sandbox, HatchError> {
+        let equipment = Equipment::make(&self.run_dir, id, Entry::Inherited);
+        let order = Order::Park { id, zygote, decided_ns: now_ns() };
+        self.order(id, &order, equipment.map_err(HatchError::Prepare)?, Way::Inherited).await
+    }
+
+    async fn order(
+        &self,
+        id: u64,
+        order: &Order,
+        equipment: Equipment,
+        way: Way,
+    ) -> Result<Sandbox, HatchError> {
+        let bytes = packet::encode(order).map_err(HatchError::Prepare)?;
         // From here on a dropped future ends what it has asked for.
         let guard = Guard { link: Arc::clone(&self.link), id };
         let (answered, exited) = match self.link.hatch(id, bytes, equipment.given) {
@@ -154,7 +190,7 @@ impl Spawner {
             Ok(Err(Unhatched::Step(error))) => return Err(HatchError::Step(error)),
             Ok(Err(Unhatched::SpawnerLost)) | Err(_) => return Err(HatchError::SpawnerLost),
         };
-        Ok(Sandbox::new(guard, hatched, exited, equipment.kept, Way::new(entry, network)))
+        Ok(Sandbox::new(guard, hatched, exited, equipment.kept, way))
     }
 
     /// The number of the spawner's process, for an operator.

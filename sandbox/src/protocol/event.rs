@@ -16,7 +16,7 @@ pub(crate) enum Welcome {
 }
 
 /// One event. For each sandbox: `Hatched` or `Failed` once, then for a hatched one `Exited`
-/// once.
+/// once. A sandbox forked from a zygote is hatched when it is parked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Event {

@@ -32,9 +32,29 @@ pub(crate) enum Order {
         /// When the node decided, by the monotonic clock, in nanoseconds.
         decided_ns: u64,
     },
+    /// Makes a zygote: answered like `Hatch`; that it can be forked is its own word, on its
+    /// ready pipe. Beside it: standard output, standard error, the writing end of that pipe.
+    Zygote {
+        spec: Box<SandboxSpec>,
+        decided_ns: u64,
+    },
+    /// Forks a sandbox from a zygote and parks it: answered like `Hatch`, once it is parked.
+    /// Beside it: as for `Hatch` with an inherited entry.
+    Park {
+        id: u64,
+        /// The id of the zygote.
+        zygote: u64,
+        decided_ns: u64,
+    },
+    /// Lets a parked sandbox serve, by this name.
+    Go {
+        id: u64,
+        sandbox: String,
+    },
     Terminate {
         id: u64,
     },
+    /// Of a zygote it ends the zygote itself and what is parked, not what serves.
     Kill {
         id: u64,
     },
@@ -51,6 +71,9 @@ pub(crate) enum Order {
     },
     Stop,
 }
+
+/// What a sandbox may be called: `sb-7`, and whatever a node may come to say instead.
+const MAX_NAME_BYTES: usize = 64;
 
 /// The two places where a probed function may listen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -79,6 +102,18 @@ impl Order {
                     Entry::Probed { .. } => 2,
                 }
             }
+            Self::Zygote { spec, .. } => {
+                spec.check().map_err(invalid)?;
+                if spec.entry != Entry::Inherited {
+                    return Err(invalid("a zygote opens no door"));
+                }
+                3
+            }
+            Self::Park { .. } => 4,
+            Self::Go { sandbox, .. } => {
+                check_name(sandbox)?;
+                0
+            }
             Self::LimitCpu { cpu_millis, .. } => {
                 SandboxSpec::check_cpu(*cpu_millis).map_err(invalid)?;
                 0
@@ -92,6 +127,14 @@ impl Order {
     }
 }
 
+fn check_name(name: &str) -> io::Result<()> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if (1..=MAX_NAME_BYTES).contains(&name.len()) && name.chars().all(is_plain) {
+        return Ok(());
+    }
+    Err(invalid(format!("{name:?} is no name for a sandbox")))
+}
+
 fn invalid(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
@@ -99,6 +142,8 @@ fn invalid(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Erro
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    use proptest::strategy::ValueTree;
 
     use super::*;
     use crate::spec::Network;
@@ -178,6 +223,20 @@ mod tests {
     }
 
     #[test]
+    fn a_zygote_is_checked_like_any_sandbox_and_opens_no_door() {
+        let mut runner = proptest::test_runner::TestRunner::deterministic();
+        let mut spec = specs().new_tree(&mut runner).expect("a specification").current();
+        spec.entry = Entry::Inherited;
+        let read = |spec: &SandboxSpec| {
+            let order = Order::Zygote { spec: Box::new(spec.clone()), decided_ns: 7 };
+            Order::read(&packet::encode(&order).expect("fits a packet"), 3)
+        };
+        read(&spec).expect("an order");
+        assert!(read(&SandboxSpec { pids: 0, ..spec.clone() }).is_err(), "no process");
+        assert!(read(&SandboxSpec { entry: Entry::Probed { port: 80 }, ..spec }).is_err());
+    }
+
+    #[test]
     fn what_a_node_may_not_ask_is_refused() {
         for text in [
             r#"{"kill":{"id":1,"signal":9}}"#,
@@ -187,6 +246,9 @@ mod tests {
             r#"{"limit_cpu":{"id":1,"cpu_millis":0}}"#,
             r#""stop" "stop""#,
             r#"{"connect":{"id":1,"call":1,"door":"udp"}}"#,
+            r#"{"go":{"id":1,"sandbox":""}}"#,
+            r#"{"go":{"id":1,"sandbox":"sb-1\nsb-2"}}"#,
+            r#"{"park":{"id":1,"zygote":2,"decided_ns":0}}"#,
         ] {
             assert!(Order::read(text.as_bytes(), 0).is_err(), "{text}");
         }

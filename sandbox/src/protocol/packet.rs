@@ -9,6 +9,7 @@ use rustix::net::{
     SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg,
     sendmsg, socketpair,
 };
+use rustix::process::Pid;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -19,7 +20,7 @@ pub(crate) const MAX_PACKET_BYTES: usize = 160 << 10;
 /// ready pipe, and a tree for the package and each extra mount.
 pub(crate) const MAX_DESCRIPTORS: usize = 32;
 
-const CONTROL_BYTES: usize = rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS));
+const CONTROL_BYTES: usize = rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS), ScmCredentials(1));
 
 /// Both ends of a connection that keeps packets whole.
 pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
@@ -101,6 +102,18 @@ impl Receiver {
         socket: impl AsFd,
         flags: RecvFlags,
     ) -> io::Result<Option<(&[u8], Vec<OwnedFd>)>> {
+        let packet = self.receive_from(socket, flags)?;
+        Ok(packet.map(|(bytes, descriptors, _)| (bytes, descriptors)))
+    }
+
+    /// As [`Receiver::receive`], with the process that has sent it, as this one numbers
+    /// processes: the kernel says so on a socket that was told to pass credentials (unix(7),
+    /// `SO_PASSCRED`).
+    pub(crate) fn receive_from(
+        &mut self,
+        socket: impl AsFd,
+        flags: RecvFlags,
+    ) -> io::Result<Option<(&[u8], Vec<OwnedFd>, Option<Pid>)>> {
         let mut space = [MaybeUninit::uninit(); CONTROL_BYTES];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let flags = flags | RecvFlags::CMSG_CLOEXEC;
@@ -112,10 +125,12 @@ impl Receiver {
             Err(rustix::io::Errno::CONNRESET) => return Ok(None),
             received => received?,
         };
-        let mut descriptors = Vec::new();
+        let (mut descriptors, mut sender) = (Vec::new(), None);
         for message in control.drain() {
-            if let RecvAncillaryMessage::ScmRights(rights) = message {
-                descriptors.extend(rights);
+            match message {
+                RecvAncillaryMessage::ScmRights(rights) => descriptors.extend(rights),
+                RecvAncillaryMessage::ScmCredentials(credentials) => sender = Some(credentials.pid),
+                _ => {}
             }
         }
         if received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
@@ -124,7 +139,7 @@ impl Receiver {
         if received.bytes == 0 {
             return Ok(None);
         }
-        Ok(Some((&self.buffer[..received.bytes], descriptors)))
+        Ok(Some((&self.buffer[..received.bytes], descriptors, sender)))
     }
 }
 

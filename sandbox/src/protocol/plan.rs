@@ -2,7 +2,8 @@
 //!
 //! Two sockets, because sandbox-init becomes two processes: the *reaper* keeps the first and
 //! reports how the function ended; the *nest* has the second, which closes by itself when the
-//! function's program takes its place, and so announces the exec.
+//! function's program takes its place, and so announces the exec. Where that program is a
+//! zygote, the reaper stays after its end, and moves the zygote's children into their groups.
 
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +46,21 @@ pub(crate) struct Assign {
     pub(crate) folders: Vec<String>,
 }
 
+/// To the reaper, once it is known that its nest becomes a zygote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Word {
+    /// Sent before the assignment: do not end with the zygote, but when you are killed.
+    Stay,
+    /// Move a process into a group. Beside it: the files to join the group by.
+    Move {
+        /// Of the child, comes back with the answer.
+        child: u64,
+        /// As the nest numbers its processes.
+        pid: i32,
+    },
+}
+
 /// From either half of sandbox-init.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -58,5 +74,10 @@ pub(crate) enum Report {
     /// The function's process has ended, by this status of wait(2).
     Ended {
         status: i32,
+    },
+    /// The answer to `Word::Move`: the error number, 0 when it is done.
+    Moved {
+        child: u64,
+        errno: i32,
     },
 }

@@ -57,3 +57,55 @@
 //!
 //! A zygote whose socket is closed ends. Its end is not that of its children: the first process
 //! of the nest stays until the last of them has gone; only those still parked end with it.
+
+use serde::{Deserialize, Serialize};
+
+/// Spawner to zygote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Request {
+    /// Beside it: listener, ready pipe, standard output, standard error, control.
+    Fork(u64),
+    Collect(u64),
+}
+
+/// Child to spawner, on control.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Answer {
+    Here { here: u64 },
+    Failed { failed: u64, errno: i32 },
+}
+
+/// Spawner to child, on control.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Go {
+    pub(crate) go: u64,
+    /// The child's name from here on.
+    pub(crate) sandbox: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::packet::{decode, encode};
+
+    #[test]
+    fn messages_look_as_the_documentation_says() {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("JSON");
+        assert_eq!(text(encode(&Request::Fork(7)).expect("fits")), r#"{"fork":7}"#);
+        assert_eq!(text(encode(&Request::Collect(7)).expect("fits")), r#"{"collect":7}"#);
+        let go = Go { go: 7, sandbox: "sb-3".to_owned() };
+        assert_eq!(text(encode(&go).expect("fits")), r#"{"go":7,"sandbox":"sb-3"}"#);
+        assert_eq!(decode::<Answer>(br#"{"here":7}"#).expect("here"), Answer::Here { here: 7 });
+        let failed = decode::<Answer>(br#"{"failed":7,"errno":11}"#).expect("failed");
+        assert_eq!(failed, Answer::Failed { failed: 7, errno: 11 });
+    }
+
+    #[test]
+    fn anything_else_is_no_answer() {
+        for text in [r#"{"here":-1}"#, r#"{"failed":7}"#, r#"{"go":7}"#, "7", "", "{}"] {
+            assert!(decode::<Answer>(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+}

@@ -42,6 +42,7 @@ const FILES: &[(&str, &str)] = &[
     adapter!("python/hatchway_adapter/server.py"),
     adapter!("python/hatchway_adapter/structured.py"),
     adapter!("python/hatchway_adapter/wsgi.py"),
+    adapter!("python/hatchway_adapter/zygote.py"),
 ];
 
 /// The installed adapters: a folder to mount into every sandbox that uses one.

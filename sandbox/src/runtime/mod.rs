@@ -1,7 +1,8 @@
 //! How each runtime is started: a typed description in, an argument vector and an environment out.
 //!
 //! `entry` says what a version runs; `plan` turns that into a [`StartPlan`], with a file per
-//! runtime (`node`, `python`, `command`) for what differs. `interpreter` finds the real `node` and
+//! runtime (`node`, `python`, `command`) for what differs, and `zygote` that of a process which
+//! is forked instead of called. `interpreter` finds the real `node` and
 //! `python3` once, at start. `adapters` holds the small programs that run inside the sandbox,
 //! around the function: they are embedded here and written to a folder that sandboxes mount at
 //! `/hatchway`.
@@ -15,6 +16,7 @@ mod interpreter;
 mod node;
 mod plan;
 mod python;
+mod zygote;
 
 pub use adapters::{Adapters, install_adapters};
 pub use entry::{NodeEntry, PythonEntry, Runtime};

@@ -157,6 +157,21 @@ pub(crate) fn ignore_signal(signal: c_int) {
     unsafe { libc::signal(signal, libc::SIG_IGN) };
 }
 
+/// A descriptor that can be read when children of this process have ended since it was last
+/// read (signalfd(2)). Blocks the signal itself, which a fork from here on would inherit.
+pub(crate) fn watch_children() -> io::Result<OwnedFd> {
+    // SAFETY: an all-zero set is an empty one, and both calls only write to it.
+    let fd = check(unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigaddset(&raw mut set, libc::SIGCHLD);
+        libc::sigprocmask(libc::SIG_BLOCK, &raw const set, ptr::null_mut());
+        libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK).into()
+    })?;
+    let fd = RawFd::try_from(fd).map_err(|_| io::ErrorKind::InvalidData)?;
+    // SAFETY: the kernel has just made `fd` for us, and nothing else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
 /// Splits this process in two (fork(2)): the child is given `None`, the parent its number.
 /// Only for a process with one thread: the child would find the others' locks taken for ever.
 pub(crate) fn fork() -> io::Result<Option<Pid>> {

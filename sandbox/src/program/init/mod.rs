@@ -83,10 +83,8 @@ fn split(spawner: &OwnedFd, socket: OwnedFd, receiver: Receiver, prepare: &Prepa
     };
     // The nest's alone from here on: its closing announces the exec.
     drop(socket);
-    let ended = nest.and_then(|nest| reaper::run(spawner, nest, prepare));
-    match ended {
-        Ok(status) => report(spawner, &Report::Ended { status }),
-        Err(error) => report(spawner, &Report::Failed(error)),
+    if let Err(error) = nest.and_then(|nest| reaper::run(spawner, nest, prepare)) {
+        report(spawner, &Report::Failed(error));
     }
     ExitCode::SUCCESS
 }

@@ -1,29 +1,108 @@
 //! The half that stays: number 1 of the process-id namespace.
 //!
 //! It collects what ends, tells how the function itself ended, and by its own end has the
-//! kernel kill everything that the function has left running.
+//! kernel kill everything that the function has left running. Where the function is a zygote it
+//! outlives it, for the zygote's children, and moves each into its control group: it numbers
+//! processes as the nest does, so none but the tenant's own can be meant, and the spawner,
+//! which everyone waits for, does not wait for the kernel's grace periods.
 
 use std::os::fd::OwnedFd;
 
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions, wait};
+use rustix::net::RecvFlags;
+use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
 
-use crate::protocol::plan::Prepare;
-use crate::steps::{self, Step, StepError};
+use super::report;
+use crate::protocol::packet::{self, Receiver};
+use crate::protocol::plan::{Prepare, Report, Word};
+use crate::steps::{self, AtStep, Step, StepError};
+use crate::sys::process::watch_children;
 
-/// Waits until the function's process ends; gives its wait(2) status.
-pub(super) fn run(spawner: &OwnedFd, nest: Pid, prepare: &Prepare) -> Result<i32, StepError> {
+/// Waits until the function's process ends, and tells how. Ends itself then, unless it is to
+/// stay.
+pub(super) fn run(spawner: &OwnedFd, nest: Pid, prepare: &Prepare) -> Result<(), StepError> {
+    let children = watch_children().at(Step::Process, "watching children")?;
     confine(prepare)?;
-    if is_orphan(spawner) {
-        return Ok(libc::SIGKILL);
-    }
+    let mut receiver = Receiver::new();
+    let mut stays = false;
+    // Forgotten when it has ended, for its number may come again.
+    let mut nest = Some(nest);
     loop {
-        match wait(WaitOptions::empty()) {
-            Ok(Some((pid, status))) if pid == nest => return Ok(status.as_raw()),
-            // An orphan that has been collected, or a signal: both mean to wait on.
-            Ok(_) | Err(Errno::INTR) => {}
+        // First, for what ended before it was watched made no event.
+        if let Some(status) = collect(nest)? {
+            nest = None;
+            // The word was sent before the nest could become anything.
+            while let Heard::Word(word, files) = hear(spawner, &mut receiver) {
+                stays |= obey(spawner, &word, &files);
+            }
+            report(spawner, &Report::Ended { status: status.as_raw() });
+            if !stays {
+                return Ok(());
+            }
+        }
+        let mut polls =
+            [PollFd::new(&children, PollFlags::IN), PollFd::new(spawner, PollFlags::IN)];
+        rustix::io::retry_on_intr(|| poll(&mut polls, None)).at(Step::Process, "poll")?;
+        let is_heard = !polls[1].revents().is_empty();
+        if !polls[0].revents().is_empty() {
+            // How many have ended is asked of wait(2); this only makes it wait again.
+            let mut event = [0; 128];
+            let _ = rustix::io::read(&children, &mut event);
+        }
+        if is_heard {
+            match hear(spawner, &mut receiver) {
+                Heard::Word(word, files) => stays |= obey(spawner, &word, &files),
+                Heard::Nothing => {}
+                // Nobody is left to tell, and nothing may outlive the spawner.
+                Heard::Closed => return Ok(()),
+            }
+        }
+    }
+}
+
+/// Collects everyone who has ended; the status of the nest when it is among them.
+fn collect(nest: Option<Pid>) -> Result<Option<WaitStatus>, StepError> {
+    let mut ended = None;
+    loop {
+        match wait(WaitOptions::NOHANG) {
+            Ok(Some((pid, status))) if Some(pid) == nest => ended = Some(status),
+            Ok(Some(_)) | Err(Errno::INTR) => {}
+            Ok(None) | Err(Errno::CHILD) => return Ok(ended),
             Err(error) => return Err(StepError::new(Step::Process, "wait", &error.into())),
+        }
+    }
+}
+
+enum Heard {
+    Word(Word, Vec<OwnedFd>),
+    Nothing,
+    Closed,
+}
+
+fn hear(spawner: &OwnedFd, receiver: &mut Receiver) -> Heard {
+    match receiver.receive(spawner, RecvFlags::DONTWAIT) {
+        Ok(Some((bytes, files))) => match packet::decode(bytes) {
+            Ok(word) => Heard::Word(word, files),
+            // Not our spawner's words: it has gone, whoever speaks.
+            Err(_) => Heard::Closed,
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Heard::Nothing,
+        Ok(None) | Err(_) => Heard::Closed,
+    }
+}
+
+/// True when the word is to stay.
+fn obey(spawner: &OwnedFd, word: &Word, files: &[OwnedFd]) -> bool {
+    match *word {
+        Word::Stay => true,
+        Word::Move { child, pid } => {
+            let pid = pid.to_string();
+            let moved =
+                files.iter().try_for_each(|file| rustix::io::write(file, pid.as_bytes()).map(drop));
+            let errno = moved.err().map_or(0, Errno::raw_os_error);
+            report(spawner, &Report::Moved { child, errno });
+            false
         }
     }
 }
@@ -47,12 +126,4 @@ fn confine(prepare: &Prepare) -> Result<(), StepError> {
         steps::seccomp::filter()?;
     }
     Ok(())
-}
-
-/// True when the spawner was gone before its death could signal us.
-fn is_orphan(spawner: &OwnedFd) -> bool {
-    let mut poll = [PollFd::new(spawner, PollFlags::empty())];
-    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-    rustix::event::poll(&mut poll, Some(&at_once)).is_ok()
-        && poll[0].revents().contains(PollFlags::HUP)
 }

@@ -174,7 +174,20 @@ fn hosts(spec: &SandboxSpec) -> impl Iterator<Item = &PathBuf> {
     std::iter::once(&spec.package).chain(spec.read_only.iter().map(|(host, _)| host))
 }
 
+/// Children of a zygote that may be on their way into their own groups at a time.
+const FORKS_AT_A_TIME: u32 = 16;
+
 /// The limits of the group that holds `spec`: its own processes, and our reaper.
 pub(super) fn limits(spec: &SandboxSpec) -> Limits {
-    Limits { memory_bytes: spec.memory_bytes, cpu_millis: spec.cpu_millis, pids: spec.pids + 1 }
+    Limits { pids: spec.pids + 1, ..child_limits(spec) }
+}
+
+/// As [`limits`], for a zygote: its children are born in its group.
+pub(super) fn zygote_limits(spec: &SandboxSpec) -> Limits {
+    Limits { pids: spec.pids + 1 + FORKS_AT_A_TIME, ..child_limits(spec) }
+}
+
+/// The limits of a child of a zygote: nobody of ours is in its group.
+pub(super) fn child_limits(spec: &SandboxSpec) -> Limits {
+    Limits { memory_bytes: spec.memory_bytes, cpu_millis: spec.cpu_millis, pids: spec.pids }
 }

@@ -22,25 +22,19 @@ impl Keeper {
         decided: u64,
         given: &[OwnedFd],
     ) -> Result<(), StepError> {
-        let received = now_ns();
-        if self.keys.contains_key(&spec.id) {
-            return Err(StepError {
-                step: Step::Check,
-                errno: libc::EEXIST,
-                detail: format!("id {} lives already", spec.id),
-            });
-        }
-        let clock = Clock { decided, received, executing: received };
+        let clock = self.check_in(spec.id, decided)?;
         let luggage = birth::pack(&self.ground, spec)?;
-        let key = match self.nests.take(spec.network, received) {
+        let key = match self.nests.take(spec.network, clock.received) {
             Some(key) => key,
             None => self.start_nest(spec.network)?,
         };
-        self.move_in(key, spec, clock, given, luggage)
+        self.move_in(key, spec, clock, given, luggage)?;
+        self.starting.insert(key);
+        Ok(())
     }
 
     /// Makes the nest `key` become what `spec` says.
-    fn move_in(
+    pub(super) fn move_in(
         &mut self,
         key: u64,
         spec: &SandboxSpec,
@@ -50,7 +44,10 @@ impl Keeper {
     ) -> Result<(), StepError> {
         let resident = self.residents.get_mut(&key).expect("a nest is in the table");
         let private = luggage.private.take();
-        let limits = birth::limits(spec);
+        let limits = match resident.zygote {
+            Some(_) => birth::zygote_limits(spec),
+            None => birth::limits(spec),
+        };
         let limited = self.ground.groups.limit(&resident.groups, &limits);
         let assigned = limited
             .map_err(|error| StepError {
@@ -78,7 +75,6 @@ impl Keeper {
         };
         resident.guest = Some(Guest { id: spec.id, private, port, clock });
         self.keys.insert(spec.id, key);
-        self.starting.insert(key);
         Ok(())
     }
 
@@ -97,7 +93,7 @@ impl Keeper {
     }
 
     /// Starts a process that isolates itself in a group of its own; gives its key.
-    fn start_nest(&mut self, network: Network) -> Result<u64, StepError> {
+    pub(super) fn start_nest(&mut self, network: Network) -> Result<u64, StepError> {
         self.next_key += 1;
         let key = self.next_key;
         let seat = self.seats.take();
@@ -112,7 +108,7 @@ impl Keeper {
         let newborn = match birth::prepare(&self.ground, &group, uid, network) {
             Ok(newborn) => newborn,
             Err(error) => {
-                self.leaving.add(group, seat, None);
+                self.leaving.add(group, Some(seat), None);
                 return Err(error);
             }
         };
@@ -123,7 +119,7 @@ impl Keeper {
             .at(Step::Process, "epoll");
         if let Err(error) = watched {
             newborn.abandon();
-            self.leaving.add(group, seat, None);
+            self.leaving.add(group, Some(seat), None);
             return Err(error);
         }
         let resident = Resident {
@@ -136,6 +132,7 @@ impl Keeper {
             seat,
             stage: Stage::Preparing,
             guest: None,
+            zygote: None,
             status: None,
             was_told: false,
         };

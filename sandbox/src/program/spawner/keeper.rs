@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::event::Timespec;
 use rustix::event::epoll;
 use rustix::net::RecvFlags;
 
-use super::door;
+use super::fork::Fork;
 use super::leaving::Leaving;
 use super::nests::{Change, Nests};
 use super::resident::Resident;
@@ -17,7 +17,7 @@ use super::setup::Ground;
 use crate::clock::now_ns;
 use crate::grants::Grants;
 use crate::protocol::event::{Event, Welcome};
-use crate::protocol::order::{Door, Order};
+use crate::protocol::order::Order;
 use crate::protocol::packet::{self, Receiver};
 
 /// How soon a group that could not be removed is looked at again: version 1 has no event for
@@ -32,6 +32,13 @@ pub(super) enum Source {
     Ended = 2,
 }
 
+impl Source {
+    /// The token of this descriptor of the sandbox `key`.
+    pub(super) fn of(self, key: u64) -> epoll::EventData {
+        epoll::EventData::new_u64(key << 2 | self as u64)
+    }
+}
+
 /// The node's token; a sandbox's is its key and a [`Source`].
 const NODE: u64 = u64::MAX;
 
@@ -40,12 +47,14 @@ pub(super) struct Keeper {
     pub(super) ground: Ground,
     node: OwnedFd,
     pub(super) receiver: Receiver,
-    epoll: OwnedFd,
+    pub(super) epoll: OwnedFd,
     /// By a key of our own: a nest has no id of the node's yet.
     pub(super) residents: HashMap<u64, Resident>,
     /// Which resident has which of the node's ids.
     pub(super) keys: HashMap<u64, u64>,
     pub(super) next_key: u64,
+    /// Children of zygotes, by keys of the same numbers.
+    pub(super) forks: HashMap<u64, Fork>,
     pub(super) nests: Nests,
     /// Those that somebody waits for: assigned, and not yet running.
     pub(super) starting: HashSet<u64>,
@@ -67,6 +76,7 @@ impl Keeper {
             residents: HashMap::new(),
             keys: HashMap::new(),
             next_key: 0,
+            forks: HashMap::new(),
             nests: Nests::new(),
             starting: HashSet::new(),
             seats: Seats::default(),
@@ -83,7 +93,7 @@ impl Keeper {
     /// Serves until the node says stop or is gone, and everything has ended.
     pub(super) fn run(mut self) -> io::Result<()> {
         let mut events = Vec::with_capacity(64);
-        while !(self.is_stopping && self.residents.is_empty() && self.leaving.is_empty()) {
+        while !(self.is_stopping && self.is_empty()) {
             let timeout = self.patience();
             events.clear();
             rustix::io::retry_on_intr(|| {
@@ -103,6 +113,10 @@ impl Keeper {
         self.ground.clear()?;
         self.tell(&Event::Stopped, &[]);
         Ok(())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.residents.is_empty() && self.forks.is_empty() && self.leaving.is_empty()
     }
 
     /// How long to wait for an event: for ever, unless something is to be done without one.
@@ -138,6 +152,13 @@ impl Keeper {
             return self.take_order();
         }
         let key = token >> 2;
+        if self.forks.contains_key(&key) {
+            match token & 3 {
+                source if source == Source::Nest as u64 => self.hear_child(key),
+                _ => self.bury_child(key),
+            }
+            return Ok(());
+        }
         match token & 3 {
             source if source == Source::Reaper as u64 => self.hear(key, Source::Reaper),
             source if source == Source::Nest as u64 => self.hear(key, Source::Nest),
@@ -165,63 +186,8 @@ impl Keeper {
         }
     }
 
-    fn obey(&mut self, order: Order, attached: Vec<OwnedFd>) -> io::Result<()> {
-        match order {
-            Order::Hatch { spec, decided_ns } => {
-                let id = spec.id;
-                if let Err(error) = self.hatch(&spec, decided_ns, &attached) {
-                    self.tell(&Event::Failed { id, error }, &[]);
-                }
-            }
-            Order::Terminate { id } => {
-                if let Some(resident) = self.guest_of(id) {
-                    resident.terminate();
-                }
-            }
-            Order::Kill { id } => {
-                if let Some(resident) = self.guest_of(id) {
-                    resident.kill();
-                }
-            }
-            Order::LimitCpu { id, cpu_millis } => self.limit_cpu(id, cpu_millis),
-            Order::Connect { id, call, door } => self.connect(id, call, door),
-            Order::Stop => return self.stop(),
-        }
-        Ok(())
-    }
-
-    fn guest_of(&mut self, id: u64) -> Option<&mut Resident> {
-        self.residents.get_mut(self.keys.get(&id)?)
-    }
-
-    fn limit_cpu(&mut self, id: u64, cpu_millis: u32) {
-        let Some(group) = self.guest_of(id).map(|resident| resident.groups.clone()) else {
-            return;
-        };
-        // One that has ended meanwhile needs no limit.
-        if let Err(error) = self.ground.groups.limit_cpu(&group, cpu_millis)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            let message = format!("cpu limit of sandbox {id} not changed: {error}");
-            self.tell(&Event::Note { message }, &[]);
-        }
-    }
-
-    fn connect(&mut self, id: u64, call: u64, door: Door) {
-        let gone = || io::Error::from_raw_os_error(libc::ESRCH);
-        let key = self.keys.get(&id);
-        let resident = key.and_then(|key| self.residents.get(key)).ok_or_else(gone);
-        match resident.and_then(|resident| door::open(resident, door, &self.ground.steps)) {
-            Ok(socket) => self.tell(&Event::Connected { call, errno: 0 }, &[socket.as_fd()]),
-            Err(error) => {
-                let errno = error.raw_os_error().unwrap_or(libc::EIO);
-                self.tell(&Event::Connected { call, errno }, &[]);
-            }
-        }
-    }
-
     /// Begins the end of everything.
-    fn stop(&mut self) -> io::Result<()> {
+    pub(super) fn stop(&mut self) -> io::Result<()> {
         if !self.is_stopping {
             self.is_stopping = true;
             epoll::delete(&self.epoll, &self.node)?;
@@ -232,8 +198,7 @@ impl Keeper {
 
     /// Has a descriptor of a sandbox wake us. Closing it ends that.
     pub(super) fn watch(&self, key: u64, fd: &OwnedFd, source: Source) -> io::Result<()> {
-        let data = epoll::EventData::new_u64(key << 2 | source as u64);
-        Ok(epoll::add(&self.epoll, fd, data, epoll::EventFlags::IN)?)
+        Ok(epoll::add(&self.epoll, fd, source.of(key), epoll::EventFlags::IN)?)
     }
 
     /// Sends an event. A node that is gone is noticed by its closed socket.

@@ -25,9 +25,10 @@ impl Leaving {
         self.0.is_empty()
     }
 
-    /// Adds a group. `seat` is the number that its processes had, `event` what to tell of them.
-    pub(super) fn add(&mut self, group: GroupPaths, seat: u32, event: Option<Event>) {
-        self.0.push(Leaver { group, seat: Some(seat), event, tries: 0 });
+    /// Adds a group. `seat` is the number that its processes had for themselves, `event` what to
+    /// tell of them.
+    pub(super) fn add(&mut self, group: GroupPaths, seat: Option<u32>, event: Option<Event>) {
+        self.0.push(Leaver { group, seat, event, tries: 0 });
     }
 
     /// Looks at each once. Those in which nobody is left give their seat back, are removed, and

@@ -12,6 +12,7 @@ use crate::clock::now_ns;
 use crate::exit::Exit;
 use crate::protocol::event::Event;
 use crate::protocol::packet;
+use crate::protocol::plan::Report;
 use crate::steps::{Step, StepError};
 
 impl Keeper {
@@ -30,8 +31,16 @@ impl Keeper {
         };
         match self.receiver.receive(open, RecvFlags::DONTWAIT) {
             Ok(Some((bytes, attached))) => {
+                let mut has_ended = false;
                 let has_failed = match packet::decode(bytes) {
-                    Ok(report) => resident.hear(report, attached, now_ns()),
+                    Ok(Report::Moved { child, errno }) => {
+                        self.moved(key, child, errno);
+                        return true;
+                    }
+                    Ok(report) => {
+                        has_ended = matches!(report, Report::Ended { .. });
+                        resident.hear(report, attached, now_ns())
+                    }
                     Err(error) => {
                         // Not our program's words any more: whoever speaks has to go.
                         resident.kill();
@@ -43,6 +52,9 @@ impl Keeper {
                 }
                 if has_failed {
                     self.announce(key);
+                }
+                if has_ended {
+                    self.zygote_ended(key);
                 }
                 true
             }
@@ -61,7 +73,7 @@ impl Keeper {
 
     /// Tells the node how a start came out. A nest that failed before anybody wanted it is no
     /// more than a note.
-    fn announce(&mut self, key: u64) {
+    pub(super) fn announce(&mut self, key: u64) {
         let Some(resident) = self.residents.get(&key) else {
             return;
         };
@@ -121,7 +133,9 @@ impl Keeper {
             self.keys.remove(&id);
         }
         let event = id.filter(|_| was_running).map(|id| Event::Exited { id, exit });
-        self.leaving.add(groups, seat, event);
+        self.leaving.add(groups, Some(seat), event);
+        // They have ended with their nest; those that were never seen are told of here.
+        self.end_children(key, |_| true);
         Ok(())
     }
 }

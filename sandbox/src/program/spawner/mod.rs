@@ -4,21 +4,27 @@
 //! step once for it. `keeper` is the loop. `hatch` follows an order, by one of the parked
 //! `nests` or by a fresh one, `birth` makes and assigns it, `resident` is what is known
 //! of it, `listen` hears what it says and sees its end, `leaving` waits until nobody is left
-//! of it, `door` connects to it, `seats` are its user id.
+//! of it, `door` connects to it, `seats` are its user id. `zygote` makes one that is forked, `park`
+//! has it forked, `fork` is what is known of a child, `peer` is its process.
 //!
 //! When the node goes, by whatever end, its socket closes, and everything here ends.
 
 mod birth;
 mod door;
+mod fork;
 mod hatch;
 mod keeper;
 mod leaving;
 mod listen;
 mod nests;
+mod obey;
+mod park;
+mod peer;
 mod resident;
 mod seats;
 mod setup;
 mod trial;
+mod zygote;
 
 use std::io;
 use std::os::fd::OwnedFd;

@@ -1,11 +1,11 @@
 //! What the spawner knows of one sandbox: a nest, a running function, or one just leaving.
 
-use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::process::{Signal, pidfd_send_signal};
 
-use crate::cgroup::{GroupPaths, clear};
+use super::peer;
+use crate::cgroup::{GroupPaths, Limits, clear};
 use crate::protocol::event::PhasesNs;
 use crate::protocol::plan::Report;
 use crate::spec::Network;
@@ -29,6 +29,8 @@ pub(super) struct Resident {
     pub(super) stage: Stage,
     /// Who it is for, once somebody wants it.
     pub(super) guest: Option<Guest>,
+    /// Set for a zygote.
+    pub(super) zygote: Option<Zygote>,
     /// The wait(2) status of the function, once its reaper has told.
     pub(super) status: Option<i32>,
     /// True when its end was asked for.
@@ -43,6 +45,15 @@ pub(super) struct Guest {
     pub(super) private: Option<OwnedFd>,
     pub(super) port: u16,
     pub(super) clock: Clock,
+}
+
+/// What a zygote has beside what every sandbox has.
+#[derive(Debug)]
+pub(super) struct Zygote {
+    /// Ours to the zygote, until it has ended.
+    pub(super) socket: Option<OwnedFd>,
+    /// Of each child.
+    pub(super) limits: Limits,
 }
 
 /// Preparing -parked-> Parked -executing-> Executing -nest closed-> Running
@@ -97,6 +108,8 @@ impl Resident {
                 self.status = Some(status);
                 false
             }
+            // Of a child, not of this one.
+            Report::Moved { .. } => false,
         }
     }
 
@@ -136,6 +149,18 @@ impl Resident {
         }
     }
 
+    /// Ends it as its node means it: a zygote leaves behind the children that serve.
+    pub(super) fn end(&mut self) {
+        match (&self.zygote, &self.function) {
+            (Some(_), Some(zygote)) if self.stage == Stage::Running => {
+                self.was_told = true;
+                // Ended meanwhile, which is what was asked.
+                let _ = pidfd_send_signal(zygote, Signal::KILL);
+            }
+            _ => self.kill(),
+        }
+    }
+
     /// Ends everything in it. Number 1 of a process-id namespace takes all others with it;
     /// where there is none, the group is killed, and again until it is empty.
     pub(super) fn kill(&mut self) {
@@ -153,17 +178,9 @@ impl Resident {
         }
     }
 
-    /// The function's process as the host numbers it (pidfd_open(2), "Pid" in fdinfo); that of
-    /// its reaper when it cannot be read.
+    /// The function's process as the host numbers it; that of its reaper when it is gone.
     pub(super) fn function_pid(&self) -> i32 {
-        let function = self.function.as_ref().and_then(|function| read_pid(function).ok());
-        function.unwrap_or_else(|| self.child.pid.as_raw_nonzero().get())
+        let function = self.function.as_ref().and_then(|function| peer::numbers(function).ok());
+        function.map_or_else(|| self.child.pid.as_raw_nonzero().get(), |(pid, _)| pid)
     }
-}
-
-fn read_pid(pidfd: &OwnedFd) -> io::Result<i32> {
-    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()))?;
-    let pid = info.lines().find_map(|line| line.strip_prefix("Pid:"));
-    let pid = pid.and_then(|pid| pid.trim().parse().ok()).filter(|pid| *pid > 0);
-    pid.ok_or_else(|| io::ErrorKind::NotFound.into())
 }

@@ -85,7 +85,7 @@ fn listen(newborn: &Newborn) -> Result<(), StepError> {
             Report::Failed(error) if error.step == Step::Exec => return Ok(()),
             Report::Failed(error) => return Err(error),
             Report::Ended { status } => ended = Some(status),
-            Report::Parked | Report::Executing => {}
+            Report::Parked | Report::Executing | Report::Moved { .. } => {}
         }
     }
     Err(StepError {

@@ -15,7 +15,9 @@ def main(module, attribute):
         message = "%s:%s is neither WSGI (environ, start_response) nor ASGI (scope, receive, send)"
         ready.failed("bad_app", message % (module, attribute))
     try:
-        _serve(application, kind)
+        serve = _server(application, kind)
+        ready.loaded()
+        serve()
     except Exception as error:
         import traceback
 
@@ -25,19 +27,19 @@ def main(module, attribute):
     sys.exit(0)
 
 
-def _serve(application, kind):
+def _server(application, kind):
+    """A function that serves, with everything loaded that it needs."""
     if kind != "wsgi":
         from . import asgi
 
-        asgi.run(application, kind)
-    elif _has("gunicorn"):
+        return asgi.server(application, kind)
+    if _has("gunicorn"):
         from . import wsgi
 
-        wsgi.run(application)
-    else:
-        from . import plain_wsgi
+        return wsgi.server(application)
+    from . import plain_wsgi
 
-        plain_wsgi.run(application)
+    return lambda: plain_wsgi.run(application)
 
 
 def kind_of(application):

@@ -11,7 +11,7 @@ from .server import concurrency
 KEEP_ALIVE_S = 24 * 3600
 
 
-def run(application, kind):
+def server(application, kind):
     try:
         import uvicorn
     except ImportError:
@@ -32,6 +32,12 @@ def run(application, kind):
         timeout_keep_alive=KEEP_ALIVE_S,
         backlog=max(128, concurrency()),
     )
-    # uvicorn stops gracefully, then raises the signal again for whoever was there before.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    Server(config).run(sockets=[socket.socket(fileno=LISTENER)])
+    # Otherwise the server would, once it runs: protocols, loop and all.
+    config.load()
+
+    def serve():
+        # uvicorn stops gracefully, then raises the signal again for whoever was there before.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        Server(config).run(sockets=[socket.socket(fileno=LISTENER)])
+
+    return serve

@@ -15,10 +15,26 @@ def main(module_path, attribute):
     log.attribute()
     loading.set_path()
     handler = loading.load(module_path, attribute, "handler_not_found")
+    if ready.is_zygote():
+        _load_the_rest(handler)
+    ready.loaded()
     # Threads wait here, not in the handler: no more of them run at once than the function was promised.
     slots = threading.BoundedSemaphore(concurrency())
     Server(lambda exchange: _respond(exchange, handler, slots)).serve()
     sys.exit(0)
+
+
+def _load_the_rest(handler):
+    """What a first request would load, so that it is there before the fork."""
+    import inspect
+    import json
+    import traceback
+    import urllib.parse
+
+    from . import structured
+
+    if inspect.iscoroutinefunction(handler) or inspect.isasyncgenfunction(handler):
+        from . import asynchronous
 
 
 def _respond(exchange, handler, slots):

@@ -11,6 +11,7 @@ STACK_LIMIT = 8192
 
 _started = time.perf_counter()
 _is_open = False
+_zygote = None
 
 
 def claim():
@@ -19,8 +20,29 @@ def claim():
     The mark is removed, so that a child process of the function, which has its variables but not its descriptors, does
     not touch what stands there.
     """
-    global _is_open
-    _is_open = os.environ.pop("HATCHWAY_LISTENER", None) == str(LISTENER)
+    global _is_open, _zygote
+    _zygote = os.environ.pop("HATCHWAY_ZYGOTE_FD", None)
+    _is_open = _zygote is not None or os.environ.pop("HATCHWAY_LISTENER", None) == str(LISTENER)
+
+
+def is_zygote():
+    return _zygote is not None
+
+
+def loaded():
+    """The code is loaded: an ordinary start goes on, and so does each child of a zygote, when it is to serve."""
+    if _zygote is not None:
+        try:
+            from . import zygote
+        except ImportError as error:
+            return unfit("runtime", "this Python cannot be forked: %s" % error)
+        zygote.wait_to_be_forked(int(_zygote))
+
+
+def again():
+    """A child has its own pipe at the same place, and its own time."""
+    global _is_open, _started, _zygote
+    _is_open, _started, _zygote = True, time.perf_counter(), None
 
 
 def ready():
@@ -40,6 +62,14 @@ def failed(reason, message, stack=None):
     sys.stderr.flush()
     _say(json.dumps({"failed": words}))
     os._exit(1)
+
+
+def unfit(what, message):
+    """Says why a zygote cannot be forked, on the pipe alone: it is nothing that the function did wrong."""
+    import json
+
+    _say(json.dumps({"failed": {"reason": "unfit", "what": what, "message": message}}))
+    os._exit(0)
 
 
 def ended_early(reason, message):

@@ -15,7 +15,7 @@ from .server import concurrency
 KEEP_ALIVE_S = 24 * 3600
 
 
-def run(application):
+def server(application):
     from gunicorn.app.base import BaseApplication
     from gunicorn.sock import UnixSocket
     from gunicorn.workers.gthread import ThreadWorker
@@ -30,10 +30,15 @@ def run(application):
 
     served = Application()
     config = served.cfg
-    log = config.logger_class(config)
-    listener = UnixSocket("the node's socket", config, log, fd=LISTENER)
-    worker = ThreadWorker(0, os.getppid(), [listener], served, 0, config, log)
-    worker.init_process()
+    make_log = config.logger_class  # imports it
+
+    def serve():
+        log = make_log(config)
+        listener = UnixSocket("the node's socket", config, log, fd=LISTENER)
+        worker = ThreadWorker(0, os.getppid(), [listener], served, 0, config, log)
+        worker.init_process()
+
+    return serve
 
 
 def _settings():
