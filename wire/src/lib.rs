@@ -6,7 +6,7 @@
 //! Reading order: [`core`] (a thread per core), [`listen`] (a listener per core), [`stream`] (bytes in
 //! and out), [`scratch`] (buffers that belong to the core), [`ticker`] (clocks), then [`http1`]: a
 //! connection, one exchange on it, and the relay between two streams; [`http2`] joins clients of the newer version to the
-//! same. [`backend`] is the seam between the two levels,
+//! same. [`link`] carries many requests between a gateway and a node. [`backend`] is the seam between the two levels,
 //! [`catalog`] brings rules in,
 //! [`admin`] is the slow door for
 //! operators.
@@ -17,6 +17,7 @@ pub mod catalog;
 pub mod core;
 pub mod http1;
 pub mod http2;
+pub mod link;
 pub mod listen;
 pub mod process;
 pub mod scratch;

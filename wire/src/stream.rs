@@ -1,4 +1,4 @@
-//! Bytes in and out, over TCP or a Unix socket.
+//! Bytes in and out, over TCP, a Unix socket, or as one call of a link.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
@@ -14,6 +14,8 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::task::coop;
 use tokio::time::{Instant, sleep};
 
+use crate::link::Call;
+
 /// How long a full queue of a listening Unix socket is waited for, and how often it is tried. The kernel
 /// tells of no event here: connect(2) fails with `EAGAIN` and leaves nothing to wait on.
 const QUEUE_CLOCK: Duration = Duration::from_secs(1);
@@ -26,6 +28,8 @@ pub enum Stream {
     Tcp(TcpStream),
     /// On this machine.
     Unix(UnixStream),
+    /// One of many on a connection between a gateway and a node.
+    Call(Call),
 }
 
 impl Stream {
@@ -68,12 +72,13 @@ impl Stream {
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         debug_assert!(!buffer.is_empty(), "reading into nothing looks like the end");
-        let mut buffer = ReadBuf::new(buffer);
+        let mut into = ReadBuf::new(buffer);
         let polled = match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
-            Self::Unix(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut into),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, &mut into),
+            Self::Call(call) => return call.poll_read(cx, buffer),
         };
-        polled.map_ok(|()| buffer.filled().len())
+        polled.map_ok(|()| into.filled().len())
     }
 
     /// Writes what fits.
@@ -84,6 +89,7 @@ impl Stream {
         let polled = match self {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Call(call) => call.poll_send(cx, bytes, &[]),
         };
         not_zero(polled)
     }
@@ -105,6 +111,7 @@ impl Stream {
         let polled = match self {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, &parts),
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, &parts),
+            Self::Call(call) => call.poll_send(cx, first, second),
         };
         not_zero(polled)
     }
@@ -117,11 +124,12 @@ impl Stream {
         match self {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Call(call) => call.poll_shutdown(cx),
         }
     }
 
     /// Closes by a reset, so that what was sent cannot be taken for a whole message. A Unix socket knows no
-    /// reset and is closed.
+    /// reset and is closed; a call is cancelled.
     pub fn reset(self) {
         if let Self::Tcp(stream) = &self {
             // The close that follows says less without it, and nothing else can be done.
@@ -140,6 +148,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.poll_read_ready(&mut cx).is_pending(),
             Self::Unix(stream) => stream.poll_read_ready(&mut cx).is_pending(),
+            Self::Call(call) => call.is_quiet(),
         }
     }
 
@@ -149,6 +158,7 @@ impl Stream {
         let peeked = match self {
             Self::Tcp(stream) => SockRef::from(stream).peek(&mut byte),
             Self::Unix(stream) => SockRef::from(stream).peek(&mut byte),
+            Self::Call(call) => return call.is_quiet(),
         };
         peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }

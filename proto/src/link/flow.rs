@@ -95,6 +95,12 @@ impl Flow {
         self.unread = self.unread.checked_sub(bytes).expect("no more is read than came");
     }
 
+    /// Bytes that the other end may still send, and those that wait to be read.
+    pub fn promised(&self) -> u64 {
+        let to_come = if self.is_ended { 0 } else { self.allowed };
+        u64::from(to_come) + u64::from(self.unread)
+    }
+
     /// The credit to give now, when it is worth a frame: as much as fills `window` with what is allowed already and
     /// with what waits to be read.
     #[must_use = "what is granted is sent"]

@@ -3,10 +3,11 @@
 //! [`service`] is the seam: what gateway and node decide for a request. [`inbound`] reads heads from a
 //! client, [`exchange`] carries one request to an upstream and its answer back, [`relay`] moves the bytes,
 //! [`tunnel`] what follows a 101, [`idle`] keeps upstream connections for the next request, [`answer`]
-//! is what we say ourselves. [`client`] is a client's connection, [`settings`] what it may take.
+//! is what we say ourselves. [`client`] is a client's connection, [`called`] a single request that came over a link, [`settings`] what it may take.
 
 mod ahead;
 pub mod answer;
+mod called;
 mod client;
 mod copy;
 pub mod exchange;
@@ -20,6 +21,7 @@ mod tunnel;
 pub mod upgrade;
 
 pub use answer::{Answer, Body};
+pub(crate) use called::serve_call;
 pub use exchange::{Broken, Cause, Outcome};
 pub use inbound::{serve, turn_away};
 pub use service::{Clocks, Found, Peer, Refused, Request, Service, Shape, Upstream};

@@ -85,6 +85,11 @@ impl Inner {
             return match &mut self.stream {
                 Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, into),
                 Stream::Unix(stream) => Pin::new(stream).poll_read(cx, into),
+                Stream::Call(call) => {
+                    let count = ready!(call.poll_read(cx, into.initialize_unfilled()))?;
+                    into.advance(count);
+                    Poll::Ready(Ok(()))
+                }
             };
         }
         let count = ahead.len().min(into.remaining());

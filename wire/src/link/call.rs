@@ -1,0 +1,243 @@
+//! One end of a call, as a stream of bytes.
+
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use hatchway_proto::link::{Cancel, FRAME_BYTES, Frame, Refusal, frame};
+
+use super::cell::{CallCell, Over};
+use super::offer::Offer;
+use super::shared::Shared;
+
+/// The most of one call that is written before others have their turn. With its header it leaves room in a reader's
+/// buffer for the next frame.
+pub(super) const PIECE_BYTES: usize = 32 * 1024;
+
+/// One end of a call. Dropped before its end, it cancels.
+#[derive(Debug)]
+pub struct Call {
+    pub(super) shared: Rc<Shared>,
+    pub(super) cell: Rc<CallCell>,
+    /// What a gateway keeps until a node has accepted.
+    pub(super) offer: Option<Box<Offer>>,
+}
+
+/// Why a call's stream broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Broken {
+    /// The other end gave it up.
+    #[error("the call was given up: {0}")]
+    Cancelled(Cancel),
+    /// The connection is gone, and the call may have been running.
+    #[error("the link was lost")]
+    Lost,
+    /// The connection is gone, and nothing of the call was sent.
+    #[error("the link was lost before the call was sent")]
+    NotSent,
+}
+
+impl From<Over> for Broken {
+    fn from(over: Over) -> Self {
+        match over {
+            Over::Cancelled(reason) => Self::Cancelled(reason),
+            Over::Lost { was_written: true } => Self::Lost,
+            Over::Lost { was_written: false } => Self::NotSent,
+        }
+    }
+}
+
+impl Broken {
+    /// Found again in an error that a relay has passed on.
+    pub fn of(error: &io::Error) -> Option<Self> {
+        error.get_ref()?.downcast_ref().copied()
+    }
+}
+
+impl From<Broken> for io::Error {
+    fn from(broken: Broken) -> Self {
+        Self::new(io::ErrorKind::ConnectionReset, broken)
+    }
+}
+
+impl Call {
+    pub(super) fn new(shared: Rc<Shared>, cell: Rc<CallCell>, offer: Option<Box<Offer>>) -> Self {
+        Self { shared, cell, offer }
+    }
+
+    /// As recv(2): what came, or 0 once the other end sends no more.
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.offer.is_some() {
+            ready!(self.poll_offered(cx))?;
+        }
+        let state = &mut *self.shared.state.borrow_mut();
+        let cell = &mut *self.cell.borrow_mut();
+        if cell.has_unread() {
+            let count = cell.take(buffer);
+            cell.flow.read(count);
+            if cell.over.is_none() && cell.is_accepted {
+                state.grant(cell, &self.shared.settings);
+            }
+            return Poll::Ready(Ok(count));
+        }
+        if cell.flow.is_ended() {
+            return Poll::Ready(Ok(0));
+        }
+        if let Some(over) = cell.over {
+            return Poll::Ready(Err(Broken::from(over).into()));
+        }
+        cell.reader = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// As send(2), of two pieces that follow each other: takes what there is credit and room for.
+    pub(crate) fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        first: &[u8],
+        second: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.offer.is_some() {
+            ready!(self.poll_offered(cx))?;
+            if let Some(offer) = &self.offer
+                && !offer.is_open()
+            {
+                return self.poll_open(cx, first, second);
+            }
+        }
+        let state = &mut *self.shared.state.borrow_mut();
+        let cell = &mut *self.cell.borrow_mut();
+        if let Some(over) = cell.over {
+            return Poll::Ready(Err(Broken::from(over).into()));
+        }
+        if let Some((elsewhere, reason)) = cell.refuses.take() {
+            let answer = [first, second].concat();
+            let refusal = Refusal { elsewhere, reason, answer: &answer };
+            state.send(&Frame::Refused { call: cell.id, refusal });
+            state.remove(cell.id);
+            cell.flow.end();
+            return Poll::Ready(Ok(answer.len()));
+        }
+        let room = cell.flow.room().min(PIECE_BYTES);
+        if room == 0 || state.out.waiting() >= self.shared.settings.out_bytes {
+            cell.writer = Some(cx.waker().clone());
+            if room > 0 {
+                state.wait_for_room(&self.cell, cell);
+            }
+            return Poll::Pending;
+        }
+        let first = &first[..first.len().min(room)];
+        let second = &second[..second.len().min(room - first.len())];
+        cell.last_frame = Some(state.out.position());
+        frame::encode_data(state.out.buffer(), cell.id, first, second);
+        state.wake_driver();
+        cell.flow.sent(first.len() + second.len());
+        if let Some(offer) = &mut self.offer {
+            offer.keep(first, second);
+        }
+        Poll::Ready(Ok(first.len() + second.len()))
+    }
+
+    /// Sends no more; what comes is still read.
+    pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.offer.is_some() {
+            ready!(self.poll_offered(cx))?;
+        }
+        self.end_sending();
+        Poll::Ready(Ok(()))
+    }
+
+    /// True while nothing has come that was not read.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let cell = self.cell.borrow();
+        !cell.has_unread() && !cell.flow.is_ended() && cell.over.is_none()
+    }
+
+    /// Node: the answer is whole, and the call over.
+    pub(crate) fn finish(self) {
+        self.end_sending();
+        let id = self.cell.borrow().id;
+        self.shared.state.borrow_mut().remove(id);
+    }
+
+    /// Gateway: the answer was read whole. The node has said all it had to say, or is about to.
+    pub fn forget(self) {
+        let mut cell = self.cell.borrow_mut();
+        cell.over.get_or_insert(Over::Cancelled(Cancel::Left));
+    }
+
+    /// Another hand on a call that came.
+    pub(super) fn handle(&self) -> Handle {
+        Handle { shared: Rc::clone(&self.shared), cell: Rc::clone(&self.cell) }
+    }
+
+    /// Says that nothing follows: in the last frame, where that has not gone yet.
+    fn end_sending(&self) {
+        let state = &mut *self.shared.state.borrow_mut();
+        let cell = &mut *self.cell.borrow_mut();
+        if cell.over.is_some() || cell.flow.has_ended() {
+            return;
+        }
+        cell.flow.end();
+        if !cell.last_frame.is_some_and(|at| state.out.mark_end(at)) {
+            state.send(&Frame::Data { call: cell.id, end: true, bytes: b"" });
+        }
+    }
+
+    /// Leaves the call: it is cancelled, unless it is over.
+    pub(super) fn leave(&self) {
+        let state = &mut *self.shared.state.borrow_mut();
+        let cell = &mut *self.cell.borrow_mut();
+        let is_whole = cell.flow.is_ended() && cell.flow.has_ended();
+        if cell.id != 0 && !is_whole && cell.over.is_none() {
+            state.send(&Frame::Cancel { call: cell.id, reason: cell.reason });
+        }
+        cell.over.get_or_insert(Over::Cancelled(cell.reason));
+        state.uncount(cell);
+        state.remove(cell.id);
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+/// What a node can say of a call while its bytes are in other hands.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    shared: Rc<Shared>,
+    cell: Rc<CallCell>,
+}
+
+impl Handle {
+    /// The call is taken: the gateway will not offer it to another node, and the rest of a large body may come.
+    pub fn accept(&self) {
+        let state = &mut *self.shared.state.borrow_mut();
+        let cell = &mut *self.cell.borrow_mut();
+        cell.is_accepted = true;
+        if cell.over.is_none() {
+            state.grant(cell, &self.shared.settings);
+        }
+    }
+
+    /// The call is not taken: what is written next is the answer that the client gets when no other node takes it.
+    /// `elsewhere`: another one may.
+    pub fn refuse(&self, elsewhere: bool, reason: &'static str) {
+        let mut cell = self.cell.borrow_mut();
+        debug_assert!(!cell.is_accepted, "a call that was accepted is not refused any more");
+        cell.refuses = Some((elsewhere, reason));
+    }
+
+    /// What the gateway is told when the call ends before its answer does.
+    pub fn because(&self, reason: Cancel) {
+        self.cell.borrow_mut().reason = reason;
+    }
+}
+
+const _: () = assert!(PIECE_BYTES <= FRAME_BYTES);

@@ -1,0 +1,130 @@
+//! The gateway's half: connect, and offer calls.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+
+use hatchway_proto::link::{CallHead, Cancel, FRAME_BYTES, Flow, Hello, LoadSummary, Side};
+
+use super::call::Call;
+use super::cell::{CallCell, Cell};
+use super::driver::{Driver, Half};
+use super::offer::{Choices, Offer, Placer};
+use super::settings::Settings;
+use super::shared::{Ended, NewCall, Shared};
+use crate::ticker::Ticker;
+use crate::{Stream, scratch};
+
+/// A connection to a node, on one core. Cheap to clone within it; it lives for as long as its task does.
+#[derive(Clone, Debug)]
+pub struct Link(Rc<Shared>);
+
+struct GatewayHalf;
+
+impl Half for GatewayHalf {
+    fn begin(&mut self, _call: NewCall<'_>, _shared: &Rc<Shared>) {
+        unreachable!("the rules of order have refused a call from a node");
+    }
+
+    fn load(&self) -> Option<LoadSummary> {
+        None
+    }
+}
+
+impl Link {
+    /// Greets the node at the other end of `stream`, and starts the connection's task.
+    ///
+    /// # Errors
+    /// What the connection ended with instead.
+    pub async fn open(
+        stream: Stream,
+        instance: u128,
+        settings: Rc<Settings>,
+        ticker: &Ticker,
+    ) -> Result<Self, Ended> {
+        let shared = Rc::new(Shared::new(Side::Gateway, Hello::of_gateway(instance), settings));
+        let mut driver = Driver::new(Rc::clone(&shared), stream, GatewayHalf, ticker);
+        tokio::task::spawn_local(async move { poll_fn(|cx| driver.poll(cx)).await });
+        loop {
+            let changed = shared.changed.notified();
+            {
+                let state = shared.state.borrow();
+                if let Some(why) = &state.over {
+                    return Err(why.clone());
+                }
+                if state.session.peer().is_some() {
+                    break;
+                }
+            }
+            changed.await;
+        }
+        Ok(Self(shared))
+    }
+
+    /// True while the node takes calls here.
+    pub fn is_open(&self) -> bool {
+        let state = self.0.state.borrow();
+        state.over.is_none() && !state.is_draining
+    }
+
+    /// Why the connection is over, once it is.
+    pub fn ended(&self) -> Option<Ended> {
+        self.0.state.borrow().over.clone()
+    }
+
+    /// What the node drew when it started.
+    pub fn instance(&self) -> Option<u128> {
+        self.0.state.borrow().session.peer().map(|hello| hello.instance)
+    }
+
+    /// How full the node was when it last said so.
+    pub fn load(&self) -> LoadSummary {
+        self.0.state.borrow().load
+    }
+
+    /// Calls under way.
+    pub fn calls(&self) -> usize {
+        self.0.state.borrow().calls.len()
+    }
+
+    /// A call, which is sent with the first write: that has the whole head, `head_bytes` long. A call that this node does
+    /// not take goes to one of `choices`, which `placer` knows. Its credit is set here.
+    ///
+    /// None when this node takes no more, or when the call is larger than a frame.
+    pub fn offer(
+        &self,
+        about: CallHead<'_>,
+        head_bytes: usize,
+        (placer, choices): (Rc<dyn Placer>, Choices),
+    ) -> Option<Call> {
+        let credit = self.0.state.borrow().first_credit(&self.0.settings);
+        let about = CallHead { credit, ..about };
+        let mut payload = scratch::take();
+        about.encode(&mut payload).ok()?;
+        if payload.len() + head_bytes > FRAME_BYTES {
+            return None;
+        }
+        let cell = self.reserve(credit, 0)?;
+        let opening = (payload, about.flags());
+        let offer = Offer::new(opening, (head_bytes, credit), (placer, choices));
+        Some(Call::new(Rc::clone(&self.0), cell, Some(Box::new(offer))))
+    }
+
+    /// A place for a call of which nothing was sent: the node may send `allowed` bytes of it at once, and takes at least
+    /// `room`.
+    pub(super) fn reserve(&self, allowed: u32, room: usize) -> Option<Rc<CallCell>> {
+        let state = &mut *self.0.state.borrow_mut();
+        let node = state.session.peer()?;
+        let has_room =
+            state.calls.len() < node.calls as usize && room <= node.first_credit as usize;
+        if state.over.is_some() || state.is_draining || !has_room {
+            return None;
+        }
+        let mut cell = Cell::new(0, Flow::new(node.first_credit, allowed), Cancel::Left);
+        state.count(&mut cell);
+        Some(Rc::new(CallCell::new(cell)))
+    }
+
+    pub(super) fn shared(&self) -> Rc<Shared> {
+        Rc::clone(&self.0)
+    }
+}

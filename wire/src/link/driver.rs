@@ -1,0 +1,221 @@
+//! The task that owns a connection's socket: reads for all calls at once, writes for all of them at once, and keeps
+//! the clocks.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use hatchway_proto::link::{Frame, LinkError, LoadSummary};
+use tokio::time::Instant;
+
+use super::shared::{Ended, NewCall, Shared};
+use crate::ticker::{Ticker, Timer};
+use crate::{Stream, scratch};
+
+/// Reads before other tasks of the core have their turn.
+const READS: usize = 4;
+
+/// What one half does that the other does not.
+pub(super) trait Half {
+    /// A gateway has opened a call.
+    fn begin(&mut self, call: NewCall<'_>, shared: &Rc<Shared>);
+    /// How full this program is; none where that is nobody's business.
+    fn load(&self) -> Option<LoadSummary>;
+}
+
+/// Drives one connection until it is over.
+pub(super) struct Driver<H> {
+    shared: Rc<Shared>,
+    stream: Stream,
+    half: H,
+    timer: Timer,
+    ticker: Ticker,
+    /// The beginning of a frame whose rest has not come.
+    tail: Vec<u8>,
+    began: Instant,
+    heard: Instant,
+    pinged: Instant,
+    /// Since when an answer to a ping is waited for.
+    waits_since: Option<Instant>,
+    load: (LoadSummary, Instant),
+    /// Since when nothing is left to do for who drains.
+    idle_since: Option<Instant>,
+}
+
+impl<H: Half> Driver<H> {
+    pub(super) fn new(shared: Rc<Shared>, stream: Stream, half: H, ticker: &Ticker) -> Self {
+        let now = Instant::now();
+        Self {
+            shared,
+            stream,
+            half,
+            timer: ticker.timer(),
+            ticker: ticker.clone(),
+            tail: Vec::new(),
+            began: now,
+            heard: now,
+            pinged: now,
+            waits_since: None,
+            load: (LoadSummary::default(), now),
+            idle_since: None,
+        }
+    }
+
+    /// One turn; ready when the connection is over and every call has been told.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.shared.state.borrow_mut().driven_by(cx.waker());
+        let Err(why) = self.turn(cx) else { return Poll::Pending };
+        tracing::debug!(error = %why, "a link is over");
+        if let Ended::Ours(error) = why {
+            let text = error.to_string();
+            let goodbye = Frame::Error { code: error.code(), text: &text };
+            self.shared.state.borrow_mut().send(&goodbye);
+            // A peer that does not read is told by the close alone.
+            let _ = self.write(cx);
+        }
+        self.shared.end(why);
+        Poll::Ready(())
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
+        self.read(cx)?;
+        let now = Instant::now();
+        self.keep_time(now)?;
+        self.write(cx)?;
+        self.leave(now)?;
+        self.timer.set(self.next_look(now));
+        if self.timer.poll_at(now, cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
+        for _ in 0..READS {
+            let polled = scratch::with_scratch(|buffer| {
+                let kept = self.tail.len();
+                let count = match self.stream.poll_read(cx, &mut buffer[kept..]) {
+                    Poll::Pending => return Ok(Poll::Pending),
+                    Poll::Ready(Ok(0)) => return Err(Ended::Closed),
+                    Poll::Ready(Ok(count)) => count,
+                    Poll::Ready(Err(error)) => return Err(Ended::Broken(Arc::new(error))),
+                };
+                buffer[..kept].copy_from_slice(&self.tail);
+                self.take(&buffer[..kept + count]).map(Poll::Ready)
+            })?;
+            if polled.is_pending() {
+                return Ok(());
+            }
+        }
+        cx.waker().wake_by_ref();
+        Ok(())
+    }
+
+    /// Takes the frames that are whole, and keeps the rest.
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Ended> {
+        self.heard = Instant::now();
+        self.waits_since = None;
+        let mut used = 0;
+        while let Some((frame, length)) = Frame::decode(&bytes[used..]).map_err(Ended::Ours)? {
+            if let Some(call) = self.shared.receive(frame)? {
+                self.half.begin(call, &self.shared);
+            }
+            used += length;
+        }
+        let rest = &bytes[used..];
+        self.tail.clear();
+        if rest.is_empty() {
+            scratch::give(std::mem::take(&mut self.tail));
+        } else {
+            self.tail.extend_from_slice(rest);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
+        let state = &mut *self.shared.state.borrow_mut();
+        while state.out.waiting() > 0 {
+            match self.stream.poll_write(cx, state.out.rest()) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(count)) => state.out.consume(count),
+                Poll::Ready(Err(error)) => return Err(Ended::Broken(Arc::new(error))),
+            }
+        }
+        let waiting = state.out.waiting();
+        if waiting < self.shared.settings.out_bytes {
+            state.offer_room();
+        }
+        if waiting > self.shared.settings.flood_bytes {
+            return Err(Ended::Ours(LinkError::Flood));
+        }
+        Ok(())
+    }
+
+    /// Looks at the clocks, and says what is due.
+    fn keep_time(&mut self, now: Instant) -> Result<(), Ended> {
+        let settings = &self.shared.settings;
+        let state = &mut *self.shared.state.borrow_mut();
+        if state.session.peer().is_none() {
+            let is_late = now >= self.began + settings.hello_clock;
+            return if is_late { Err(Ended::Ours(LinkError::Silence)) } else { Ok(()) };
+        }
+        let Some(load) = self.half.load() else {
+            let waits_since = self.waits_since.unwrap_or(now);
+            if now >= waits_since + settings.silence {
+                return Err(Ended::Ours(LinkError::Silence));
+            }
+            if now >= self.pinged + settings.ping_every {
+                self.pinged = now;
+                self.waits_since.get_or_insert(now);
+                state.send(&Frame::Ping(0));
+            }
+            return Ok(());
+        };
+        if now >= self.heard + settings.silence {
+            return Err(Ended::Ours(LinkError::Silence));
+        }
+        if self.ticker.is_draining() && !state.is_draining {
+            state.is_draining = true;
+            state.send(&Frame::Drain);
+        }
+        // Where a write is made anyway, sooner.
+        let every = if state.out.waiting() > 0 { settings.load_fresh } else { settings.load_every };
+        if self.load.0 != load && now >= self.load.1 + every {
+            self.load = (load, now);
+            state.send(&Frame::Load(load));
+        }
+        Ok(())
+    }
+
+    /// Ends a connection that is being drained, once nothing is left: a gateway closes, and a node waits for that.
+    fn leave(&mut self, now: Instant) -> Result<(), Ended> {
+        let state = self.shared.state.borrow();
+        let is_idle = state.is_draining && state.calls.is_empty() && state.out.waiting() == 0;
+        if !is_idle {
+            self.idle_since = None;
+            return Ok(());
+        }
+        let since = *self.idle_since.get_or_insert(now);
+        let waits = self.half.load().is_some();
+        if !waits || now >= since + self.shared.settings.drain_grace {
+            return Err(Ended::Drained);
+        }
+        Ok(())
+    }
+
+    fn next_look(&self, now: Instant) -> Instant {
+        let settings = &self.shared.settings;
+        if self.shared.state.borrow().session.peer().is_none() {
+            return self.began + settings.hello_clock;
+        }
+        let mut next = match self.half.load() {
+            None => self.pinged + settings.ping_every,
+            Some(load) if load != self.load.0 => self.load.1 + settings.load_every,
+            Some(_) => now + settings.load_every,
+        };
+        if let Some(since) = self.idle_since {
+            next = next.min(since + settings.drain_grace);
+        }
+        next
+    }
+}

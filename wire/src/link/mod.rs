@@ -1,0 +1,30 @@
+//! The link between a gateway and a node, over a socket: one connection that carries many calls. What is said on it
+//! is specified in [`hatchway_proto::link`].
+//!
+//! To whoever relays, a call is a [`Stream`](crate::Stream) like any other: bytes of HTTP/1.1 in and out. So the
+//! relay, the tunnel and the clocks are those of every other hop, and what is particular to the link is here.
+//!
+//! Everything belongs to one core. Calls put frames into one buffer and wake the [`driver`], the task that owns the
+//! socket; it runs behind all calls that are ready, so that one write carries what all of them have said. It reads
+//! once for all of them as well, and hands each its bytes, bounded by the credit that the call was given.
+//!
+//! Reading order: [`settings`] (limits and clocks), [`shared`] (what calls and driver share), [`cell`] (one call
+//! in it), [`call`] (its end as a stream), [`driver`] (the socket), then the two halves: [`client`] with [`offer`],
+//! what a gateway can take back, and [`server`].
+
+pub mod call;
+mod cell;
+pub mod client;
+mod driver;
+pub mod offer;
+mod out;
+pub mod server;
+pub mod settings;
+mod shared;
+
+pub use call::{Call, Handle};
+pub use client::Link;
+pub use offer::{Choices, Placer};
+pub use server::{Calls, serve};
+pub use settings::Settings;
+pub use shared::Ended;
