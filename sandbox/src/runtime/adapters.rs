@@ -11,11 +11,11 @@ use super::Interpreter;
 
 macro_rules! adapter {
     ($path:literal) => {
-        ($path, include_str!(concat!("adapters/", $path)))
+        ($path, include_bytes!(concat!("adapters/", $path)))
     };
 }
 
-const FILES: &[(&str, &str)] = &[
+const FILES: &[(&str, &[u8])] = &[
     adapter!("node/answer.cjs"),
     adapter!("node/arguments.cjs"),
     adapter!("node/context.cjs"),
@@ -24,6 +24,12 @@ const FILES: &[(&str, &str)] = &[
     adapter!("node/log.cjs"),
     adapter!("node/problem.cjs"),
     adapter!("node/ready.cjs"),
+    adapter!("node/zygote/fitness.cjs"),
+    adapter!("node/zygote/fork.cjs"),
+    adapter!("node/zygote/life.cjs"),
+    adapter!("node/zygote/memory.cjs"),
+    adapter!("node/zygote/random.cjs"),
+    adapter!("node/zygote/warm.cjs"),
     adapter!("python/app.py"),
     adapter!("python/handler.py"),
     adapter!("python/hatchway_adapter/__init__.py"),
@@ -45,6 +51,10 @@ const FILES: &[(&str, &str)] = &[
     adapter!("python/hatchway_adapter/zygote.py"),
 ];
 
+/// Compiled from `zygote-node` by the build script.
+const ADDON: (&str, &[u8]) =
+    ("node/zygote/addon.node", include_bytes!(concat!(env!("OUT_DIR"), "/zygote.node")));
+
 /// The installed adapters: a folder to mount into every sandbox that uses one.
 #[derive(Clone, Debug)]
 pub struct Adapters {
@@ -63,11 +73,11 @@ pub fn install_adapters(dir: &Path) -> io::Result<Adapters> {
             Ok(()) | Err(_) => {}
         }
     }
-    for (path, text) in FILES {
+    for (path, content) in FILES.iter().chain([&ADDON]) {
         let path = dir.join(path);
         let parent = path.parent().expect("every adapter lies in a folder");
         fs::create_dir_all(parent)?;
-        fs::write(&path, text)?;
+        fs::write(&path, content)?;
         make_readable(&path, 0o644)?;
         // Their mode, too, is what this process's umask left of it.
         for folder in parent.ancestors().take_while(|folder| folder.starts_with(dir)) {
@@ -142,7 +152,7 @@ mod tests {
         fs::write(&old, "").expect("it can be written");
         let adapters = install_adapters(dir.path()).expect("the folder is ours");
         let files = files_below(&adapters.dir);
-        assert_eq!(files.len(), FILES.len(), "{files:?}");
+        assert_eq!(files.len(), FILES.len() + 1, "{files:?}");
         let mode = |path: &Path| {
             fs::metadata(path).expect("it was just written").permissions().mode() & 0o777
         };

@@ -2,12 +2,18 @@
 //!
 //! Flags: none of V8's start-up flags helps here (`--jitless`, `--single-threaded`, `--no-opt`,
 //! `--max-lazy` and fewer worker threads all measured equal or slower), and code caches made under
-//! other flags are rejected.
+//! other flags are rejected. A zygote needs two of them all the same.
 
 use super::plan::{Assignment, Layout, StartPlan, listener_mark};
 use super::{Interpreter, NodeEntry};
 
 const MIB: u64 = 1024 * 1024;
+
+/// A forked process has one thread, and V8 must not count on others: left to itself, it hands
+/// functions that are worth it to a compiler thread that is gone, and runs them unoptimised for
+/// ever (measured: 5 times slower). Node keeps a worker or more whatever the size of its pool; with
+/// the first flag it gets nothing to do.
+const ZYGOTE_FLAGS: [&str; 2] = ["--single-threaded", "--v8-pool-size=0"];
 
 pub(super) fn plan(
     entry: &NodeEntry,
@@ -43,6 +49,12 @@ pub(super) fn plan(
         read_only_mounts: interpreter.mounts.clone(),
         inherits_listener: true,
     }
+}
+
+/// Turns the argument vector of an ordinary start into that of a zygote, which the adapters learn
+/// from the environment.
+pub(super) fn make_zygote(argv: &mut Vec<String>) {
+    argv.splice(1..1, ZYGOTE_FLAGS.map(str::to_owned));
 }
 
 #[cfg(test)]
@@ -85,6 +97,17 @@ mod tests {
         assert_eq!(
             argv(&entry, None),
             ["/opt/node/bin/node", "--require", "/hatchway/node/listen.cjs", "/app/server.js"]
+        );
+    }
+
+    #[test]
+    fn a_zygote_has_no_use_for_threads() {
+        let entry = NodeEntry::Main { script: "server.js".into() };
+        let mut argv = argv(&entry, None);
+        make_zygote(&mut argv);
+        assert_eq!(
+            argv[..4],
+            ["/opt/node/bin/node", "--single-threaded", "--v8-pool-size=0", "--require"]
         );
     }
 

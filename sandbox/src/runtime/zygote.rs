@@ -1,16 +1,16 @@
 //! Which runtimes can be forked once their code is loaded, and how such a start differs.
 
 use super::plan::{Assignment, Layout, StartPlan, listener_mark};
-use super::{Adapters, Interpreters, Missing, Runtime};
+use super::{Adapters, Interpreters, Missing, Runtime, node};
 
 impl Runtime {
     /// True when a zygote of it can be [planned](StartPlan::zygote). Whether the code of a
     /// function can be forked is for the zygote to say.
     pub fn can_fork(&self) -> bool {
         match self {
-            Self::Python(_) => true,
+            Self::Node(_) | Self::Python(_) => true,
             // Their code is not ours to stop at the right place.
-            Self::Node(_) | Self::Command { .. } => false,
+            Self::Command { .. } => false,
         }
     }
 }
@@ -38,6 +38,9 @@ impl StartPlan {
             plan.env.retain(|(name, _)| *name != listener && name != "HATCHWAY_SANDBOX");
             plan.env.push(("HATCHWAY_ZYGOTE_FD".to_owned(), "3".to_owned()));
             plan.env.sort_unstable();
+            if let Runtime::Node(_) = runtime {
+                node::make_zygote(&mut plan.argv);
+            }
             plan
         }))
     }
@@ -48,7 +51,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::runtime::{Interpreter, NodeEntry, PythonEntry};
+    use crate::runtime::{Interpreter, PythonEntry};
 
     fn plan(runtime: &Runtime) -> Option<StartPlan> {
         let python = Interpreter {
@@ -87,7 +90,5 @@ mod tests {
     #[test]
     fn what_cannot_be_forked_has_no_plan() {
         assert_eq!(plan(&Runtime::Command { argv: vec!["./server".into()] }), None);
-        let node = NodeEntry::Main { script: "server.js".into() };
-        assert_eq!(plan(&Runtime::Node(node)), None);
     }
 }

@@ -4,6 +4,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot start has failed")]
 
+pub mod zygote;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, PipeReader, Read};
@@ -188,10 +190,7 @@ impl Function {
     }
 
     pub fn curl_as(&self, request_id: &str, path: &str) -> Curl {
-        let mut command = Command::new("curl");
-        command.args(["--silent", "--show-error", "--include", "--no-buffer", "--max-time", "60"]);
-        command.arg("--unix-socket").arg(&self.socket).arg(format!("http://tested{path}"));
-        Curl(command).header("hatchway-request-id", request_id).header("hatchway-tenant", "acme")
+        Curl::new(&self.socket, request_id, path)
     }
 
     pub fn get(&self, path: &str) -> Answer {
@@ -242,6 +241,13 @@ impl Drop for Function {
 pub struct Curl(Command);
 
 impl Curl {
+    fn new(socket: &Path, request_id: &str, path: &str) -> Self {
+        let mut command = Command::new("curl");
+        command.args(["--silent", "--show-error", "--include", "--no-buffer", "--max-time", "60"]);
+        command.arg("--unix-socket").arg(socket).arg(format!("http://tested{path}"));
+        Self(command).header("hatchway-request-id", request_id).header("hatchway-tenant", "acme")
+    }
+
     pub fn header(self, name: &str, value: &str) -> Self {
         self.args(&["--header", &format!("{name}: {value}")])
     }

@@ -5,7 +5,7 @@
 const http = require('node:http');
 const path = require('node:path');
 const { pathToFileURL } = require('node:url');
-const { LISTENER, claim, ready, failed, endedEarly } = require('./ready.cjs');
+const { LISTENER, claim, isZygote, ready, failed, endedEarly } = require('./ready.cjs');
 const { RequestLog, current, attribute } = require('./log.cjs');
 const { Context } = require('./context.cjs');
 const { readArguments, hasNoBody, fromQuery } = require('./arguments.cjs');
@@ -18,12 +18,18 @@ const NO_CLOCKS = { keepAliveTimeout: 0, headersTimeout: 0, requestTimeout: 0, c
 async function main([modulePath, exportName]) {
   const started = performance.now();
   claim();
+  const zygote = isZygote() ? require('./zygote/fork.cjs') : undefined;
+  zygote?.begin();
   attribute();
   process.on('exit', (code) => endedEarly('module_failed', `the process ended with code ${code} while the module was loaded`));
   const handler = await load(modulePath, exportName);
-  const server = http.createServer(NO_CLOCKS, (request, response) => serve(server, handler, request, response));
-  process.once('SIGTERM', () => drain(server));
-  server.listen({ fd: LISTENER }, () => ready(performance.now() - started));
+  const start = (since) => {
+    const server = createServer(handler);
+    process.once('SIGTERM', () => drain(server));
+    server.listen({ fd: LISTENER }, () => ready(performance.now() - since));
+  };
+  if (zygote === undefined) start(started);
+  else await zygote.forkWhenQuiet(createServer(async () => 'warm'), start);
 }
 
 async function load(modulePath, exportName) {
@@ -45,6 +51,12 @@ async function load(modulePath, exportName) {
     process.exit(1);
   }
   return handler;
+}
+
+/** The server of a handler, which does not listen yet. */
+function createServer(handler) {
+  const server = http.createServer(NO_CLOCKS, (request, response) => serve(server, handler, request, response));
+  return server;
 }
 
 function serve(server, handler, request, response) {

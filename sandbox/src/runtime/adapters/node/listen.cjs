@@ -1,12 +1,18 @@
 'use strict';
 // Loaded before an unmodified server script: its first `listen`, on whatever port or path, takes the socket that the node
-// scheduler made. Later calls (a metrics port, say) work as ever.
+// scheduler made. Later calls (a metrics port, say) work as ever. In a zygote the call is held back, and each child makes it.
 
 const net = require('node:net');
-const { LISTENER, claim, ready, failed, endedEarly } = require('./ready.cjs');
+const { LISTENER, claim, isZygote, ready, failed, endedEarly } = require('./ready.cjs');
+
+/** In a zygote: a script that waits this long before it listens waits for others, and holds connections to them. */
+const LISTEN_LIMIT_MS = 20_000;
 
 if (claim()) {
   const started = performance.now();
+  const zygote = isZygote() ? require('./zygote/fork.cjs') : undefined;
+  zygote?.begin();
+  const patience = zygote?.limit(LISTEN_LIMIT_MS, () => ({ what: 'handles', message: 'the script does not call listen()' }));
   const listen = net.Server.prototype.listen;
 
   net.Server.prototype.listen = function listenOnce(...args) {
@@ -17,8 +23,14 @@ if (claim()) {
     }
     const wanted = readArguments(args);
     standIn(this, wanted);
-    this.once('listening', () => ready(performance.now() - started));
-    return listen.call(this, { fd: LISTENER, backlog: wanted.backlog, signal: wanted.signal }, wanted.callback);
+    const start = (since) => {
+      this.once('listening', () => ready(performance.now() - since));
+      return listen.call(this, { fd: LISTENER, backlog: wanted.backlog, signal: wanted.signal }, wanted.callback);
+    };
+    if (zygote === undefined) return start(started);
+    clearTimeout(patience);
+    hold(this, zygote, start);
+    return this;
   };
 
   // A monitor, not a handler: what happens to an exception stays as the script left it, and it may not be the end.
@@ -27,6 +39,16 @@ if (claim()) {
   process.on('exit', (code) => {
     if (thrown) endedEarly('module_failed', thrown.message ?? thrown, thrown.stack);
     endedEarly('bad_app', `the script ended with code ${code} before it called listen()`);
+  });
+}
+
+/** The rest of the script runs on as if the call had been made. */
+function hold(server, zygote, start) {
+  Object.defineProperty(server, 'listening', { value: true, configurable: true });
+  const warm = require('node:http').createServer((request, response) => response.end('warm'));
+  zygote.forkWhenQuiet(warm, (since) => {
+    delete server.listening;
+    start(since);
   });
 }
 

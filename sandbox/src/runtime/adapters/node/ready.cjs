@@ -9,15 +9,29 @@ const PIPE = 4;
 const STACK_LIMIT = 8192;
 
 let isOpen = false;
+let isForked = false;
 
 /**
  * Claims descriptors 3 and 4 for this process. False in a child process or a worker of the function: it has the flags
  * and the variables of the process that started it, but not the descriptors, and must not touch what stands there.
  */
 function claim() {
-  isOpen = process.env.HATCHWAY_LISTENER === String(LISTENER);
+  isForked = process.env.HATCHWAY_ZYGOTE_FD === String(LISTENER);
+  isOpen = isForked || process.env.HATCHWAY_LISTENER === String(LISTENER);
+  delete process.env.HATCHWAY_ZYGOTE_FD;
   delete process.env.HATCHWAY_LISTENER;
   return isOpen;
+}
+
+/** True when this process is to be forked, once its code is loaded: descriptor 3 is a zygote's socket then. */
+function isZygote() {
+  return isForked;
+}
+
+/** In a child of a zygote: it has a pipe of its own at the same place. */
+function again() {
+  isOpen = true;
+  isForked = false;
 }
 
 function ready(loadMs) {
@@ -26,6 +40,11 @@ function ready(loadMs) {
 
 function failed(reason, message, stack) {
   say({ failed: { reason, message: String(message), stack: stack === undefined ? undefined : String(stack).slice(0, STACK_LIMIT) } });
+}
+
+/** Why code that is loaded cannot be forked: nothing that the function did wrong. */
+function unfit(what, message) {
+  say({ failed: { reason: 'unfit', what, message } });
 }
 
 /** For an `exit` listener: a process that ends before it is ready has failed, whatever its own code says. */
@@ -42,4 +61,4 @@ function say(word) {
   fs.closeSync(PIPE);
 }
 
-module.exports = { LISTENER, claim, ready, failed, endedEarly };
+module.exports = { LISTENER, claim, isZygote, again, ready, failed, unfit, endedEarly };

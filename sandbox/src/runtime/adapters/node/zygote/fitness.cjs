@@ -1,0 +1,81 @@
+'use strict';
+// What a fork cannot copy, or would share where it must not be shared: descriptors, threads, child processes, and work
+// under way. Code that leaves such a thing behind when it is loaded gets another kind of start.
+
+const fs = require('node:fs');
+
+/** A device without a state of its own may be open in several processes. */
+const HARMLESS = new Set(['/dev/null', '/dev/zero', '/dev/random', '/dev/urandom']);
+/** libuv's own number for the threads of its pool. */
+const POOL_THREADS = 4;
+
+let addon;
+let descriptors;
+let threads;
+
+/** Remembers what is there before any code of the tenant runs. */
+function begin(loaded) {
+  addon = loaded;
+  // libuv makes a pipe for signals at the first listener.
+  const ignore = () => {};
+  process.on('SIGTERM', ignore).removeListener('SIGTERM', ignore);
+  descriptors = openDescriptors();
+  threads = countThreads();
+}
+
+/** To be awaited before `check`: with the pool's threads there for certain, others can be told from them. */
+function startPool() {
+  return fs.promises.stat('/');
+}
+
+/** Why this process cannot be forked: `{ what, message }`, or undefined. */
+function check() {
+  for (const [descriptor, target] of openDescriptors()) {
+    if (descriptors.get(descriptor) === target || HARMLESS.has(target)) continue;
+    const [what, name] = target.startsWith('/') ? ['files', target] : [target.startsWith('socket:') ? 'sockets' : 'handles', target];
+    return { what, message: `${name} was left open when the code was loaded` };
+  }
+  const extra = countThreads() - threads - poolSize();
+  if (extra > 0) return { what: 'threads', message: `${extra} threads were started when the code was loaded` };
+  if (addon.children() === 1) return { what: 'children', message: 'a child process was started when the code was loaded' };
+  return undefined;
+}
+
+/** Why the event loop does not come to rest. */
+function busy() {
+  const active = [...new Set(process.getActiveResourcesInfo())];
+  const what = active.map(kindOf).find((kind) => kind !== 'handles') ?? 'handles';
+  return { what, message: `still at work after its code was loaded: ${active.join(', ') || 'a task'}` };
+}
+
+function kindOf(resource) {
+  if (/^(Timeout|Immediate)$/.test(resource)) return 'timers';
+  if (/^(TCP|TLS|UDP|Pipe|Http|QUERY|GETADDRINFO)/i.test(resource)) return 'sockets';
+  if (/^(Worker|MessagePort)/.test(resource)) return 'threads';
+  if (/^Process/.test(resource)) return 'children';
+  return /^FS/.test(resource) ? 'files' : 'handles';
+}
+
+function openDescriptors() {
+  const open = new Map();
+  for (const descriptor of fs.readdirSync('/proc/self/fd')) {
+    try {
+      open.set(descriptor, fs.readlinkSync(`/proc/self/fd/${descriptor}`));
+    } catch {
+      // The one by which the folder was read.
+    }
+  }
+  return open;
+}
+
+function countThreads() {
+  return fs.readdirSync('/proc/self/task').length;
+}
+
+/** As libuv reads it. */
+function poolSize() {
+  const wanted = process.env.UV_THREADPOOL_SIZE;
+  return wanted === undefined ? POOL_THREADS : Math.min(Math.max(parseInt(wanted, 10) || 0, 1), 1024);
+}
+
+module.exports = { begin, startPool, check, busy };

@@ -1,0 +1,7 @@
+//! A Node zygote and its children: forked by a test that plays the spawner, called with a real client.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot start has failed")]
+
+mod fork;
+#[path = "../runtime_support/mod.rs"]
+mod runtime_support;

@@ -1,0 +1,85 @@
+// What a Node zygote cannot say in JavaScript: fork, and what surrounds it. Loaded by the adapter
+// zygote/fork.cjs; park.c and confine.c do the work. A function that fails returns a negative error number.
+
+#include "addon.h"
+#include "napi.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static napi_value number(napi_env env, int64_t value) {
+    napi_value result = NULL;
+    napi_create_int64(env, value, &result);
+    return result;
+}
+
+static int32_t first_argument(napi_env env, napi_callback_info info) {
+    size_t count = 1;
+    napi_value value = NULL;
+    int32_t result = -1;
+    if (napi_get_cb_info(env, info, &count, &value, NULL, NULL) == 0 && count == 1)
+        napi_get_value_int32(env, value, &result);
+    return result;
+}
+
+// park(socket): forks on request; comes back in every child, as { child, control, pid, errno }, and never in the zygote.
+static napi_value park_here(napi_env env, napi_callback_info info) {
+    struct uv_loop_s *loop = NULL;
+    napi_get_uv_event_loop(env, &loop);
+    struct child child = park(first_argument(env, info));
+    // The loop's epoll, wake-up and signal descriptors are the zygote's: make new ones. Its clock stood still.
+    int failed = uv_loop_fork(loop);
+    uv_update_time(loop);
+    napi_value result = NULL;
+    napi_create_object(env, &result);
+    napi_set_named_property(env, result, "child", number(env, (int64_t)child.number));
+    napi_set_named_property(env, result, "control", number(env, child.control));
+    napi_set_named_property(env, result, "pid", number(env, getpid()));
+    napi_set_named_property(env, result, "errno", number(env, failed));
+    return result;
+}
+
+// confine(): a Landlock domain of its own; gives the version of Landlock, 0 where there is none.
+static napi_value confine_here(napi_env env, napi_callback_info info) {
+    (void)info;
+    return number(env, confine());
+}
+
+// leave(code): ends the process at once. The ordinary end joins threads, which a forked child does not have.
+static napi_value leave(napi_env env, napi_callback_info info) {
+    int32_t code = first_argument(env, info);
+    fflush(NULL);
+    _exit(code);
+}
+
+// closeAtExec(descriptor): keeps it from programs that this process starts.
+static napi_value close_at_exec(napi_env env, napi_callback_info info) {
+    return number(env, fcntl(first_argument(env, info), F_SETFD, FD_CLOEXEC) == -1 ? -errno : 0);
+}
+
+// children(): 1 when this process has a child, dead or alive; it is not waited for.
+static napi_value children(napi_env env, napi_callback_info info) {
+    (void)info;
+    siginfo_t unused;
+    return number(env, waitid(P_ALL, 0, &unused, WEXITED | WNOHANG | WNOWAIT) == 0 ? 1 : 0);
+}
+
+// Found by Node by its name.
+__attribute__((visibility("default"))) napi_value napi_register_module_v1(napi_env env, napi_value exports) {
+    static const struct {
+        const char *name;
+        napi_callback call;
+    } functions[] = {
+        {"park", park_here},     {"confine", confine_here},  {"leave", leave},
+        {"children", children}, {"closeAtExec", close_at_exec},
+    };
+    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
+        napi_value function = NULL;
+        napi_create_function(env, functions[i].name, (size_t)-1, functions[i].call, NULL, &function);
+        napi_set_named_property(env, exports, functions[i].name, function);
+    }
+    return exports;
+}

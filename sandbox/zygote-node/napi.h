@@ -1,0 +1,30 @@
+// The little of Node-API that is used here (nodejs.org/api/n-api.html, version 2 of it), so that no
+// header of Node has to be installed. It is stable across Node versions: one build serves all.
+#ifndef HATCHWAY_NAPI_H
+#define HATCHWAY_NAPI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct napi_env__ *napi_env;
+typedef struct napi_value__ *napi_value;
+typedef struct napi_callback_info__ *napi_callback_info;
+typedef int napi_status;
+typedef napi_value (*napi_callback)(napi_env, napi_callback_info);
+
+napi_status napi_create_function(napi_env, const char *name, size_t length, napi_callback, void *data,
+                                 napi_value *result);
+napi_status napi_create_object(napi_env, napi_value *result);
+napi_status napi_create_int64(napi_env, int64_t value, napi_value *result);
+napi_status napi_get_cb_info(napi_env, napi_callback_info, size_t *count, napi_value *values,
+                             napi_value *this_value, void **data);
+napi_status napi_get_value_int32(napi_env, napi_value, int32_t *result);
+napi_status napi_set_named_property(napi_env, napi_value object, const char *name, napi_value value);
+
+// libuv, of the same executable (docs.libuv.org).
+struct uv_loop_s;
+napi_status napi_get_uv_event_loop(napi_env, struct uv_loop_s **loop);
+int uv_loop_fork(struct uv_loop_s *loop);
+void uv_update_time(struct uv_loop_s *loop);
+
+#endif
