@@ -81,6 +81,9 @@ pub(crate) fn send_message<M: Serialize>(
     send(socket, &encode(message)?, descriptors, SendFlags::empty())
 }
 
+/// Bytes, descriptors, and who has sent them.
+pub(crate) type Signed<'a> = (&'a [u8], Vec<OwnedFd>, Option<Pid>);
+
 /// Receives packets into one buffer that is used again for each.
 #[derive(Debug)]
 pub(crate) struct Receiver {
@@ -113,7 +116,7 @@ impl Receiver {
         &mut self,
         socket: impl AsFd,
         flags: RecvFlags,
-    ) -> io::Result<Option<(&[u8], Vec<OwnedFd>, Option<Pid>)>> {
+    ) -> io::Result<Option<Signed<'_>>> {
         let mut space = [MaybeUninit::uninit(); CONTROL_BYTES];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let flags = flags | RecvFlags::CMSG_CLOEXEC;

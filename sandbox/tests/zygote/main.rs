@@ -7,4 +7,8 @@
 mod common;
 mod kit;
 
+mod apps;
+mod ends;
+mod limits;
+mod siblings;
 mod starts;
