@@ -203,16 +203,19 @@ impl Prepared {
 }
 
 impl Node {
-    /// Serves the versions of `objects` that are released. What `also` names stays as well: old versions
+    /// Serves the versions of `objects` that a release may choose. What `also` names stays as well: old versions
     /// that requests may still be on their way to.
     pub fn apply(&self, objects: &Objects, also: &Objects) {
         let mut versions = HashMap::new();
         for objects in [also, objects] {
             for (name, release) in &objects.releases {
-                let depth = objects.functions.get(name).map(|function| function.queue_depth);
-                let version = objects.versions.get(&release.stable);
-                if let (Some(depth), Some(version)) = (depth, version) {
-                    versions.insert(release.stable, (Arc::new(version.clone()), depth));
+                let Some(function) = objects.functions.get(name) else { continue };
+                for id in release.versions() {
+                    let version = objects.versions.get(&id);
+                    // A gateway lets no release lead to a version of another function, and neither do we.
+                    if let Some(version) = version.filter(|version| version.function == *name) {
+                        versions.insert(id, (Arc::clone(version), function.queue_depth));
+                    }
                 }
             }
         }

@@ -34,7 +34,7 @@ pub fn apply(
             Some(kept) => keep(kept, function, release),
             None => Target {
                 name: name.clone(),
-                function: function.clone(),
+                function: Arc::clone(function),
                 release,
                 rate: Arc::new(Rate::new(function.rate_per_second)),
                 metrics: Arc::new(metrics(name)),
@@ -75,11 +75,11 @@ fn release_target(
     })
 }
 
-fn keep(kept: &Target, function: &Function, release: Option<ReleaseTarget>) -> Target {
+fn keep(kept: &Target, function: &Arc<Function>, release: Option<ReleaseTarget>) -> Target {
     let same_rate = kept.function.rate_per_second == function.rate_per_second;
     Target {
         name: kept.name.clone(),
-        function: function.clone(),
+        function: Arc::clone(function),
         release,
         rate: if same_rate {
             Arc::clone(&kept.rate)

@@ -47,7 +47,7 @@ pub struct Target {
     /// Its name.
     pub name: FunctionName,
     /// Its settings.
-    pub function: Function,
+    pub function: Arc<Function>,
     /// Who answers; none when it has no release yet.
     pub release: Option<ReleaseTarget>,
     /// Kept over changes of the rules.

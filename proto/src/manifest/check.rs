@@ -54,10 +54,8 @@ fn function(
         routes: routes.iter().map(|route| route.span.clone()).collect(),
     };
     let name = name?;
-    let route = |at: At<trigger::HostAndPath>| catalog::Route {
-        host: at.value.host,
-        path: at.value.path,
-        function: name.clone(),
+    let route = |at: At<trigger::HostAndPath>| {
+        catalog::Route::prefix(at.value.host, at.value.path, name.clone())
     };
     Some(Function {
         routes: routes.into_iter().map(route).collect(),

@@ -1,6 +1,7 @@
 //! From a checked function and its package to the objects of the catalog.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -47,11 +48,11 @@ pub fn objects<'a>(functions: impl IntoIterator<Item = (&'a Function, Package)>)
         let stable = version_id(&version);
         for (index, route) in function.routes.iter().enumerate() {
             let (tenant, name) = (function.name.tenant(), function.name.name());
-            objects.routes.insert(format!("{tenant}.{name}.{index}"), route.clone());
+            objects.routes.insert(format!("{tenant}.{name}.{index}"), Arc::new(route.clone()));
         }
-        objects.functions.insert(function.name.clone(), function.settings.clone());
-        objects.versions.insert(stable, version);
-        objects.releases.insert(function.name.clone(), Release { stable });
+        objects.functions.insert(function.name.clone(), Arc::new(function.settings.clone()));
+        objects.versions.insert(stable, Arc::new(version));
+        objects.releases.insert(function.name.clone(), Arc::new(Release::of(stable)));
     }
     objects
 }

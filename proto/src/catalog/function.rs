@@ -1,0 +1,25 @@
+//! A function, whatever build of it is live.
+
+use serde::{Deserialize, Serialize};
+
+/// What a user deploys and calls, whatever build of it is live.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Function {
+    /// Requests per second that gateways let through; none means no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_per_second: Option<u32>,
+    /// Requests that may wait for a slot on one node before the next is refused.
+    #[serde(default = "default_queue_depth")]
+    pub queue_depth: u32,
+    /// Answers carry `Server-Timing` with the platform's share when set.
+    #[serde(default)]
+    pub server_timing: bool,
+}
+
+/// A short burst fits; a backlog of many seconds does not.
+pub const DEFAULT_QUEUE_DEPTH: u32 = 1000;
+
+fn default_queue_depth() -> u32 {
+    DEFAULT_QUEUE_DEPTH
+}

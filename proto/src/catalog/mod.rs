@@ -1,0 +1,40 @@
+//! Functions, versions, routes and releases as a catalog keeps them: the objects that operators push
+//! and that gateways and nodes read. Stored as JSON; unknown fields are refused.
+//!
+//! [`route`] leads a request to a function, [`release`] from there to a [`version`]; [`condition`] is what both
+//! may ask of a request, [`check`] what is wrong with one of them.
+
+pub mod check;
+mod condition;
+mod function;
+mod release;
+mod route;
+mod version;
+
+use std::sync::Arc;
+
+use imbl::OrdMap;
+use serde::{Deserialize, Serialize};
+
+use crate::name::{FunctionName, VersionId};
+
+pub use condition::{Conditions, FieldMatch};
+pub use function::{DEFAULT_QUEUE_DEPTH, Function};
+pub use release::{BASIS_POINTS, Release, Rule, Share, Sticky};
+pub use route::{PathMatch, Route};
+pub use version::{Clocks, Network, Package, Resources, Runtime, Version};
+
+/// Everything one source knows at one moment. A clone shares everything with the original, and two that
+/// share are compared in the time that their difference takes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Objects {
+    /// What users call, by name.
+    pub functions: OrdMap<FunctionName, Arc<Function>>,
+    /// Builds of them, by id.
+    pub versions: OrdMap<VersionId, Arc<Version>>,
+    /// Hosts and paths that lead to functions, by route name.
+    pub routes: OrdMap<String, Arc<Route>>,
+    /// Which version of a function answers.
+    pub releases: OrdMap<FunctionName, Arc<Release>>,
+}

@@ -1,0 +1,81 @@
+//! Which version of a function answers: everybody's, a growing share's, or that of those who match a rule.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Conditions;
+use crate::name::VersionId;
+
+/// A share of everybody: 10,000 basis points.
+pub const BASIS_POINTS: u16 = 10_000;
+
+/// Which version answers: that of the tag that a request names, else of the first rule that holds, else by the shares.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Release {
+    /// The version that serves everybody whom no share, rule or tag gives to another.
+    pub stable: VersionId,
+    /// Versions that serve a part. While the first two grow, they only take from stable, and who has come to one of
+    /// them stays.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shares: Vec<Share>,
+    /// Looked at in this order before the shares.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<Rule>,
+    /// What makes a client the same client the next time; without it every request draws anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sticky: Option<Sticky>,
+    /// Versions to be tried before they serve anybody, each by a name: `TAG--HOST`, or the field `x-hatchway-tag`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, VersionId>,
+}
+
+/// A part of the requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Share {
+    /// Who answers them.
+    pub version: VersionId,
+    /// Hundredths of a percent, 0..=10000.
+    pub basis_points: u16,
+}
+
+/// A choice of its own for some requests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// Which requests.
+    pub when: Conditions,
+    /// Who answers them; what is left goes to stable.
+    pub shares: Vec<Share>,
+}
+
+/// What a client is known by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Sticky {
+    /// The value of this header field.
+    Header(String),
+    /// The value of this cookie.
+    Cookie(String),
+    /// The value of this query parameter.
+    Query(String),
+    /// The client's address.
+    Address,
+}
+
+impl Release {
+    /// Everybody is served by one version.
+    pub fn of(stable: VersionId) -> Self {
+        let (shares, rules) = (Vec::new(), Vec::new());
+        Self { stable, shares, rules, sticky: None, tags: BTreeMap::new() }
+    }
+
+    /// Every version that it may choose; some may come twice.
+    pub fn versions(&self) -> impl Iterator<Item = VersionId> {
+        let shares = self.rules.iter().flat_map(|rule| &rule.shares).chain(&self.shares);
+        let shares = shares.map(|share| share.version);
+        std::iter::once(self.stable).chain(shares).chain(self.tags.values().copied())
+    }
+}

@@ -1,0 +1,58 @@
+//! Hosts and paths that lead to functions, in the shape and with the precedence of the Kubernetes Gateway API's
+//! `HTTPRouteMatch`.
+
+use serde::{Deserialize, Serialize};
+
+use super::Conditions;
+use crate::name::FunctionName;
+
+/// Where requests lead that match it. Of several that match, the most particular one wins: the host (exact, then the
+/// longest wildcard, then any), the path (exact, then the longest prefix, then a regular expression), then the
+/// number of conditions, then the name of the route.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// Lower-case host without port, or `*.` and a domain for every host below it; none matches every host that
+    /// no other route names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Starts with `/`, unless it is a regular expression.
+    pub path: String,
+    /// How `path` is compared.
+    #[serde(default, skip_serializing_if = "PathMatch::is_prefix")]
+    pub path_match: PathMatch,
+    /// What else the request must have.
+    #[serde(default, skip_serializing_if = "Conditions::is_empty")]
+    pub when: Conditions,
+    /// Where it leads.
+    pub function: FunctionName,
+}
+
+/// How the path of a route is compared with that of a request.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum PathMatch {
+    /// In whole segments: `/a` matches `/a` and `/a/b`, not `/ab`.
+    #[default]
+    Prefix,
+    /// Byte by byte.
+    Exact,
+    /// The whole path matches it (syntax of the `regex` crate: linear time).
+    Regex,
+}
+
+impl PathMatch {
+    fn is_prefix(&self) -> bool {
+        *self == Self::Prefix
+    }
+}
+
+impl Route {
+    /// Every request for `path` and below it on `host`.
+    pub fn prefix(host: Option<String>, path: String, function: FunctionName) -> Self {
+        let (path_match, when) = (PathMatch::Prefix, Conditions::default());
+        Self { host, path, path_match, when, function }
+    }
+}
