@@ -63,6 +63,12 @@ pub fn refused(why: &Refused) -> Failure {
     }
 }
 
+/// What a client is told that sends a request in plain where TLS is spoken.
+pub fn wants_tls() -> Failure {
+    let detail = "this port speaks TLS: use https";
+    Failure::new(400, ProxyError::HttpRequestError, Component::Gateway, "plain-http", detail)
+}
+
 /// What a client is told for whose connection there is no room.
 pub fn full(why: Full) -> Failure {
     let reason = match why {

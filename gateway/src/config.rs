@@ -1,9 +1,13 @@
 //! How a gateway is told what to do.
 
+use std::future::Future;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Parser;
-use hatchway_wire::listen::Address;
+use hatchway_wire::listen::{self, Address, Listener};
+use hatchway_wire::process::Exit;
+use hatchway_wire::tls::{self, Pair};
 
 /// Level one of Hatchway: routes requests to nodes. Keeps nothing, needs no privilege.
 #[derive(Clone, Debug, Parser)]
@@ -12,6 +16,8 @@ pub struct Config {
     /// Where clients connect.
     #[arg(long, default_value = "127.0.0.1:8080")]
     pub listen: Address,
+    #[command(flatten)]
+    pub tls: TlsConfig,
     /// Where operators connect; never on an address that clients reach.
     #[arg(long, default_value = "127.0.0.1:8081")]
     pub admin: std::net::SocketAddr,
@@ -27,4 +33,85 @@ pub struct Config {
     /// How long running requests may take to finish once the gateway is told to stop, in seconds.
     #[arg(long, default_value_t = 30)]
     pub drain_seconds: u64,
+}
+
+/// Encrypted connections from clients. Each certificate has its key, in the same order.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct TlsConfig {
+    /// Where clients connect by TLS.
+    #[arg(
+        id = "tls_listen",
+        long,
+        value_name = "ADDR",
+        requires = "tls_cert",
+        requires = "tls_key"
+    )]
+    pub listen: Option<Address>,
+    /// A certificate with its chain, in PEM. Repeat for more: clients get the one of the host they name, or else the first.
+    /// Followed while it changes.
+    #[arg(id = "tls_cert", long, value_name = "FILE", requires = "tls_listen")]
+    pub certificates: Vec<PathBuf>,
+    /// The private key of a certificate, in PEM without a password.
+    #[arg(id = "tls_key", long, value_name = "FILE", requires = "tls_listen")]
+    pub keys: Vec<PathBuf>,
+}
+
+/// Every certificate has a key, and nobody can guess which.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "--tls-cert is there {certificates} times and --tls-key {keys} times: each certificate has its key, in the same order"
+)]
+struct Unpaired {
+    certificates: usize,
+    keys: usize,
+}
+
+/// A port for TLS that is bound, and what is spoken there.
+#[derive(Debug)]
+pub struct TlsPort {
+    listeners: Vec<Listener>,
+    server: tls::Server,
+    /// As bound.
+    pub address: Address,
+}
+
+impl TlsConfig {
+    /// Reads the certificates and binds the port for each core; nothing where none was asked for.
+    ///
+    /// # Errors
+    /// What is wrong with the files or the address.
+    pub fn open(&self, cores: usize) -> Result<Option<TlsPort>, Exit> {
+        let Some(address) = &self.listen else { return Ok(None) };
+        let server =
+            tls::Server::load(self.pairs().map_err(Exit::config)?).map_err(Exit::config)?;
+        let (listeners, address) = listen::bind(address, cores)
+            .map_err(|error| Exit::unavailable(format!("cannot listen on {address}"), error))?;
+        Ok(Some(TlsPort { listeners, server, address }))
+    }
+
+    fn pairs(&self) -> Result<Vec<Pair>, Unpaired> {
+        let (certificates, keys) = (self.certificates.len(), self.keys.len());
+        if certificates != keys {
+            return Err(Unpaired { certificates, keys });
+        }
+        let pairs = self.certificates.iter().cloned().zip(self.keys.iter().cloned());
+        Ok(pairs.map(|(certificate, key)| Pair { certificate, key }).collect())
+    }
+}
+
+impl TlsPort {
+    /// What a port takes for each core.
+    pub(crate) fn into_parts(self) -> (Vec<Listener>, tls::Server) {
+        (self.listeners, self.server)
+    }
+
+    /// Sees certificates change, for as long as it is polled.
+    pub fn follow(&self) -> impl Future<Output = ()> + use<> {
+        let certificates = Arc::clone(&self.server.certificates);
+        async move {
+            if let Err(error) = tls::follow(certificates).await {
+                tracing::error!(%error, "changes of the certificates are not seen");
+            }
+        }
+    }
 }

@@ -94,6 +94,18 @@ impl<B: Backend> Gateway<B> {
         answer_failure(&failure, &trigger::next_id())
     }
 
+    /// What a request is told that came without TLS to a port for it.
+    pub(crate) fn wants_tls(&self) -> Answer {
+        let failure = answer::wants_tls();
+        self.metrics.refused(failure.reason);
+        answer_failure(&failure, &trigger::next_id())
+    }
+
+    /// Counts a handshake by how it ended.
+    pub(crate) fn shook_hands(&self, result: &str) {
+        self.metrics.handshakes.with_label_values(&[result]).inc();
+    }
+
     /// Stages 2 to 4, all from the head.
     fn decide(&self, head: &RequestHead<'_>, peer: Peer) -> Call {
         let request_id = self.trigger.request_id(head);

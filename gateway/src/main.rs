@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use clap::Parser;
-use hatchway_gateway::accept::{self, Door};
+use hatchway_gateway::accept::{self, Door, Ports};
 use hatchway_gateway::admin::GatewayPages;
 use hatchway_gateway::catalog::{self, Catalog, Publisher, apply::apply};
-use hatchway_gateway::config::Config;
+use hatchway_gateway::config::{Config, TlsPort};
 use hatchway_gateway::forward::RemoteNodes;
 use hatchway_gateway::handle::Gateway;
 use hatchway_gateway::metrics::EdgeMetrics;
@@ -34,15 +34,19 @@ fn run(config: Config) -> Result<(), Exit> {
     let cores = config.cores.unwrap_or_else(core::available);
     let (listeners, address) = listen::bind(&config.listen, cores)
         .map_err(|error| Exit::unavailable(format!("cannot listen on {}", config.listen), error))?;
+    let tls = config.tls.open(cores)?;
     let admin = Admin::start(config.admin, vec![pages(&config, &address, &catalog, &registry)])
         .map_err(|error| Exit::unavailable(format!("cannot listen on {}", config.admin), error))?;
 
     let (nodes, reading, counts) = (config.nodes.clone(), catalog.clone(), Arc::clone(&metrics));
-    let gateway = accept::start(listeners, Door::default(), move |_| {
+    let tls_address = tls.as_ref().map(|tls| tls.address.to_string());
+    let certificates = tls.as_ref().map(TlsPort::follow);
+    let ports = Ports::from(listeners).with_tls(tls);
+    let gateway = accept::start(ports, Door::default(), move |_| {
         Gateway::new(reading.cached(), RemoteNodes::new(nodes.clone()), Arc::clone(&counts))
     })
     .map_err(|error| Exit::unavailable("cannot start the cores".to_owned(), error))?;
-    tracing::info!(%address, admin = %admin.address, "serving");
+    tracing::info!(%address, tls = tls_address, admin = %admin.address, "serving");
 
     let following = file::follow(config.catalog.clone(), |found| match found {
         Ok(objects) => publish(&publisher, objects, &metrics),
@@ -51,10 +55,17 @@ fn run(config: Config) -> Result<(), Exit> {
         }
     });
     process::until_stopped(async {
-        match following.await {
-            Ok(()) => {}
-            Err(error) => tracing::error!(%error, "changes of the catalog are not seen"),
-        }
+        let catalog = async {
+            if let Err(error) = following.await {
+                tracing::error!(%error, "changes of the catalog are not seen");
+            }
+        };
+        let certificates = async {
+            if let Some(following) = certificates {
+                following.await;
+            }
+        };
+        tokio::join!(catalog, certificates);
         std::future::pending().await
     })?;
 

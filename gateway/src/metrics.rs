@@ -30,6 +30,8 @@ pub struct EdgeMetrics {
     /// Heads that broke a rule.
     pub bad_heads: IntCounter,
     refusals: IntCounterVec,
+    /// TLS handshakes.
+    pub(crate) handshakes: IntCounterVec,
 }
 
 impl EdgeMetrics {
@@ -88,6 +90,11 @@ impl EdgeMetrics {
                 "gateway_refusals_total",
                 "Answers made before a function was found, by reason.",
                 &["reason"],
+            ),
+            handshakes: counters(
+                "gateway_tls_handshakes_total",
+                "TLS handshakes by how they ended: full, resumed, plain, slow, left, failed.",
+                &["result"],
             ),
         }
     }

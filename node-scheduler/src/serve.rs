@@ -66,7 +66,7 @@ async fn accept(core: Core, listener: Accept, service: Rc<Calls>) {
         let (service, settings) = (service.clone(), settings.clone());
         let ticker = core.ticker.clone();
         tokio::task::spawn_local(async move {
-            let peer = Peer { address: None };
+            let peer = Peer::default();
             http1::serve(stream, peer, &*service, &settings, &ticker).await;
             drop(entered);
         });

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -15,6 +15,7 @@ use tokio::task::coop;
 use tokio::time::{Instant, sleep};
 
 use crate::link::Call;
+use crate::tls::Tls;
 
 /// How long a full queue of a listening Unix socket is waited for, and how often it is tried. The kernel
 /// tells of no event here: connect(2) fails with `EAGAIN` and leaves nothing to wait on.
@@ -30,6 +31,8 @@ pub enum Stream {
     Unix(UnixStream),
     /// One of many on a connection between a gateway and a node.
     Call(Call),
+    /// Over either, encrypted.
+    Tls(Box<Tls>),
 }
 
 impl Stream {
@@ -72,16 +75,33 @@ impl Stream {
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         debug_assert!(!buffer.is_empty(), "reading into nothing looks like the end");
-        let mut into = ReadBuf::new(buffer);
-        let polled = match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut into),
-            Self::Unix(stream) => Pin::new(stream).poll_read(cx, &mut into),
-            Self::Call(call) => return call.poll_read(cx, buffer),
-        };
-        polled.map_ok(|()| into.filled().len())
+        let mut buffer = ReadBuf::new(buffer);
+        self.poll_read_buf(cx, &mut buffer).map_ok(|()| buffer.filled().len())
     }
 
-    /// Writes what fits.
+    /// The same into memory that need not be initialised.
+    ///
+    /// # Errors
+    /// As recv(2).
+    pub(crate) fn poll_read_buf(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, into),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, into),
+            Self::Call(call) => {
+                let count = ready!(call.poll_read(cx, into.initialize_unfilled()))?;
+                into.advance(count);
+                Poll::Ready(Ok(()))
+            }
+            Self::Tls(stream) => stream.poll_read(cx, into),
+        }
+    }
+
+    /// Writes what fits. Behind TLS, what was taken may not have left yet; it goes with the calls that follow, of which
+    /// [`poll_shutdown`](Self::poll_shutdown) waits for it.
     ///
     /// # Errors
     /// As send(2); writing nothing is `WriteZero`.
@@ -90,6 +110,7 @@ impl Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Call(call) => call.poll_send(cx, bytes, &[]),
+            Self::Tls(stream) => stream.poll_write(cx, bytes),
         };
         not_zero(polled)
     }
@@ -112,6 +133,7 @@ impl Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, &parts),
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, &parts),
             Self::Call(call) => call.poll_send(cx, first, second),
+            Self::Tls(stream) => stream.poll_write_both(cx, first, second),
         };
         not_zero(polled)
     }
@@ -125,21 +147,36 @@ impl Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Call(call) => call.poll_shutdown(cx),
+            Self::Tls(stream) => stream.poll_shutdown(cx),
+        }
+    }
+
+    /// Closes a connection that is between two messages. Behind TLS the peer is told so first, as far as the socket takes that
+    /// at once: an end without it looks like a cut.
+    pub fn close(mut self) {
+        if let Self::Tls(stream) = &mut self {
+            let _ = stream.poll_shutdown(&mut Context::from_waker(Waker::noop()));
         }
     }
 
     /// Closes by a reset, so that what was sent cannot be taken for a whole message. A Unix socket knows no
     /// reset and is closed; a call is cancelled.
     pub fn reset(self) {
-        if let Self::Tcp(stream) = &self {
+        match self {
             // The close that follows says less without it, and nothing else can be done.
-            let _ = stream.set_zero_linger();
+            Self::Tcp(stream) => drop(stream.set_zero_linger()),
+            Self::Unix(_) | Self::Call(_) => {}
+            Self::Tls(stream) => stream.reset(),
         }
     }
 
     /// True while an idle connection has heard nothing, neither bytes that nobody asked for nor an end, as
-    /// far as the runtime knows. Costs no system call, and may be late by a turn of the runtime's loop.
+    /// far as the runtime knows. Costs no system call, and may be late by a turn of the runtime's loop. A connection behind TLS
+    /// never is: even its end has to be said.
     pub fn is_quiet(&self) -> bool {
+        if let Self::Tls(_) = self {
+            return false;
+        }
         // Without budget the runtime would answer that nothing is ready, whatever there is.
         if !coop::has_budget_remaining() {
             return self.is_silent();
@@ -149,6 +186,7 @@ impl Stream {
             Self::Tcp(stream) => stream.poll_read_ready(&mut cx).is_pending(),
             Self::Unix(stream) => stream.poll_read_ready(&mut cx).is_pending(),
             Self::Call(call) => call.is_quiet(),
+            Self::Tls(_) => false,
         }
     }
 
@@ -159,6 +197,7 @@ impl Stream {
             Self::Tcp(stream) => SockRef::from(stream).peek(&mut byte),
             Self::Unix(stream) => SockRef::from(stream).peek(&mut byte),
             Self::Call(call) => return call.is_quiet(),
+            Self::Tls(stream) => return stream.is_silent(),
         };
         peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }

@@ -10,6 +10,7 @@ use hatchway_node::logs::LogLine;
 use hatchway_node::pool::PoolEvent;
 use hatchway_proto::name::FunctionName;
 use hatchway_sandbox::Grants;
+use hatchway_wire::listen::Address;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -26,6 +27,11 @@ pub(super) fn isolation(grants: &Grants) {
     for (step, why) in grants.missing() {
         say(&format!("isolation: no {step}: {why}"));
     }
+}
+
+/// Where the same functions are behind TLS.
+pub(super) fn tls(address: &Address) {
+    say(&format!("tls              https://{address}"));
 }
 
 /// Where every function is, with a line to try.

@@ -15,9 +15,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use hatchway_gateway::accept::{self, Door};
+use hatchway_gateway::accept::{self, Door, Ports};
 use hatchway_gateway::admin::GatewayPages;
 use hatchway_gateway::catalog::{self, Catalog};
+use hatchway_gateway::config::{TlsConfig, TlsPort};
 use hatchway_gateway::handle::Gateway;
 use hatchway_gateway::metrics::EdgeMetrics;
 use hatchway_node::admit::NodeCore;
@@ -46,6 +47,8 @@ pub(crate) struct Args {
     /// Where functions are served.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
+    #[command(flatten)]
+    pub(crate) tls: TlsConfig,
     /// Where the admin API is served.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081")]
     pub(crate) admin: SocketAddr,
@@ -80,6 +83,7 @@ fn serve(args: Args, project: Project) -> Result<(), Exit> {
     let no_listener = |error| Exit::unavailable(format!("cannot listen on {}", args.listen), error);
     let (listeners, address) =
         listen::bind(&Address::Tcp(args.listen), cores).map_err(no_listener)?;
+    let tls = args.tls.open(cores)?;
     prepared.drop_privileges().map_err(Exit::config)?;
     check_readable(&project)?;
     announce::isolation(&prepared.grants);
@@ -95,10 +99,27 @@ fn serve(args: Args, project: Project) -> Result<(), Exit> {
     let pages = pages(&args, &address, &catalog, &registry, &node);
     let no_admin = |error| Exit::unavailable(format!("cannot listen on {}", args.admin), error);
     let admin = Admin::start(args.admin, vec![Arc::new(node.pages()), pages]).map_err(no_admin)?;
-    let gateway = start_gateway(listeners, &catalog, &node, &metrics)?;
+    if let Some(tls) = &tls {
+        announce::tls(&tls.address);
+    }
+    let certificates = tls.as_ref().map(TlsPort::follow);
+    let ports = Ports::from(listeners).with_tls(tls);
+    let gateway = start_gateway(ports, &catalog, &node, &metrics)?;
     announce::ready(&project, &catalog.snapshot(), &address.to_string(), admin.address);
 
-    process::until_stopped(watch::follow(args.dirs, project, applier, &node))?;
+    let following = watch::follow(args.dirs, project, applier, &node);
+    process::until_stopped(async {
+        let certificates = async {
+            if let Some(following) = certificates {
+                following.await;
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            exit = following => exit,
+            exit = certificates => exit,
+        }
+    })?;
 
     announce::draining();
     gateway.drain();
@@ -140,13 +161,13 @@ fn check_readable(project: &Project) -> Result<(), Exit> {
 }
 
 fn start_gateway(
-    listeners: Vec<listen::Listener>,
+    ports: Ports,
     catalog: &Catalog,
     node: &Node,
     metrics: &Arc<EdgeMetrics>,
 ) -> Result<Cores, Exit> {
     let (catalog, pool, metrics) = (catalog.clone(), node.pool.clone(), Arc::clone(metrics));
-    accept::start(listeners, Door::default(), move |core| {
+    accept::start(ports, Door::default(), move |core| {
         let node = NodeCore::new(pool.clone(), core);
         Gateway::new(catalog.cached(), node, Arc::clone(&metrics))
     })

@@ -1,5 +1,7 @@
 //! Limits at the door, each with its reason.
 
+use std::time::Duration;
+
 use hatchway_wire::http1::Settings;
 
 /// How many may come in, and what a connection may take.
@@ -12,6 +14,8 @@ pub struct Door {
     pub connections_per_address: usize,
     /// Connections that are being told so at a time; while as many are, the next one is closed without a word.
     pub turned_away: usize,
+    /// From a connection to the end of its TLS handshake. It holds a place meanwhile.
+    pub handshake_clock: Duration,
     /// Limits of a connection.
     pub http1: Settings,
 }
@@ -25,6 +29,8 @@ impl Default for Door {
             connections_per_address: 5_000,
             // A few KiB each, for two seconds at most.
             turned_away: 128,
+            // Three messages, and a second for each on a bad line; an attacker's place is free again soon.
+            handshake_clock: Duration::from_secs(5),
             http1: Settings::default(),
         }
     }

@@ -9,9 +9,11 @@ use hatchway_wire::core::{Core, Cores, InFlight};
 use hatchway_wire::http1::{self, Peer};
 use hatchway_wire::listen::{Accept, Accepted, Listener};
 use hatchway_wire::ticker::Ticker;
+use hatchway_wire::{Stream, http2, process, tls};
 
 use super::crowd::Crowd;
 use super::door::Door;
+use super::ports::{Ports, Share};
 use crate::handle::Gateway;
 
 /// Out of descriptors: trying again at once would only burn a core.
@@ -21,12 +23,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// When a thread cannot be started.
-pub fn start<B, M>(listeners: Vec<Listener>, door: Door, make: M) -> io::Result<Cores>
+pub fn start<B, M>(ports: impl Into<Ports>, door: Door, make: M) -> io::Result<Cores>
 where
     B: Backend,
     M: Fn(&Core) -> Gateway<B> + Clone + Send + 'static,
 {
-    Cores::start("gateway", listeners, move |core, listener| {
+    Cores::start("gateway", ports.into().shares(), move |core, share| {
         let entrance = Rc::new(Entrance {
             gateway: make(&core),
             door: door.clone(),
@@ -35,10 +37,15 @@ where
             turned_away: InFlight::default(),
         });
         async move {
-            match Accept::from_listener(listener) {
-                Ok(listener) => serve(entrance, listener).await,
-                Err(error) => tracing::error!(%error, "a listener is lost"),
-            }
+            let Share { plain, tls } = share;
+            let tls = async {
+                if let Some((listener, server)) = tls {
+                    serve(&entrance, listener, Some(Rc::new(server))).await;
+                }
+            };
+            tokio::join!(serve(&entrance, plain, None), tls);
+            entrance.crowd.none().await;
+            entrance.turned_away.none().await;
         }
     })
 }
@@ -52,14 +59,21 @@ struct Entrance<B> {
     turned_away: InFlight,
 }
 
-async fn serve<B: Backend>(entrance: Rc<Entrance<B>>, listener: Accept) {
+/// How connections of a port are encrypted.
+type Encryption = Option<Rc<tls::Server>>;
+
+async fn serve<B: Backend>(entrance: &Rc<Entrance<B>>, listener: Listener, tls: Encryption) {
+    let listener = match Accept::from_listener(listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(%error, "a listener is lost"),
+    };
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = entrance.ticker.drained() => break,
         };
         match accepted {
-            Ok(accepted) => Entrance::admit(&entrance, accepted),
+            Ok(accepted) => Entrance::admit(entrance, accepted, &tls),
             Err(error) => {
                 tracing::warn!(%error, "a connection was not accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -67,29 +81,30 @@ async fn serve<B: Backend>(entrance: Rc<Entrance<B>>, listener: Accept) {
         }
     }
     while let Some(accepted) = listener.accept_waiting() {
-        Entrance::admit(&entrance, accepted);
+        Entrance::admit(entrance, accepted, &tls);
     }
-    drop(listener);
-    entrance.crowd.none().await;
-    entrance.turned_away.none().await;
 }
 
 impl<B: Backend> Entrance<B> {
     /// Serves a connection where there is room.
-    fn admit(self: &Rc<Self>, (stream, peer): Accepted) {
+    fn admit(self: &Rc<Self>, (stream, peer): Accepted, tls: &Encryption) {
         let address = peer.map(|peer| peer.ip());
         match self.crowd.enter(address, &self.door) {
             Ok(inside) => {
-                let this = Rc::clone(self);
+                let (this, tls) = (Rc::clone(self), tls.clone());
                 tokio::task::spawn_local(async move {
-                    let peer = Peer { address };
-                    http1::serve(stream, peer, &this.gateway, &this.door.http1, &this.ticker).await;
+                    let peer = Peer { address, is_encrypted: tls.is_some() };
+                    match tls {
+                        None => this.serve(stream, peer).await,
+                        Some(server) => this.serve_encrypted(stream, peer, &server).await,
+                    }
                     drop(inside);
                 });
             }
             Err(full) => {
                 let answer = self.gateway.turn_away(full);
-                if self.turned_away.count() < self.door.turned_away {
+                // A handshake only to say no would cost more than the service.
+                if tls.is_none() && self.turned_away.count() < self.door.turned_away {
                     let (this, entered) = (Rc::clone(self), self.turned_away.enter());
                     tokio::task::spawn_local(async move {
                         http1::turn_away(stream, answer, &this.door.http1, &this.ticker).await;
@@ -98,5 +113,42 @@ impl<B: Backend> Entrance<B> {
                 }
             }
         }
+    }
+
+    async fn serve(&self, stream: Stream, peer: Peer) {
+        http1::serve(stream, peer, &self.gateway, &self.door.http1, &self.ticker).await;
+    }
+
+    async fn serve_encrypted(&self, stream: Stream, peer: Peer, server: &tls::Server) {
+        // Boxed, as all that does not last: an idle connection pays for the size of this future.
+        let shaking = tls::accept(stream, server, self.door.handshake_clock, &self.ticker);
+        let shaken = match Box::pin(shaking).await {
+            Ok(shaken) => shaken,
+            Err(why) => return Box::pin(self.refuse(why)).await,
+        };
+        self.gateway.shook_hands(if shaken.is_resumed { "resumed" } else { "full" });
+        match &self.door.http1.http2 {
+            Some(http2) if shaken.is_http2 => {
+                let (begun, settings) = ((shaken.stream, Vec::new()), (&self.door.http1, http2));
+                Box::pin(http2::serve(begun, peer, &self.gateway, settings, &self.ticker)).await;
+            }
+            Some(_) | None => self.serve(shaken.stream, peer).await,
+        }
+    }
+
+    /// Whoever cannot be spoken to by TLS may be told why in plain.
+    async fn refuse(&self, why: tls::Refused) {
+        tracing::debug!(error = %process::chain(&why), "a client has no TLS session");
+        let result = match why {
+            tls::Refused::Plain(stream) => {
+                let answer = self.gateway.wants_tls();
+                http1::turn_away(stream, answer, &self.door.http1, &self.ticker).await;
+                "plain"
+            }
+            tls::Refused::TooSlow => "slow",
+            tls::Refused::Gone(_) => "left",
+            tls::Refused::Failed(_) => "failed",
+        };
+        self.gateway.shook_hands(result);
     }
 }

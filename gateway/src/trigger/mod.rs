@@ -79,7 +79,7 @@ impl Trigger {
             Some(given) => lines.text("traceparent", given),
             None => lines.line("traceparent", ids::new_trace),
         }
-        lines.text("x-forwarded-proto", "http");
+        lines.text("x-forwarded-proto", if peer.is_encrypted { "https" } else { "http" });
         if let Some(address) = peer.address {
             lines.line("x-forwarded-for", |out| lines::address(out, address));
         }

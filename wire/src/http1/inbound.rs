@@ -36,7 +36,7 @@ pub async fn serve<S: Service>(
                 let settings = (client.settings, settings);
                 return Box::pin(http2::serve(stream, peer, service, settings, ticker)).await;
             }
-            Head::Http2(_) | Head::End => return,
+            Head::Http2(_) | Head::End => return client.stream.close(),
         };
         is_first = false;
         match next {

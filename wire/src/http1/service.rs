@@ -12,10 +12,12 @@ use crate::http1::exchange::{Broken, Outcome};
 use crate::http1::upgrade;
 
 /// Who sent a request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Peer {
     /// Absent on a Unix socket.
     pub address: Option<IpAddr>,
+    /// The connection is behind TLS.
+    pub is_encrypted: bool,
 }
 
 /// What is left of a request once its head was read: the head as the upstream will read it, and what

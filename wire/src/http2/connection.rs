@@ -56,10 +56,12 @@ pub async fn serve<S: Service>(
         leaving_since: None,
     };
     poll_fn(|cx| connection.poll(&start, cx)).await;
-    let Connection { h2, mut streams, .. } = connection;
+    let Connection { h2, line, mut streams, .. } = connection;
     // Tells the streams, which then end at once.
     drop(h2);
     while streams.next().await.is_some() {}
+    // What was cut is known by its stream, not by the end of the connection.
+    line.close();
 }
 
 /// Exchanges settings; a client that does not say its own in time is left.

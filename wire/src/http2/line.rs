@@ -54,6 +54,13 @@ impl Line {
     pub(super) fn poll_drain(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.0.borrow_mut().poll_drain(cx)
     }
+
+    /// Closes, once nobody else has a hand on this.
+    pub(super) fn close(self) {
+        if let Some(inner) = Rc::into_inner(self.0) {
+            inner.into_inner().stream.close();
+        }
+    }
 }
 
 impl Inner {
@@ -82,15 +89,7 @@ impl Inner {
     fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let ahead = &self.read[self.used..];
         if ahead.is_empty() {
-            return match &mut self.stream {
-                Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, into),
-                Stream::Unix(stream) => Pin::new(stream).poll_read(cx, into),
-                Stream::Call(call) => {
-                    let count = ready!(call.poll_read(cx, into.initialize_unfilled()))?;
-                    into.advance(count);
-                    Poll::Ready(Ok(()))
-                }
-            };
+            return self.stream.poll_read_buf(cx, into);
         }
         let count = ahead.len().min(into.remaining());
         into.put_slice(&ahead[..count]);

@@ -81,7 +81,7 @@ impl Net {
         let (ticker, entered) = (self.ticker.clone(), self.connections.enter());
         let stream = Stream::Tcp(served.expect("a client came").0);
         tokio::task::spawn_local(async move {
-            let from = From { address: None };
+            let from = From::default();
             http1::serve(stream, from, &*service, &settings, &ticker).await;
             drop(entered);
         });

@@ -106,7 +106,7 @@ impl World {
         let (service, settings) = (Rc::clone(&self.service), Rc::clone(&self.settings));
         let (ticker, entered) = (self.ticker.clone(), self.connections.enter());
         tokio::task::spawn_local(async move {
-            let peer = http1::Peer { address: None };
+            let peer = http1::Peer::default();
             http1::serve(Stream::Tcp(stream), peer, &*service, &settings, &ticker).await;
             drop(entered);
         });

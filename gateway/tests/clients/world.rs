@@ -1,13 +1,13 @@
-//! HTTP/2 as programs speak it that we did not write: curl, nghttp and h2load in front of a whole gateway, with a node that
-//! the test plays over HTTP/1.1.
+//! A whole gateway with one route, and a node that the test plays over HTTP/1.1.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
-use hatchway_gateway::accept::{self, Door};
+use hatchway_gateway::accept::{self, Door, Ports};
 use hatchway_gateway::catalog::{self, apply::apply};
+use hatchway_gateway::config::TlsConfig;
 use hatchway_gateway::forward::RemoteNodes;
 use hatchway_gateway::handle::Gateway;
 use hatchway_gateway::metrics::EdgeMetrics;
@@ -15,14 +15,25 @@ use hatchway_wire::core::Cores;
 use hatchway_wire::listen::{self, Address};
 use prometheus::Registry;
 
+/// The body of `/large`.
+pub(crate) const LARGE: usize = 20 << 20;
+
 /// A gateway with one route, `/site`, and its node.
-struct World {
+pub(crate) struct World {
     cores: Option<Cores>,
-    address: Address,
+    pub(crate) address: Address,
+    /// Where TLS is spoken, if it is.
+    pub(crate) tls: Option<Address>,
+    pub(crate) registry: Registry,
 }
 
 impl World {
-    fn start() -> Self {
+    /// Without TLS.
+    pub(crate) fn start() -> Self {
+        Self::start_with(&TlsConfig::default(), Door::default())
+    }
+
+    pub(crate) fn start_with(tls: &TlsConfig, door: Door) -> Self {
         let node = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
         let at = Address::Tcp(node.local_addr().expect("a listener has an address"));
         std::thread::spawn(move || {
@@ -30,7 +41,8 @@ impl World {
                 std::thread::spawn(move || serve(&stream));
             }
         });
-        let metrics = Arc::new(EdgeMetrics::register(&Registry::new()));
+        let registry = Registry::new();
+        let metrics = Arc::new(EdgeMetrics::register(&registry));
         let (publisher, catalog) = catalog::channel();
         let objects = serde_json::from_value(objects()).expect("the catalog is well-formed");
         let snapshot =
@@ -39,21 +51,34 @@ impl World {
         publisher.publish(snapshot);
         let free = "127.0.0.1:0".parse().expect("an address");
         let (listeners, address) = listen::bind(&free, 1).expect("loopback has free ports");
-        let cores = accept::start(listeners, Door::default(), move |_| {
+        let tls = tls.open(1).expect("the certificates are good");
+        if let Some(tls) = &tls {
+            let following = tls.follow();
+            std::thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                runtime.expect("a runtime can be made").block_on(following);
+            });
+        }
+        let tls_address = tls.as_ref().map(|tls| tls.address.clone());
+        let cores = accept::start(Ports::from(listeners).with_tls(tls), door, move |_| {
             let nodes = RemoteNodes::new(vec![at.clone()]);
             Gateway::new(catalog.cached(), nodes, Arc::clone(&metrics))
         });
-        Self { cores: Some(cores.expect("threads can be started")), address }
+        let cores = Some(cores.expect("threads can be started"));
+        Self { cores, address, tls: tls_address, registry }
     }
 
-    fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
-    }
-
-    fn curl(&self, arguments: &[&str], path: &str, input: &[u8]) -> Output {
-        let mut command = Command::new("curl");
-        command.args(["--http2-prior-knowledge", "-sS", "--max-time", "60"]).args(arguments);
-        output(command.arg(self.url(path)), input)
+    /// The value of a counter; 0 before it was ever counted.
+    pub(crate) fn counted(&self, family: &str, label: &str) -> f64 {
+        let families = self.registry.gather();
+        let family = families.iter().find(|found| found.name() == family);
+        let metric = family.and_then(|family| {
+            let is_it = |metric: &&prometheus::proto::Metric| {
+                metric.get_label().iter().any(|pair| pair.value() == label)
+            };
+            family.get_metric().iter().find(is_it)
+        });
+        metric.map_or(0.0, |metric| metric.get_counter().get_value())
     }
 }
 
@@ -86,7 +111,7 @@ fn objects() -> serde_json::Value {
 }
 
 /// Runs a client to its end.
-fn output(command: &mut Command, input: &[u8]) -> Output {
+pub(crate) fn output(command: &mut Command, input: &[u8]) -> Output {
     let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = piped.spawn().expect("the client is installed");
     let mut stdin = child.stdin.take().expect("it is piped");
@@ -119,6 +144,16 @@ fn serve(stream: &TcpStream) -> Option<()> {
                 let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
                 format!("{head}2\r\nhi\r\n0\r\ngrpc-status: 7\r\nx-seen: {trailers}\r\n\r\n")
                     .into_bytes()
+            }
+            path if path.ends_with("/head") => {
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{head}", head.len())
+                    .into_bytes()
+            }
+            path if path.ends_with("/large") => {
+                let mut answer =
+                    format!("HTTP/1.1 200 OK\r\nContent-Length: {LARGE}\r\n\r\n").into_bytes();
+                answer.extend((0..=250).cycle().take(LARGE));
+                answer
             }
             path if path.ends_with("/none") => b"HTTP/1.1 204 No Content\r\n\r\n".to_vec(),
             _ => {
@@ -169,59 +204,4 @@ fn chunks(reader: &mut impl BufRead) -> Option<(Vec<u8>, String)> {
         reader.read_line(&mut trailers).ok()?;
     }
     Some((body, trailers.trim().to_owned()))
-}
-
-#[test]
-#[ignore = "needs curl with HTTP/2"]
-fn curl_gets_answers_and_refusals() {
-    let world = World::start();
-    let got = world.curl(&["-w", " %{http_version} %{http_code}"], "/site/a", b"");
-    assert_eq!(String::from_utf8_lossy(&got.stdout), "hello 2 200", "{got:?}");
-    let got = world.curl(&["-I"], "/site/a", b"");
-    let text = String::from_utf8_lossy(&got.stdout).into_owned();
-    assert!(text.starts_with("HTTP/2 200") && text.contains("content-length: 5\r\n"), "{text}");
-    let got = world.curl(&["-w", "%{http_code}"], "/site/none", b"");
-    assert_eq!(String::from_utf8_lossy(&got.stdout), "204");
-    let got = world.curl(&["-i"], "/elsewhere", b"");
-    let text = String::from_utf8_lossy(&got.stdout).into_owned();
-    assert!(text.starts_with("HTTP/2 404"), "{text}");
-    assert!(text.contains("content-type: application/problem+json"), "{text}");
-    assert!(text.contains("no-route"), "{text}");
-}
-
-#[test]
-#[ignore = "needs curl with HTTP/2"]
-fn curl_sends_megabytes_in_both_framings_and_gets_them_back() {
-    let world = World::start();
-    let body: Vec<u8> = (0..=250).cycle().take(20 << 20).collect();
-    for framing in [["-X", "POST", "--data-binary", "@-"], ["-X", "POST", "-T", "-"]] {
-        let got = world.curl(&framing, "/site/echo", &body);
-        assert!(got.status.success(), "{}", String::from_utf8_lossy(&got.stderr));
-        assert!(got.stdout == body, "{framing:?}: {} bytes", got.stdout.len());
-    }
-}
-
-#[test]
-#[ignore = "needs nghttp"]
-fn nghttp_reads_trailers_and_sends_them() {
-    let world = World::start();
-    let url = world.url("/site/trailers");
-    // A body of declared length has no place for trailers in HTTP/1.1.
-    let arguments =
-        ["-v", "--no-content-length", "--trailer", "x-sum: 1", "-d", "Cargo.toml", &url];
-    let got = output(Command::new("nghttp").args(arguments), b"");
-    let text = String::from_utf8_lossy(&got.stdout).into_owned();
-    assert!(got.status.success() && text.contains("grpc-status: 7"), "{text}");
-    assert!(text.contains("x-seen: x-sum: 1"), "{text}");
-}
-
-#[test]
-#[ignore = "needs h2load"]
-fn h2load_gets_every_answer_over_many_streams() {
-    let world = World::start();
-    let url = world.url("/site/a");
-    let arguments = ["-n", "5000", "-c", "4", "-m", "100", &url];
-    let got = output(Command::new("h2load").args(arguments), b"");
-    let text = String::from_utf8_lossy(&got.stdout).into_owned();
-    assert!(text.contains("5000 succeeded, 0 failed, 0 errored, 0 timeout"), "{text}");
 }
