@@ -45,7 +45,7 @@ run: setup build ## Build, and serve the examples on http://127.0.0.1:8080 (ARGS
 .PHONY: build
 build: ## Build all programs into target/release (PROFILE=release|quick|dev)
 	cargo build --profile $(PROFILE) -p hatchway-cli -p hatchway-gateway -p hatchway-node --bins
-	@$(MAKE) helpers
+	@$(MAKE) helpers PROFILE=$(PROFILE)
 
 .PHONY: setup
 setup: ## Install what building and running needs, and is missing
@@ -77,19 +77,22 @@ soak: setup-test build ## Random load over a hundred functions, then 10 GiB up a
 		--ignored --nocapture --test-threads 1 $(ARGS)
 
 .PHONY: bench
-bench: setup-bench build ## Figures beside nginx, HAProxy and Envoy (ARGS="--quick", "--help")
-	cargo build --profile $(PROFILE) -p hatchway-bench
-	$(HELPER_FLAGS) cargo build --profile $(PROFILE) --target $(HELPER_TARGET) -p hatchway-bench-function
-	@$(PROFILE_DIR)/hatchway-bench --programs $(PROGRAMS) --envoy $(TARGET)/envoy --out $(TARGET)/bench \
-		--function $(TARGET)/$(HELPER_TARGET)/$(notdir $(PROFILE_DIR))/hatchway-bench-function $(ARGS)
+bench: setup-bench build bench-programs ## Figures beside nginx, HAProxy and Envoy (ARGS="--quick", "--help")
+	@$(BENCH) --envoy $(TARGET)/envoy $(ARGS)
+
+.PHONY: perf-budget
+perf-budget: PROFILE := quick
+perf-budget: setup-perf build bench-programs ## Count instructions and system calls per request (ARGS="--accept", "--cases get")
+	@$(BENCH) --budget bench/budget.toml $(ARGS)
 
 ##@ Other
 
-.PHONY: setup-test setup-lint setup-bench
+.PHONY: setup-test setup-lint setup-bench setup-perf
 setup-test: ## What the tests need besides
 setup-lint: ## What the lints need besides
 setup-bench: ## What the figures need besides
-setup-test setup-lint setup-bench:
+setup-perf: ## What counting needs besides
+setup-test setup-lint setup-bench setup-perf:
 	@deploy/setup.sh $(@:setup-%=%)
 
 .PHONY: clean
@@ -104,3 +107,12 @@ helpers:
 	@mkdir -p $(PROGRAMS)
 	@install -m 755 -t $(PROGRAMS) \
 		$(addprefix $(TARGET)/$(HELPER_TARGET)/$(notdir $(PROFILE_DIR))/,$(HELPERS))
+
+# The program that measures, and the function behind whoever is measured.
+BENCH = $(PROFILE_DIR)/hatchway-bench --programs $(PROGRAMS) --out $(TARGET)/bench \
+	--function $(TARGET)/$(HELPER_TARGET)/$(notdir $(PROFILE_DIR))/hatchway-bench-function
+
+.PHONY: bench-programs
+bench-programs:
+	cargo build --profile $(PROFILE) -p hatchway-bench
+	$(HELPER_FLAGS) cargo build --profile $(PROFILE) --target $(HELPER_TARGET) -p hatchway-bench-function

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing on this machine, and says in one line what it cannot install.
 #
-#   deploy/setup.sh run | test | lint | bench
+#   deploy/setup.sh run | test | lint | bench | perf
 #
 # Every stage is a list of claims ("`cc` is there") with the Debian package that makes the claim
 # true. A claim that holds costs a few milliseconds and prints nothing, so `make` asks every time.
@@ -60,6 +60,12 @@ needs_bench() {
     claim "h2load" nghttp2-client command -v h2load
     claim "ip" iproute2 command -v ip
     claim "taskset and unshare" util-linux command -v taskset
+}
+
+needs_perf() {
+    needs_run
+    claim "valgrind with callgrind" valgrind valgrind --tool=callgrind true
+    claim "vgdb, which talks to it" valgrind command -v vgdb
 }
 
 # Packages that would start a server at boot. We run them by hand, on free ports.
@@ -186,9 +192,10 @@ case ${1:-run} in
 run) satisfy run && musl_target && example_packages ;;
 test) satisfy test && musl_target && example_packages ;;
 lint) satisfy lint && cargo_deny ;;
+perf) satisfy perf && musl_target ;;
 bench) satisfy bench && musl_target && envoy && perf_tool ;;
 *)
-    say "unknown stage '$1': run, test, lint or bench"
+    say "unknown stage '$1': run, test, lint, bench or perf"
     exit 64
     ;;
 esac

@@ -44,6 +44,12 @@ pub(crate) struct Args {
     /// Only these
     #[arg(long, value_delimiter = ',', value_enum)]
     pub(crate) peers: Vec<Peer>,
+    /// Count instructions and hold them against this file, in place of measuring time
+    #[arg(long, value_name = "FILE")]
+    pub(crate) budget: Option<PathBuf>,
+    /// With a budget: what was counted becomes what is allowed
+    #[arg(long, requires = "budget")]
+    pub(crate) accept: bool,
     /// Set by ourselves, once we are in namespaces of our own
     #[arg(long = "inside-namespaces", hide = true)]
     pub(crate) inside: bool,

@@ -5,12 +5,15 @@
 //! runs are interleaved, [`idle`] and [`cold`] the two questions that are no load, [`report`] what is
 //! shown. [`machine`] prepares the ground, [`process`] reads what was used.
 //!
+//! [`budget`] is the other program in here: `make perf-budget`, which counts instead of timing.
+//!
 //! Traps that the figures avoid: a congestion control that paces on loopback (own network namespace,
 //! cubic or reno); processor time per request that falls when a core is busier (utilisation is printed
 //! beside it); a machine that changes its speed (interleaved rounds, ratios within a round); limits
 //! on requests per kept connection; latencies rounded by the load maker.
 
 mod args;
+mod budget;
 mod cases;
 mod child;
 mod cold;
@@ -39,7 +42,8 @@ use crate::report::{Report, Version};
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    if !args.inside {
+    // Instructions are the same in any network.
+    if !args.inside && args.budget.is_none() {
         if let Some(code) = machine::reenter() {
             return code;
         }
@@ -78,6 +82,12 @@ fn run(args: &Args) -> Result<bool> {
         envoy: args.envoy.clone(),
         cores,
     };
+    if let Some(file) = &args.budget {
+        let kept = budget::run(file, args.accept, |case| args.wants(case), &site, &show_progress);
+        clear_progress();
+        fs::remove_dir_all(&site.dir).at("remove", &site.dir)?;
+        return kept;
+    }
     let report = measure(args, &site);
     clear_progress();
     fs::remove_dir_all(&site.dir).at("remove", &site.dir)?;

@@ -90,7 +90,7 @@ fn parent(pid: u32) -> Option<u32> {
     behind_name.split_whitespace().nth(1)?.parse().ok()
 }
 
-fn threads(pid: u32) -> Vec<u32> {
+pub(crate) fn threads(pid: u32) -> Vec<u32> {
     numbers_in(&format!("/proc/{pid}/task"))
 }
 

@@ -14,7 +14,7 @@ use crate::load::get;
 use crate::process::Tree;
 
 /// One sandbox that takes whatever comes, and is not reaped while we look.
-const MANIFEST: &str = r#"
+pub(crate) const MANIFEST: &str = r#"
 [function.bench]
 runtime = "command"
 command = ["./server"]

@@ -19,7 +19,7 @@ use crate::error::{During as _, Result};
 use crate::machine::Cores;
 use crate::process::Tree;
 
-pub(crate) use hatchway::{Daemon, Sandbox};
+pub(crate) use hatchway::{Daemon, MANIFEST, Sandbox};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -131,7 +131,7 @@ fn remove_if_there(path: &Path) -> Result<()> {
 }
 
 /// A loopback port that nobody uses now.
-fn free_address() -> Result<SocketAddr> {
+pub(crate) fn free_address() -> Result<SocketAddr> {
     let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).during("look for a free port")?;
     probe.local_addr().during("look for a free port")
 }
