@@ -34,7 +34,7 @@
 //!    `{"ready":{...}}`, or `{"failed":{"reason":...,"message":...}}` when the code cannot be
 //!    loaded. Code that is loaded and cannot be forked safely says
 //!    `{"failed":{"reason":"unfit","what":"threads","message":"..."}}` and the zygote ends; `what`
-//!    is one of `threads`, `sockets`, `files`, `timers`, `children`, `handles`, `runtime`, and the
+//!    is one of `threads`, `sockets`, `files`, `timers`, `children`, `handles`, `random`, `runtime`, and the
 //!    message names them.
 //! 2. Spawner to zygote, on the zygote's socket: `{"fork":n}` with five descriptors, in this
 //!    order: listener, ready pipe, standard output, standard error, control. Control is one end of

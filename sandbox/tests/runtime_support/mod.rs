@@ -279,6 +279,11 @@ impl Curl {
         Answer::parse(&output.stdout, output.status.code().unwrap(), &output.stderr)
     }
 
+    /// All that curl writes, when there is more than one answer.
+    pub fn output(mut self) -> String {
+        String::from_utf8(self.0.output().unwrap().stdout).unwrap()
+    }
+
     /// Starts the call, to read its answer as it comes.
     pub fn open(mut self) -> Open {
         let mut child = self.0.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();

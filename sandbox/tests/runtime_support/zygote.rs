@@ -49,12 +49,6 @@ pub struct Serving {
 impl Package {
     /// Starts the zygote of `runtime`, and does not wait for it.
     pub fn spawn_zygote(self, runtime: &Runtime) -> Zygote {
-        let program = interpreters().node.unwrap().path;
-        self.spawn_zygote_with(&program, runtime)
-    }
-
-    /// The same with a Node of one's choice.
-    pub fn spawn_zygote_with(self, node: &str, runtime: &Runtime) -> Zygote {
         let root = self.root.path();
         let adapters = install_adapters(&root.join("adapters")).unwrap();
         let package = self.path();
@@ -72,11 +66,7 @@ impl Package {
             memory_bytes: None,
             env: &self.env,
         };
-        let mut interpreters = interpreters();
-        if let Ok(interpreter) = &mut interpreters.node {
-            interpreter.path = node.to_owned();
-        }
-        let plan = StartPlan::zygote(runtime, &assignment, &interpreters, &adapters, &layout);
+        let plan = StartPlan::zygote(runtime, &assignment, &interpreters(), &adapters, &layout);
         let plan = plan.unwrap().unwrap();
 
         let (socket, socket_end) = pair();

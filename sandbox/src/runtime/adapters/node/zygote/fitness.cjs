@@ -30,30 +30,22 @@ function startPool() {
 
 /** Why this process cannot be forked: `{ what, message }`, or undefined. */
 function check() {
-  for (const [descriptor, target] of openDescriptors()) {
-    if (descriptors.get(descriptor) === target || HARMLESS.has(target)) continue;
-    const [what, name] = target.startsWith('/') ? ['files', target] : [target.startsWith('socket:') ? 'sockets' : 'handles', target];
-    return { what, message: `${name} was left open when the code was loaded` };
-  }
   const extra = countThreads() - threads - poolSize();
   if (extra > 0) return { what: 'threads', message: `${extra} threads were started when the code was loaded` };
   if (addon.children() === 1) return { what: 'children', message: 'a child process was started when the code was loaded' };
+  for (const [descriptor, target] of openDescriptors()) {
+    if (descriptors.get(descriptor) === target || HARMLESS.has(target)) continue;
+    const what = target.startsWith('/') ? 'files' : target.startsWith('socket:') ? 'sockets' : 'handles';
+    return { what, message: `${target} was left open when the code was loaded` };
+  }
   return undefined;
 }
 
 /** Why the event loop does not come to rest. */
 function busy() {
   const active = [...new Set(process.getActiveResourcesInfo())];
-  const what = active.map(kindOf).find((kind) => kind !== 'handles') ?? 'handles';
-  return { what, message: `still at work after its code was loaded: ${active.join(', ') || 'a task'}` };
-}
-
-function kindOf(resource) {
-  if (/^(Timeout|Immediate)$/.test(resource)) return 'timers';
-  if (/^(TCP|TLS|UDP|Pipe|Http|QUERY|GETADDRINFO)/i.test(resource)) return 'sockets';
-  if (/^(Worker|MessagePort)/.test(resource)) return 'threads';
-  if (/^Process/.test(resource)) return 'children';
-  return /^FS/.test(resource) ? 'files' : 'handles';
+  const what = active.includes('Timeout') || active.includes('Immediate') ? 'timers' : 'handles';
+  return check() ?? { what, message: `still at work when the code was loaded: ${active.join(', ') || 'a task'}` };
 }
 
 function openDescriptors() {

@@ -58,9 +58,9 @@ async function forkWhenQuiet(server, start) {
   const patience = limit(QUIET_LIMIT_MS, fitness.busy);
   life.onceQuiet(() => {
     clearTimeout(patience);
-    const found = fitness.check();
+    const found = fitness.check() ?? random.check();
     if (found !== undefined) end(found);
-    random.drain();
+    random.settle();
     memory.compact();
     ready(performance.now() - started);
     start(parkAndFork());
