@@ -44,6 +44,7 @@ pub mod spawner;
 pub mod spec;
 pub mod steps;
 mod sys;
+mod tier;
 pub mod zygote;
 
 pub use cgroup::Usage;
@@ -56,4 +57,5 @@ pub use sandbox::{Connection, Phases, Sandbox};
 pub use spawner::{HatchError, LaunchError, Spawner, SpawnerConfig};
 pub use spec::{Entry, Isolation, Network, SandboxSpec, SpecError};
 pub use steps::{Step, StepError};
+pub use tier::Tier;
 pub use zygote::{Parked, Zygote};

@@ -22,12 +22,14 @@ use crate::protocol::event::{Event, PhasesNs};
 use crate::protocol::order::{Door, Order};
 use crate::protocol::packet::{self, Receiver};
 use crate::steps::StepError;
+use crate::tier::Tier;
 
 /// What is known of a sandbox once its program runs.
 #[derive(Debug)]
 pub(crate) struct Hatched {
     pub(crate) pid: i32,
     pub(crate) groups: GroupPaths,
+    pub(crate) tier: Tier,
     pub(crate) phases: PhasesNs,
 }
 
@@ -229,9 +231,9 @@ fn read_events(shared: &Shared, mut spawner: Child, gone: &watch::Sender<bool>) 
 /// Gives an event to whoever waits for it; one that nobody waits for any more is dropped.
 fn hand_out(waiting: &mut Waiting, event: Event, attached: Vec<OwnedFd>) {
     match event {
-        Event::Hatched { id, pid, groups, phases } => {
+        Event::Hatched { id, pid, groups, tier, phases } => {
             if let Some(hatch) = waiting.hatches.remove(&id) {
-                let _ = hatch.send(Ok(Hatched { pid, groups, phases }));
+                let _ = hatch.send(Ok(Hatched { pid, groups, tier, phases }));
             }
         }
         Event::Failed { id, error } => {

@@ -19,6 +19,7 @@ use crate::protocol::order::{Door, Order};
 use crate::ready::{NotReady, ReadyPipe, ReadyReport};
 
 use crate::spec::{Entry, Network, SandboxSpec};
+use crate::tier::Tier;
 
 /// Between two tries to connect: soon at first, for a native server listens within a
 /// millisecond, then rarely enough not to cost a slow one its share of the processor.
@@ -58,6 +59,8 @@ pub struct Sandbox {
     guard: Guard,
     /// The function's process as the host numbers it.
     pub pid: i32,
+    /// What it was started from.
+    pub tier: Tier,
     pub phases: Phases,
     groups: GroupPaths,
     exit: watch::Receiver<Option<Exit>>,
@@ -80,6 +83,7 @@ impl Sandbox {
         Self {
             guard,
             pid: hatched.pid,
+            tier: hatched.tier,
             phases: hatched.phases.into(),
             groups: hatched.groups,
             exit,
@@ -207,13 +211,20 @@ impl Sandbox {
     }
 
     /// Waits for its end: no process of it is left then. May be called by many, and again.
-    pub async fn exited(&self) -> Exit {
+    pub fn exited(&self) -> impl Future<Output = Exit> + Send + use<> {
         let mut exit = self.exit.clone();
-        let ended = exit.wait_for(Option::is_some).await;
-        match ended.as_deref() {
-            Ok(Some(exit)) => exit.clone(),
-            Ok(None) | Err(_) => Exit::lost("the spawner is gone"),
+        async move {
+            let ended = exit.wait_for(Option::is_some).await;
+            match ended.as_deref() {
+                Ok(Some(exit)) => exit.clone(),
+                Ok(None) | Err(_) => Exit::lost("the spawner is gone"),
+            }
         }
+    }
+
+    /// True once it has ended.
+    pub fn has_ended(&self) -> bool {
+        self.exit.borrow().is_some()
     }
 
     /// What it uses at this moment; reads a few files, needs no privilege.

@@ -57,9 +57,9 @@ impl Zygote {
         Ok(Parked { sandbox: self.spawner.park(self.sandbox.id(), id).await? })
     }
 
-    /// Waits for the end of the zygote's own process.
-    pub async fn exited(&self) -> Exit {
-        self.sandbox.exited().await
+    /// Waits for the end of the zygote's own process, whether this handle lives or not.
+    pub fn exited(&self) -> impl Future<Output = Exit> + Send + use<> {
+        self.sandbox.exited()
     }
 
     /// What it uses: mostly memory, which its children share as long as they do not write to
@@ -90,6 +90,11 @@ impl Parked {
     /// Waits for its end. Cancel safe.
     pub async fn exited(&self) -> Exit {
         self.sandbox.exited().await
+    }
+
+    /// True once it has ended: with its zygote, mostly.
+    pub fn has_ended(&self) -> bool {
+        self.sandbox.has_ended()
     }
 
     /// What it uses.

@@ -33,7 +33,11 @@ pub(crate) const CPU_PERIOD_US: u64 = 100_000;
 pub(crate) struct Limits {
     pub(crate) memory_bytes: u64,
     pub(crate) cpu_millis: u32,
+    /// What it gets of a processor that others want as well: as much as one with this limit.
+    pub(crate) weight_millis: u32,
     pub(crate) pids: u32,
+    /// True when it is of no use without one of its processes: at the memory limit all end.
+    pub(crate) is_whole: bool,
 }
 
 /// Microseconds of work per period.

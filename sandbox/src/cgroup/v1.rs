@@ -127,7 +127,7 @@ impl Groups for V1 {
             write(dir, "pids.max", &limits.pids.to_string())?;
         }
         if let GroupPaths::V1 { cpu: Some(dir), .. } = group {
-            write(dir, "cpu.shares", &shares(limits.cpu_millis).to_string())?;
+            write(dir, "cpu.shares", &shares(limits.weight_millis).to_string())?;
         }
         self.limit_cpu(group, limits.cpu_millis)
     }
@@ -237,7 +237,13 @@ mod tests {
             pids: Some(pids.clone()),
             leaf: None,
         };
-        let limits = Limits { memory_bytes: 64 << 20, cpu_millis: 250, pids: 9 };
+        let limits = Limits {
+            memory_bytes: 64 << 20,
+            cpu_millis: 250,
+            weight_millis: 250,
+            pids: 9,
+            is_whole: true,
+        };
         fake.groups.limit(&group, &limits).expect("limits");
         let text = |dir: &Path, name: &str| fs::read_to_string(dir.join(name)).expect("file");
         assert_eq!(text(&memory, "memory.limit_in_bytes"), "67108864");

@@ -137,10 +137,9 @@ impl Groups for V2 {
         };
         write(dir, "memory.max", &limits.memory_bytes.to_string())?;
         write_if_offered(dir, "memory.swap.max", "0")?;
-        // A function without one of its processes is of no use: the whole group goes at once.
-        write_if_offered(dir, "memory.oom.group", "1")?;
+        write_if_offered(dir, "memory.oom.group", if limits.is_whole { "1" } else { "0" })?;
         write(dir, "pids.max", &limits.pids.to_string())?;
-        write(dir, "cpu.weight", &weight(limits.cpu_millis).to_string())?;
+        write(dir, "cpu.weight", &weight(limits.weight_millis).to_string())?;
         self.limit_cpu(group, limits.cpu_millis)
     }
 
@@ -215,7 +214,13 @@ mod tests {
             fs::write(dir.join(name), "").expect("file");
         }
         let groups = V2 { tree: dir.clone() };
-        let limits = Limits { memory_bytes: 1 << 26, cpu_millis: 1500, pids: 12 };
+        let limits = Limits {
+            memory_bytes: 1 << 26,
+            cpu_millis: 1500,
+            weight_millis: 1500,
+            pids: 12,
+            is_whole: true,
+        };
         groups.limit(&GroupPaths::V2 { dir: dir.clone() }, &limits).expect("limits");
         let text = |name: &str| fs::read_to_string(dir.join(name)).expect("file");
         assert_eq!(text("memory.max"), "67108864");

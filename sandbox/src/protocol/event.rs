@@ -6,6 +6,7 @@ use crate::cgroup::GroupPaths;
 use crate::exit::Exit;
 use crate::grants::Grants;
 use crate::steps::StepError;
+use crate::tier::Tier;
 
 /// The first packet from the spawner: what every sandbox will get, or why there will be none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +26,7 @@ pub(crate) enum Event {
         /// The function's process as the host numbers it.
         pid: i32,
         groups: GroupPaths,
+        tier: Tier,
         phases: PhasesNs,
     },
     Failed {

@@ -176,18 +176,32 @@ fn hosts(spec: &SandboxSpec) -> impl Iterator<Item = &PathBuf> {
 
 /// Children of a zygote that may be on their way into their own groups at a time.
 const FORKS_AT_A_TIME: u32 = 16;
+/// The weight of what can wait: it runs when nobody else wants to.
+const BACKGROUND_MILLIS: u32 = 10;
 
 /// The limits of the group that holds `spec`: its own processes, and our reaper.
 pub(super) fn limits(spec: &SandboxSpec) -> Limits {
     Limits { pids: spec.pids + 1, ..child_limits(spec) }
 }
 
-/// As [`limits`], for a zygote: its children are born in its group.
+/// As [`limits`], for a zygote that loads its code, which nobody waits for. Its children are born
+/// in its group, and our reaper in there is to outlive it.
 pub(super) fn zygote_limits(spec: &SandboxSpec) -> Limits {
-    Limits { pids: spec.pids + 1 + FORKS_AT_A_TIME, ..child_limits(spec) }
+    Limits {
+        weight_millis: BACKGROUND_MILLIS,
+        pids: spec.pids + 1 + FORKS_AT_A_TIME,
+        is_whole: false,
+        ..child_limits(spec)
+    }
 }
 
 /// The limits of a child of a zygote: nobody of ours is in its group.
 pub(super) fn child_limits(spec: &SandboxSpec) -> Limits {
-    Limits { memory_bytes: spec.memory_bytes, cpu_millis: spec.cpu_millis, pids: spec.pids }
+    Limits {
+        memory_bytes: spec.memory_bytes,
+        cpu_millis: spec.cpu_millis,
+        weight_millis: spec.cpu_millis,
+        pids: spec.pids,
+        is_whole: true,
+    }
 }

@@ -10,6 +10,7 @@ use crate::clock::now_ns;
 use crate::protocol::event::Event;
 use crate::spec::{Entry, Network, SandboxSpec};
 use crate::steps::{AtStep, Step, StepError};
+use crate::tier::Tier;
 
 impl Keeper {
     /// Starts a sandbox for `spec`. What goes wrong later is told by an event.
@@ -44,6 +45,7 @@ impl Keeper {
     ) -> Result<(), StepError> {
         let resident = self.residents.get_mut(&key).expect("a nest is in the table");
         let private = luggage.private.take();
+        let tier = if resident.stage == Stage::Parked { Tier::Nest } else { Tier::Fresh };
         let limits = match resident.zygote {
             Some(_) => birth::zygote_limits(spec),
             None => birth::limits(spec),
@@ -73,7 +75,7 @@ impl Keeper {
             Entry::Inherited => 0,
             Entry::Probed { port } => port,
         };
-        resident.guest = Some(Guest { id: spec.id, private, port, clock });
+        resident.guest = Some(Guest { id: spec.id, private, port, tier, clock });
         self.keys.insert(spec.id, key);
         Ok(())
     }

@@ -83,6 +83,7 @@ impl Keeper {
                 id: guest.id,
                 pid: resident.function_pid(),
                 groups: resident.groups.clone(),
+                tier: guest.tier,
                 phases: guest.clock.phases(now_ns()),
             },
             (Stage::Failed(error), Some(guest)) => {

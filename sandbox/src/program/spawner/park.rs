@@ -16,7 +16,7 @@ use super::fork::{Fork, ForkStage};
 use super::keeper::{Keeper, Source};
 use super::peer::Peer;
 use super::resident::Clock;
-use crate::cgroup::file;
+use crate::cgroup::{GroupPaths, file};
 use crate::clock::now_ns;
 use crate::exit::Exit;
 use crate::protocol::event::Event;
@@ -24,6 +24,7 @@ use crate::protocol::packet;
 use crate::protocol::plan::Word;
 use crate::protocol::zygote::{Answer, Go, Request};
 use crate::steps::{AtStep, Step, StepError};
+use crate::tier::Tier;
 
 /// What a child is said to have ended by when nobody can tell any more: its zygote is gone, and
 /// so is what was left of it.
@@ -76,24 +77,28 @@ impl Keeper {
     }
 
     fn ask_for_child(
-        &self,
+        &mut self,
         key: u64,
         zygote: u64,
-        groups: &crate::cgroup::GroupPaths,
+        groups: &GroupPaths,
         given: &[OwnedFd],
     ) -> Result<OwnedFd, StepError> {
-        let zygote = self.residents.get(&zygote).and_then(|resident| resident.zygote.as_ref());
-        let (limits, socket) = zygote
-            .and_then(|zygote| Some((zygote.limits, zygote.socket.as_ref()?)))
-            .ok_or_else(|| step("no zygote of that id", libc::ESRCH))?;
-        self.ground.groups.limit(groups, &limits).map_err(|error| StepError {
-            step: Step::Group,
-            errno: file::errno(&error),
-            detail: "limits".to_owned(),
-        })?;
+        let gone = || step("no zygote of that id", libc::ESRCH);
+        let resident = self.residents.get_mut(&zygote).ok_or_else(gone)?;
+        let zygote = resident.zygote.as_mut().ok_or_else(gone)?;
+        let awake = zygote.awake.take().map(|awake| (&resident.groups, awake));
+        for (groups, limits) in awake.into_iter().chain([(groups, zygote.limits)]) {
+            self.ground.groups.limit(groups, &limits).map_err(|error| StepError {
+                step: Step::Group,
+                errno: file::errno(&error),
+                detail: "limits".to_owned(),
+            })?;
+        }
         let (control, theirs) = packet::pair().at(Step::Process, "control")?;
         set_socket_passcred(&control, true).at(Step::Process, "control")?;
-        self.watch(key, &control, Source::Nest).at(Step::Process, "epoll")?;
+        epoll::add(&self.epoll, &control, Source::Nest.of(key), epoll::EventFlags::IN)
+            .at(Step::Process, "epoll")?;
+        let socket = zygote.socket.as_ref().ok_or_else(gone)?;
         let [stdout, stderr, listener, ready] = given else {
             return Err(step("four descriptors make a sandbox", libc::EBADMSG));
         };
@@ -174,6 +179,7 @@ impl Keeper {
             id: fork.id,
             pid: fork.process.as_ref().map_or(0, |process| process.pid),
             groups: fork.groups.clone(),
+            tier: Tier::Fork,
             phases: fork.clock.phases(fork.clock.executing),
         };
         self.tell(&hatched, &[]);

@@ -11,6 +11,7 @@ use crate::protocol::plan::Report;
 use crate::spec::Network;
 use crate::steps::StepError;
 use crate::sys::process::Child;
+use crate::tier::Tier;
 
 /// One sandbox from its first process on until that has ended.
 #[derive(Debug)]
@@ -44,6 +45,7 @@ pub(super) struct Guest {
     /// The folder of a probed function, by which its socket is found.
     pub(super) private: Option<OwnedFd>,
     pub(super) port: u16,
+    pub(super) tier: Tier,
     pub(super) clock: Clock,
 }
 
@@ -54,6 +56,8 @@ pub(super) struct Zygote {
     pub(super) socket: Option<OwnedFd>,
     /// Of each child.
     pub(super) limits: Limits,
+    /// Its own, once it has been forked: somebody waits for its work then.
+    pub(super) awake: Option<Limits>,
 }
 
 /// Preparing -parked-> Parked -executing-> Executing -nest closed-> Running

@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use super::birth;
 use super::keeper::{Keeper, Source};
 use super::resident::Zygote;
+use crate::cgroup::Limits;
 use crate::exit::Exit;
 use crate::grants::Backend;
 use crate::protocol::event::Event;
@@ -35,7 +36,10 @@ impl Keeper {
         // Not a parked one: those are for starts that somebody waits for.
         let key = self.start_nest(spec.network)?;
         let resident = self.residents.get_mut(&key).expect("it has just been started");
-        resident.zygote = Some(Zygote { socket: Some(socket), limits: birth::child_limits(spec) });
+        let limits = birth::child_limits(spec);
+        let own = birth::zygote_limits(spec);
+        let awake = Some(Limits { weight_millis: limits.weight_millis, ..own });
+        resident.zygote = Some(Zygote { socket: Some(socket), limits, awake });
         let stay = match &resident.reaper {
             Some(reaper) => {
                 packet::send_message(reaper, &Word::Stay, &[]).at(Step::Process, "stay")

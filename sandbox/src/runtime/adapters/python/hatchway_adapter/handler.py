@@ -7,7 +7,7 @@ from . import answer, loading, log, ready
 from .arguments import read_arguments
 from .context import Context
 from .problem import to_problem
-from .server import CallerLeft, Server, concurrency
+from .server import CallerLeft, Server, concurrency, rehearse
 
 
 def main(module_path, attribute):
@@ -35,6 +35,8 @@ def _load_the_rest(handler):
 
     if inspect.iscoroutinefunction(handler) or inspect.isasyncgenfunction(handler):
         from . import asynchronous
+    slots = threading.BoundedSemaphore(1)
+    rehearse(lambda exchange: _respond(exchange, lambda context, *arguments: [{"is_rehearsal": True}], slots))
 
 
 def _respond(exchange, handler, slots):

@@ -242,6 +242,29 @@ class Server:
             thread.join()
 
 
+class _Stage:
+    """What an `Exchange` asks of its server."""
+
+    is_draining = False
+
+    def opened(self, exchange):
+        pass
+
+    closed = opened
+
+
+def rehearse(respond):
+    """Answers one request of our own: what the first one would compile, cache and fault in is there before a fork."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.sendall(b"GET /rehearsal?name=value HTTP/1.1\r\nHost: rehearsal\r\nAccept: */*\r\n\r\n")
+        ours.shutdown(socket.SHUT_WR)
+        exchange = type("Exchange", (Exchange,), {"respond": respond})
+        thread = threading.Thread(target=exchange, args=(theirs, "", _Stage()))
+        thread.start()
+        thread.join()
+
+
 def concurrency():
     """Requests that may run here at once."""
     return max(1, int(os.environ.get("HATCHWAY_CONCURRENCY", "1")))
