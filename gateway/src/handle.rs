@@ -125,7 +125,7 @@ impl<B: Backend> Gateway<B> {
         if let Err(error) = target.rate.enter() {
             return refuse(error, Some(target), request_id);
         }
-        let invocation = self.trigger.invocation::<B>(head, peer, request_id, release, found.rest);
+        let invocation = self.trigger.invocation(head, peer, request_id, release, found.rest);
         Call::Routed { invocation, target: Running::new(target) }
     }
 }

@@ -42,8 +42,9 @@ fn run(config: Config) -> Result<(), Exit> {
     let tls_address = tls.as_ref().map(|tls| tls.address.to_string());
     let certificates = tls.as_ref().map(TlsPort::follow);
     let ports = Ports::from(listeners).with_tls(tls);
-    let gateway = accept::start(ports, Door::default(), move |_| {
-        Gateway::new(reading.cached(), RemoteNodes::new(nodes.clone()), Arc::clone(&counts))
+    let gateway = accept::start(ports, Door::default(), move |core| {
+        let nodes = RemoteNodes::new(nodes.clone(), &core.ticker);
+        Gateway::new(reading.cached(), nodes, Arc::clone(&counts))
     })
     .map_err(|error| Exit::unavailable("cannot start the cores".to_owned(), error))?;
     tracing::info!(%address, tls = tls_address, admin = %admin.address, "serving");

@@ -1,9 +1,13 @@
 //! Stage 5: which node. Filter, then score: a pure function over what is known.
 
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
+use std::time::Duration;
 
 use hatchway_proto::name::VersionId;
 use tokio::time::Instant;
+
+/// The first rest of a node that could not be reached, and the longest: each failure doubles it.
+const REST: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(8));
 
 /// What one core knows of a node.
 #[derive(Clone, Debug)]
@@ -11,7 +15,33 @@ pub struct NodeState {
     /// Told apart by this.
     pub name: String,
     /// Not asked before this: it could not be reached.
-    pub resting_until: Option<Instant>,
+    resting_until: Option<Instant>,
+    /// How often in a row.
+    failures: u32,
+}
+
+impl NodeState {
+    /// A node that nobody has asked yet.
+    pub fn new(name: String) -> Self {
+        Self { name, resting_until: None, failures: 0 }
+    }
+
+    /// It could not be reached: it rests, longer each time.
+    pub fn failed(&mut self, now: Instant) {
+        let rest = REST.0.saturating_mul(1 << self.failures.min(16));
+        self.resting_until = Some(now + rest.min(REST.1));
+        self.failures += 1;
+    }
+
+    /// It was reached.
+    pub fn answered(&mut self) {
+        (self.resting_until, self.failures) = (None, 0);
+    }
+
+    /// True until its rest is over.
+    pub fn is_resting(&self, now: Instant) -> bool {
+        self.resting_until.is_some_and(|until| until > now)
+    }
 }
 
 /// All nodes, best first: the rendezvous order of the version (Thaler and Ravishankar 1998), so that
@@ -23,19 +53,19 @@ pub fn rank(version: &VersionId, nodes: &[NodeState]) -> Box<[usize]> {
     rank
 }
 
-/// Nodes to ask now, at most `N`. Those that rest come last: when all do, one of them is tried all the same.
+/// Nodes to ask now, at most `N`. Those that are better left alone (they rest, or take nothing new) come last: when all are,
+/// one of them is tried all the same.
 pub fn choose<const N: usize>(
     rank: &[usize],
-    nodes: &[NodeState],
-    now: Instant,
-) -> impl Iterator<Item = usize> + use<N> {
-    let is_resting = |index: &&usize| nodes[**index].resting_until.is_some_and(|until| until > now);
-    let awake = rank.iter().filter(|index| !is_resting(index));
+    is_avoided: impl Fn(usize) -> bool,
+) -> [Option<usize>; N] {
     let mut chosen = [None; N];
-    for (place, index) in chosen.iter_mut().zip(awake.chain(rank.iter().filter(is_resting))) {
+    let avoided = |index: &&usize| is_avoided(**index);
+    let willing = rank.iter().filter(|index| !avoided(index));
+    for (place, index) in chosen.iter_mut().zip(willing.chain(rank.iter().filter(avoided))) {
         *place = Some(*index);
     }
-    chosen.into_iter().flatten()
+    chosen
 }
 
 /// The same on every machine and in every build: FNV-1a, then a finaliser that spreads its bits.
@@ -72,10 +102,9 @@ impl Hasher for Fnv {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn nodes(count: usize) -> Vec<NodeState> {
-        (0..count).map(|n| NodeState { name: format!("node-{n}"), resting_until: None }).collect()
+        (0..count).map(|n| NodeState::new(format!("node-{n}"))).collect()
     }
 
     fn version(n: u16) -> VersionId {
@@ -106,13 +135,34 @@ mod tests {
     fn a_resting_node_is_asked_last_until_its_rest_is_over() {
         let (mut all, now) = (nodes(3), Instant::now());
         let rank = rank(&version(1), &all);
-        let order = |all: &[NodeState], now| choose::<3>(&rank, all, now).collect::<Vec<_>>();
-        assert_eq!(order(&all, now), *rank);
-        all[rank[0]].resting_until = Some(now + Duration::from_secs(1));
+        let order = |all: &[NodeState], now| {
+            choose::<3>(&rank, |node| all[node].is_resting(now))
+                .map(|node| node.expect("there are three"))
+        };
+        assert_eq!(order(&all, now), rank[..]);
+        all[rank[0]].failed(now);
         assert_eq!(order(&all, now), [rank[1], rank[2], rank[0]]);
-        assert_eq!(order(&all, now + Duration::from_secs(1)), *rank);
-        all.iter_mut().for_each(|node| node.resting_until = Some(now + Duration::from_secs(1)));
-        assert_eq!(order(&all, now), *rank, "when all rest, they are asked all the same");
-        assert_eq!(choose::<2>(&rank, &all, now).count(), 2);
+        assert_eq!(order(&all, now + REST.0), rank[..]);
+        all.iter_mut().for_each(|node| node.failed(now));
+        assert_eq!(order(&all, now), rank[..], "when all rest, they are asked all the same");
+        assert_eq!(choose::<2>(&rank, |_| true), [Some(rank[0]), Some(rank[1])]);
+        assert_eq!(choose::<3>(&rank[..1], |_| false), [Some(rank[0]), None, None]);
+    }
+
+    #[test]
+    fn a_node_rests_longer_each_time_until_it_answers() {
+        let (mut node, now) = (NodeState::new("n".to_owned()), Instant::now());
+        let rests = |node: &mut NodeState| {
+            node.failed(now);
+            let ends = (0..).map(Duration::from_millis).find(|ms| !node.is_resting(now + *ms));
+            ends.expect("a rest ends")
+        };
+        let rest = [rests(&mut node), rests(&mut node), rests(&mut node)];
+        assert_eq!(rest, [REST.0, 2 * REST.0, 4 * REST.0]);
+        (0..40).for_each(|_| node.failed(now));
+        assert_eq!(rests(&mut node), REST.1);
+        node.answered();
+        assert!(!node.is_resting(now));
+        assert_eq!(rests(&mut node), REST.0);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hatchway_proto::failure::{Component, Failure, ProxyError};
+use hatchway_proto::link::LoadSummary;
 use hatchway_proto::name::SandboxId;
 use hatchway_wire::backend::{Backend, Invocation, Start, Timing};
 use hatchway_wire::core::Core;
@@ -45,6 +46,17 @@ impl NodeCore {
             }
         });
         Self { pool, idle }
+    }
+
+    /// How full the node is.
+    pub(crate) fn load(&self) -> LoadSummary {
+        let load = self.pool.load();
+        LoadSummary {
+            in_flight: load.slots_in_flight,
+            room: load.slots_free,
+            waiting: load.queued,
+            is_draining: load.is_draining,
+        }
     }
 
     async fn upstream(

@@ -1,31 +1,30 @@
-//! Stage 7: calls arrive from gateways in other processes, over HTTP/1.1. The gateway says in the head which
-//! version is meant; the head goes on to the function without what is between the two of us.
+//! Stage 7: calls arrive from gateways in other processes, over links. The head comes in the bytes that the function reads,
+//! and what is between gateway and node comes beside it: nothing is parsed here.
 
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
 use hatchway_proto::failure::{Component, Failure, ProxyError};
-use hatchway_proto::http1::{
-    RequestEdit, RequestHead, ResponseEdit, ResponseHead, write_request, write_response,
-};
+use hatchway_proto::http1::{RequestHead, ResponseEdit, ResponseHead, write_response};
+use hatchway_proto::link::{CallHead, Cancel, FileRequest, LoadSummary};
 use hatchway_proto::name::{FunctionName, VersionId};
 use hatchway_wire::backend::{AssetRequest, Backend, Invocation, Timing, answer_failure};
 use hatchway_wire::core::{Core, Cores, InFlight};
 use hatchway_wire::http1::{
-    self, Answer, Broken, Found, Outcome, Peer, Refused, Request, Service, Settings, Shape,
+    Answer, Broken, Cause, Found, Outcome, Peer, Refused, Request, Service, Settings, Shape,
 };
+use hatchway_wire::link::{self, Calls, Handle, Served};
 use hatchway_wire::listen::{Accept, Listener};
-use hatchway_wire::scratch;
 
-use crate::admit::{NodeCore, unknown_version};
+use crate::admit::NodeCore;
 use crate::invoke::SandboxUpstream;
 
 /// Out of descriptors: trying again at once would only burn a core.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// What is between a gateway and a node, and not for the function.
-const BETWEEN_US: &[&str] = &["hatchway-function", "hatchway-version", "hatchway-route-rest"];
+/// Reasons that are this node's own: another one may well take the call. What is wrong with the function is wrong everywhere.
+const ELSEWHERE: &[&str] = &["queue-full", "no-room", "draining", "retired", "unknown-version"];
 
 /// Starts a thread per listener.
 ///
@@ -35,108 +34,122 @@ pub fn start<M>(listeners: Vec<Listener>, make: M) -> io::Result<Cores>
 where
     M: Fn(&Core) -> NodeCore + Clone + Send + 'static,
 {
+    let instance = link::draw_instance();
     Cores::start("node", listeners, move |core, listener| {
-        let service = Rc::new(Calls { node: make(&core) });
+        let served = Served {
+            service: Rc::new(GatewayCalls { node: make(&core) }),
+            settings: Rc::default(),
+            http1: Rc::new(Settings::inside()),
+            ticker: core.ticker,
+            calls: InFlight::default(),
+            instance,
+        };
         async move {
             match Accept::from_listener(listener) {
-                Ok(listener) => accept(core, listener, service).await,
+                Ok(listener) => accept(listener, served).await,
                 Err(error) => tracing::error!(%error, "a listener is lost"),
             }
         }
     })
 }
 
-async fn accept(core: Core, listener: Accept, service: Rc<Calls>) {
-    let connections = InFlight::default();
-    let settings = Rc::new(Settings::inside());
+async fn accept(listener: Accept, served: Served<GatewayCalls>) {
+    let links = InFlight::default();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = core.ticker.drained() => break,
+            () = served.ticker.drained() => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        match accepted {
+            Ok((stream, _)) => {
+                let (served, entered) = (served.clone(), links.enter());
+                tokio::task::spawn_local(async move {
+                    link::serve(stream, served).await;
+                    drop(entered);
+                });
+            }
             Err(error) => {
                 tracing::warn!(%error, "a gateway was not accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
             }
-        };
-        let entered = connections.enter();
-        let (service, settings) = (service.clone(), settings.clone());
-        let ticker = core.ticker.clone();
-        tokio::task::spawn_local(async move {
-            let peer = Peer::default();
-            http1::serve(stream, peer, &*service, &settings, &ticker).await;
-            drop(entered);
-        });
+        }
     }
     drop(listener);
-    connections.none().await;
+    links.none().await;
+    served.calls.none().await;
 }
 
 /// Calls of gateways, on one core.
 #[derive(Debug)]
-struct Calls {
+struct GatewayCalls {
     node: NodeCore,
 }
 
-impl Calls {
-    fn invocation(&self, head: &RequestHead<'_>) -> Result<Invocation, Failure> {
-        let text = |name| field(head, name).ok_or_else(unknown_version);
-        let function = FunctionName::parse(text("hatchway-function")?);
-        let version = VersionId::parse(text("hatchway-version")?);
-        let (Ok(function), Ok(version)) = (function, version) else {
-            return Err(unknown_version());
-        };
-        let rest = field(head, "hatchway-route-rest").unwrap_or("/");
-        let mut rewritten = scratch::take();
-        let edit = RequestEdit {
-            drop: BETWEEN_US,
-            upgrade: head.upgrade,
-            keep_internal: true,
-            trailers_ok: true,
-            ..RequestEdit::default()
-        };
-        write_request(&mut rewritten, head, &edit);
-        Ok(Invocation {
-            function,
-            version,
-            asset: matches!(head.method, "GET" | "HEAD").then(|| AssetRequest {
-                path: rest.into(),
-                if_none_match: field(head, "if-none-match").map(Into::into),
-                range: field(head, "range").map(Into::into),
-            }),
-            request_id: field(head, "hatchway-request-id").unwrap_or_default().into(),
-            request: Request::new(head, rewritten),
-            timing: Timing::default(),
-        })
+/// A call between its head and its end.
+#[derive(Debug)]
+struct Call {
+    invocation: Invocation,
+    handle: Handle,
+}
+
+impl AsMut<Request> for Call {
+    fn as_mut(&mut self) -> &mut Request {
+        &mut self.invocation.request
     }
 }
 
-fn field<'b>(head: &RequestHead<'b>, name: &str) -> Option<&'b str> {
-    head.field(name).and_then(|value| std::str::from_utf8(value).ok())
+impl Calls for GatewayCalls {
+    fn take(&self, about: &CallHead<'_>, head: &[u8], handle: Handle) -> Option<Call> {
+        let invocation = Invocation {
+            function: FunctionName::parse(about.function).ok()?,
+            version: VersionId::parse(about.version).ok()?,
+            asset: about.file.as_ref().map(asset),
+            request_id: about.request_id.into(),
+            request: Request::of_call(about, head),
+            timing: Timing::default(),
+        };
+        Some(Call { invocation, handle })
+    }
+
+    fn load(&self) -> LoadSummary {
+        self.node.load()
+    }
 }
 
-impl Service for Calls {
-    type Call = Invocation;
+fn asset(file: &FileRequest<'_>) -> AssetRequest {
+    let given = |text: &str| (!text.is_empty()).then(|| text.into());
+    AssetRequest {
+        path: file.path.into(),
+        if_none_match: given(file.if_none_match),
+        range: given(file.range),
+    }
+}
+
+impl Service for GatewayCalls {
+    type Call = Call;
     type Upstream = SandboxUpstream;
 
-    fn begin(&self, head: &RequestHead<'_>, _peer: Peer) -> Result<Invocation, Answer> {
-        self.invocation(head).map_err(|failure| answer_failure(&failure, ""))
+    /// Never asked: a call has no head that has to be read.
+    fn begin(&self, _head: &RequestHead<'_>, _peer: Peer) -> Result<Call, Answer> {
+        Err(self.refuse(&Refused::TooSlow))
     }
 
-    async fn connect(&self, call: &mut Invocation) -> Found<SandboxUpstream> {
-        self.node
-            .connect(call)
-            .await
-            .unwrap_or_else(|failure| Found::Answer(answer_failure(&failure, &call.request_id)))
+    async fn connect(&self, call: &mut Call) -> Found<SandboxUpstream> {
+        match self.node.connect(&mut call.invocation).await {
+            Ok(found) => {
+                call.handle.accept();
+                found
+            }
+            Err(failure) => {
+                call.handle.refuse(ELSEWHERE.contains(&failure.reason), failure.reason);
+                Found::Answer(answer_failure(&failure, &call.invocation.request_id))
+            }
+        }
     }
 
-    fn respond(&self, call: &Invocation, head: &ResponseHead<'_>, shape: Shape, out: &mut Vec<u8>) {
-        let start = if call.timing.start.is_some() { "cold" } else { "warm" };
+    fn respond(&self, _call: &Call, head: &ResponseHead<'_>, shape: Shape, out: &mut Vec<u8>) {
         let edit = ResponseEdit {
-            extra: &[("hatchway-start", start)],
+            extra: &[],
             drop: &[],
             downstream: shape.version,
             keep_alive: shape.keep_alive,
@@ -149,32 +162,57 @@ impl Service for Calls {
 
     async fn explain(
         &self,
-        call: &Invocation,
+        call: &Call,
         upstream: &mut SandboxUpstream,
         broken: &Broken,
     ) -> Answer {
-        let failure = self.node.explain(call, upstream, broken).await;
-        answer_failure(&failure, &call.request_id)
+        let failure = self.node.explain(&call.invocation, upstream, broken).await;
+        answer_failure(&failure, &call.invocation.request_id)
     }
 
-    fn finish(&self, call: Option<Invocation>, outcome: &Outcome) {
+    fn finish(&self, call: Option<Call>, outcome: &Outcome) {
         let (Some(call), Some(cause)) = (call, &outcome.broken) else { return };
+        call.handle.because(reason(cause));
         tracing::debug!(
-            function = %call.function,
-            request_id = %call.request_id,
+            function = %call.invocation.function,
+            request_id = %call.invocation.request_id,
             error = %cause,
             "a call did not end as it should",
         );
     }
 
+    /// Never asked, as [`begin`](Service::begin).
     fn refuse(&self, why: &Refused) -> Answer {
-        let failure = Failure::new(
-            400,
-            ProxyError::HttpRequestError,
-            Component::Node,
-            "bad-call",
-            why.to_string(),
-        );
+        let error = ProxyError::HttpRequestError;
+        let failure = Failure::new(400, error, Component::Node, "bad-call", why.to_string());
         answer_failure(&failure, "")
+    }
+}
+
+/// What the gateway is told when an answer cannot be finished.
+fn reason(cause: &Cause) -> Cancel {
+    match cause {
+        Cause::ClientGone => Cancel::Left,
+        Cause::ClientBody(_) => Cancel::Protocol,
+        Cause::UpstreamClosed
+        | Cause::UpstreamIo(_)
+        | Cause::BadAnswer(_)
+        | Cause::BadBody(_)
+        | Cause::UnwantedUpgrade => Cancel::Cut,
+        Cause::ClientStalled | Cause::FirstByteClock | Cause::IdleClock | Cause::RunClock => {
+            Cancel::Clock
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_asks_for_no_file_in_particular_has_no_tag_and_no_range() {
+        let file = asset(&FileRequest { path: "/a", if_none_match: "", range: "bytes=0-1" });
+        assert_eq!(&*file.path, "/a");
+        assert_eq!((file.if_none_match, file.range.as_deref()), (None, Some("bytes=0-1")));
     }
 }

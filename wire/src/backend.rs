@@ -68,7 +68,7 @@ pub trait Backend: 'static {
     /// A connection on which the request is relayed.
     type Upstream: Upstream;
 
-    /// The node is another program: function and version travel in the head.
+    /// The node is another program: what it spends on a request is not known here.
     const IS_REMOTE: bool;
 
     /// Finds who serves: waits for a slot or a start. Cancel safe.

@@ -8,7 +8,7 @@ mod lines;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hatchway_proto::http1::{RequestEdit, RequestHead, write_request};
-use hatchway_wire::backend::{AssetRequest, Backend, Invocation, Timing};
+use hatchway_wire::backend::{AssetRequest, Invocation, Timing};
 use hatchway_wire::http1::{Peer, Request, upgrade};
 use hatchway_wire::scratch;
 
@@ -54,7 +54,7 @@ impl Trigger {
     }
 
     /// Rewrites the head for the function and keeps what the stages behind need to know.
-    pub fn invocation<B: Backend>(
+    pub fn invocation(
         &self,
         head: &RequestHead<'_>,
         peer: Peer,
@@ -86,11 +86,6 @@ impl Trigger {
         lines.text("hatchway-request-id", &request_id);
         lines.line("hatchway-deadline-ms", |out| lines::decimal(out, unix_ms(release.run_clock)));
         lines.text("hatchway-tenant", release.function.tenant());
-        if B::IS_REMOTE {
-            lines.text("hatchway-function", release.function.as_str());
-            lines.text("hatchway-version", release.version.as_str());
-            lines.text("hatchway-route-rest", rest);
-        }
         rewritten.extend_from_slice(b"\r\n");
         Invocation {
             function: release.function.clone(),

@@ -1,7 +1,9 @@
 //! The gateway as programs meet it that we did not write: curl, nghttp, h2load, openssl and Python in front of a whole gateway,
-//! with a node that the test plays.
+//! with a function that the test plays behind a node.
 
 mod certificates;
 mod http2;
+#[path = "../edge/kit/node.rs"]
+mod node;
 mod tls;
 mod world;

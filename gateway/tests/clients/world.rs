@@ -1,4 +1,4 @@
-//! A whole gateway with one route, and a node that the test plays over HTTP/1.1.
+//! A whole gateway with one route, and a node with a function that the test plays over HTTP/1.1.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -14,6 +14,8 @@ use hatchway_gateway::metrics::EdgeMetrics;
 use hatchway_wire::core::Cores;
 use hatchway_wire::listen::{self, Address};
 use prometheus::Registry;
+
+use crate::node;
 
 /// The body of `/large`.
 pub(crate) const LARGE: usize = 20 << 20;
@@ -34,10 +36,11 @@ impl World {
     }
 
     pub(crate) fn start_with(tls: &TlsConfig, door: Door) -> Self {
-        let node = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
-        let at = Address::Tcp(node.local_addr().expect("a listener has an address"));
+        let function = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+        let at = function.local_addr().expect("a listener has an address");
+        let at = Address::Tcp(node::in_front_of(at));
         std::thread::spawn(move || {
-            for stream in node.incoming().flatten() {
+            for stream in function.incoming().flatten() {
                 std::thread::spawn(move || serve(&stream));
             }
         });
@@ -60,8 +63,8 @@ impl World {
             });
         }
         let tls_address = tls.as_ref().map(|tls| tls.address.clone());
-        let cores = accept::start(Ports::from(listeners).with_tls(tls), door, move |_| {
-            let nodes = RemoteNodes::new(vec![at.clone()]);
+        let cores = accept::start(Ports::from(listeners).with_tls(tls), door, move |core| {
+            let nodes = RemoteNodes::new(vec![at.clone()], &core.ticker);
             Gateway::new(catalog.cached(), nodes, Arc::clone(&metrics))
         });
         let cores = Some(cores.expect("threads can be started"));

@@ -1,4 +1,4 @@
-//! The real gateway between raw clients and a recorder that stands for a node.
+//! The real gateway between raw clients and a recorder that stands for a function, behind a node that speaks the link.
 
 mod clients;
 mod door;
@@ -6,5 +6,6 @@ mod failures;
 mod headers;
 mod idle;
 mod kit;
+mod links;
 mod nodes;
 mod table;

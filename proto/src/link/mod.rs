@@ -103,8 +103,8 @@
 //! and what it can hold of a program's memory is what it was given. A node gives none before it has accepted.
 //!
 //! # Liveness
-//! A gateway that has heard nothing for five seconds sends PING, and gives the connection up when nothing at all comes
-//! for fifteen. Any frame is a sign of life.
+//! A gateway sends PING every five seconds, and gives the connection up when nothing at all comes for fifteen seconds after
+//! one. A node gives it up when nothing at all comes for fifteen. Any frame is a sign of life.
 //!
 //! # Errors
 //! Of a call: CANCEL `protocol`, and the connection goes on.
@@ -113,6 +113,8 @@
 //! |---|---|
 //! | DATA beyond the credit, or after `end` | its bytes are dropped |
 //! | credit that adds up to 2^31 or more | |
+//! | REFUSED after the call was accepted | |
+//! | a CALL whose function or version is no name | nothing was started |
 //!
 //! Of the connection: ERROR with the code, then close. All calls on it are lost.
 //!

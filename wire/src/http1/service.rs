@@ -4,9 +4,10 @@ use std::future::Future;
 use std::net::IpAddr;
 
 use hatchway_proto::http1::{Framing, HeadError, Limits, RequestHead, ResponseHead, Version};
+use hatchway_proto::link::CallHead;
 use tokio::time::Instant;
 
-use crate::Stream;
+use crate::{Stream, scratch};
 use crate::http1::answer::Answer;
 use crate::http1::exchange::{Broken, Outcome};
 use crate::http1::upgrade;
@@ -24,8 +25,10 @@ pub struct Peer {
 /// the exchange has to know. Owns its bytes, so it can wait for a sandbox while the client's buffer is gone.
 #[derive(Debug)]
 pub struct Request {
-    /// The rewritten head.
+    /// The rewritten head, until it is on its way.
     pub head: Vec<u8>,
+    /// How long it is.
+    pub head_bytes: usize,
     /// How the body is framed, on both sides.
     pub framing: Framing,
     /// HEAD: the answer's head describes a body that does not come.
@@ -46,6 +49,7 @@ impl Request {
     /// What the exchange needs of `head`, with the rewritten bytes in `rewritten`.
     pub fn new(head: &RequestHead<'_>, rewritten: Vec<u8>) -> Self {
         Self {
+            head_bytes: rewritten.len(),
             head: rewritten,
             framing: head.framing,
             is_head: head.method == "HEAD",
@@ -57,10 +61,29 @@ impl Request {
         }
     }
 
+    /// A request that came over a link, with its head as the function reads it.
+    pub fn of_call(about: &CallHead<'_>, head: &[u8]) -> Self {
+        let mut bytes = scratch::take();
+        bytes.extend_from_slice(head);
+        Self {
+            head_bytes: head.len(),
+            head: bytes,
+            framing: about.framing,
+            is_head: about.is_head,
+            version: Version::Http11,
+            keep_alive: true,
+            // The gateway asks its client for a body.
+            expects_continue: false,
+            wants_upgrade: about.wants_upgrade,
+            arrived: Instant::now(),
+        }
+    }
+
     /// Stands for a request of which nothing is known.
     pub(super) fn unknown() -> Self {
         Self {
             head: Vec::new(),
+            head_bytes: 0,
             framing: Framing::None,
             is_head: false,
             version: Version::Http11,

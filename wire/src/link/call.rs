@@ -227,11 +227,12 @@ impl Handle {
     }
 
     /// The call is not taken: what is written next is the answer that the client gets when no other node takes it.
-    /// `elsewhere`: another one may.
+    /// `elsewhere`: another one may. A call that was accepted is answered like any other.
     pub fn refuse(&self, elsewhere: bool, reason: &'static str) {
         let mut cell = self.cell.borrow_mut();
-        debug_assert!(!cell.is_accepted, "a call that was accepted is not refused any more");
-        cell.refuses = Some((elsewhere, reason));
+        if !cell.is_accepted {
+            cell.refuses = Some((elsewhere, reason));
+        }
     }
 
     /// What the gateway is told when the call ends before its answer does.

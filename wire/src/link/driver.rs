@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use hatchway_proto::link::{Frame, LinkError, LoadSummary};
 use tokio::time::Instant;
 
+use super::settings::Settings;
 use super::shared::{Ended, NewCall, Shared};
 use crate::ticker::{Ticker, Timer};
 use crate::{Stream, scratch};
@@ -17,10 +18,12 @@ const READS: usize = 4;
 
 /// What one half does that the other does not.
 pub(super) trait Half {
+    /// Waits for calls, and says how full it is. The other half asks for signs of life.
+    const IS_NODE: bool;
     /// A gateway has opened a call.
     fn begin(&mut self, call: NewCall<'_>, shared: &Rc<Shared>);
-    /// How full this program is; none where that is nobody's business.
-    fn load(&self) -> Option<LoadSummary>;
+    /// How full this program is.
+    fn load(&self) -> LoadSummary;
 }
 
 /// Drives one connection until it is over.
@@ -37,6 +40,7 @@ pub(super) struct Driver<H> {
     pinged: Instant,
     /// Since when an answer to a ping is waited for.
     waits_since: Option<Instant>,
+    /// What was said last of how full this program is, and when that was looked at.
     load: (LoadSummary, Instant),
     /// Since when nothing is left to do for who drains.
     idle_since: Option<Instant>,
@@ -83,7 +87,7 @@ impl<H: Half> Driver<H> {
         self.keep_time(now)?;
         self.write(cx)?;
         self.leave(now)?;
-        self.timer.set(self.next_look(now));
+        self.timer.set(self.next_look());
         if self.timer.poll_at(now, cx).is_ready() {
             cx.waker().wake_by_ref();
         }
@@ -153,38 +157,42 @@ impl<H: Half> Driver<H> {
 
     /// Looks at the clocks, and says what is due.
     fn keep_time(&mut self, now: Instant) -> Result<(), Ended> {
-        let settings = &self.shared.settings;
-        let state = &mut *self.shared.state.borrow_mut();
-        if state.session.peer().is_none() {
+        let settings = Rc::clone(&self.shared.settings);
+        if self.shared.state.borrow().session.peer().is_none() {
             let is_late = now >= self.began + settings.hello_clock;
             return if is_late { Err(Ended::Ours(LinkError::Silence)) } else { Ok(()) };
         }
-        let Some(load) = self.half.load() else {
-            let waits_since = self.waits_since.unwrap_or(now);
-            if now >= waits_since + settings.silence {
-                return Err(Ended::Ours(LinkError::Silence));
-            }
-            if now >= self.pinged + settings.ping_every {
-                self.pinged = now;
-                self.waits_since.get_or_insert(now);
-                state.send(&Frame::Ping(0));
-            }
-            return Ok(());
-        };
-        if now >= self.heard + settings.silence {
+        let silent_since = if H::IS_NODE { self.heard } else { self.waits_since.unwrap_or(now) };
+        if now >= silent_since + settings.silence {
             return Err(Ended::Ours(LinkError::Silence));
         }
+        if H::IS_NODE {
+            self.tell_load(now, &settings);
+        } else if now >= self.pinged + settings.ping_every {
+            self.pinged = now;
+            self.waits_since.get_or_insert(now);
+            self.shared.state.borrow_mut().send(&Frame::Ping(0));
+        }
+        Ok(())
+    }
+
+    /// Says how full this program is, if that has changed, and that it drains.
+    fn tell_load(&mut self, now: Instant, settings: &Settings) {
+        let state = &mut *self.shared.state.borrow_mut();
         if self.ticker.is_draining() && !state.is_draining {
             state.is_draining = true;
             state.send(&Frame::Drain);
         }
         // Where a write is made anyway, sooner.
         let every = if state.out.waiting() > 0 { settings.load_fresh } else { settings.load_every };
-        if self.load.0 != load && now >= self.load.1 + every {
-            self.load = (load, now);
+        if now < self.load.1 + every {
+            return;
+        }
+        let load = self.half.load();
+        if load != self.load.0 {
             state.send(&Frame::Load(load));
         }
-        Ok(())
+        self.load = (load, now);
     }
 
     /// Ends a connection that is being drained, once nothing is left: a gateway closes, and a node waits for that.
@@ -196,22 +204,20 @@ impl<H: Half> Driver<H> {
             return Ok(());
         }
         let since = *self.idle_since.get_or_insert(now);
-        let waits = self.half.load().is_some();
-        if !waits || now >= since + self.shared.settings.drain_grace {
+        if !H::IS_NODE || now >= since + self.shared.settings.drain_grace {
             return Err(Ended::Drained);
         }
         Ok(())
     }
 
-    fn next_look(&self, now: Instant) -> Instant {
+    fn next_look(&self) -> Instant {
         let settings = &self.shared.settings;
         if self.shared.state.borrow().session.peer().is_none() {
             return self.began + settings.hello_clock;
         }
-        let mut next = match self.half.load() {
-            None => self.pinged + settings.ping_every,
-            Some(load) if load != self.load.0 => self.load.1 + settings.load_every,
-            Some(_) => now + settings.load_every,
+        let mut next = match H::IS_NODE {
+            true => self.load.1 + settings.load_every,
+            false => self.pinged + settings.ping_every,
         };
         if let Some(since) = self.idle_since {
             next = next.min(since + settings.drain_grace);

@@ -22,9 +22,16 @@ pub mod server;
 pub mod settings;
 mod shared;
 
-pub use call::{Call, Handle};
+pub use call::{Broken, Call, Handle};
 pub use client::Link;
-pub use offer::{Choices, Placer};
-pub use server::{Calls, serve};
+pub use offer::{Again, Choices, Placer};
+pub use server::{Calls, Served, serve};
 pub use settings::Settings;
 pub use shared::Ended;
+
+/// Names a program for as long as it runs.
+pub fn draw_instance() -> u128 {
+    use std::hash::{BuildHasher, RandomState};
+    let half = || u128::from(RandomState::new().hash_one(std::process::id()));
+    half() << 64 | half()
+}

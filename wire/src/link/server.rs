@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 
-use hatchway_proto::link::{CallHead, Hello, LoadSummary, Side};
+use hatchway_proto::link::{CallHead, Cancel, Hello, LoadSummary, Side};
 
 use super::call::{Call, Handle};
 use super::driver::{Driver, Half};
@@ -16,15 +16,15 @@ use crate::ticker::Ticker;
 
 /// What a node decides about calls, beside what every [`Service`] decides about requests.
 pub trait Calls: Service {
-    /// A call has come. Does not wait: the head borrows the core's buffer.
-    fn take(&self, about: &CallHead<'_>, head: &[u8], handle: Handle) -> Self::Call;
+    /// A call has come. Does not wait: the head borrows the core's buffer. None for one that cannot be: it is cancelled.
+    fn take(&self, about: &CallHead<'_>, head: &[u8], handle: Handle) -> Option<Self::Call>;
 
     /// How full this node is.
     fn load(&self) -> LoadSummary;
 }
 
 /// What a connection of a node is served with.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Served<S> {
     /// Decides.
     pub service: Rc<S>,
@@ -40,6 +40,19 @@ pub struct Served<S> {
     pub instance: u128,
 }
 
+impl<S> Clone for Served<S> {
+    fn clone(&self) -> Self {
+        Self {
+            service: Rc::clone(&self.service),
+            settings: Rc::clone(&self.settings),
+            http1: Rc::clone(&self.http1),
+            ticker: self.ticker.clone(),
+            calls: self.calls.clone(),
+            instance: self.instance,
+        }
+    }
+}
+
 struct NodeHalf<S>(Served<S>);
 
 /// Serves a gateway's connection until either side ends it. Calls that run when it ends hear that their caller has left.
@@ -53,11 +66,16 @@ pub async fn serve<S: Calls>(stream: Stream, served: Served<S>) {
 }
 
 impl<S: Calls> Half for NodeHalf<S> {
+    const IS_NODE: bool = true;
+
     fn begin(&mut self, new: NewCall<'_>, shared: &Rc<Shared>) {
         let call = Call::new(Rc::clone(shared), new.cell, None);
         let service = Rc::clone(&self.0.service);
         let (settings, ticker) = (Rc::clone(&self.0.http1), self.0.ticker.clone());
-        let request = service.take(&new.about, new.head, call.handle());
+        let Some(request) = service.take(&new.about, new.head, call.handle()) else {
+            call.handle().because(Cancel::Protocol);
+            return;
+        };
         let entered = self.0.calls.enter();
         // A task of its own: a panic is the end of one call.
         tokio::task::spawn_local(async move {
@@ -66,7 +84,7 @@ impl<S: Calls> Half for NodeHalf<S> {
         });
     }
 
-    fn load(&self) -> Option<LoadSummary> {
-        Some(self.0.service.load())
+    fn load(&self) -> LoadSummary {
+        self.0.service.load()
     }
 }

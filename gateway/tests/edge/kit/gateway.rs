@@ -82,8 +82,9 @@ impl Edge {
         let (listeners, bound) = listen::bind(&any_port, 1).expect("loopback has free ports");
         let Address::Tcp(address) = bound else { panic!("bound to a path") };
         let nodes: Vec<Address> = nodes.into_iter().map(Address::Tcp).collect();
-        let cores = accept::start(listeners, door, move |_| {
-            Gateway::new(catalog.cached(), RemoteNodes::new(nodes.clone()), Arc::clone(&metrics))
+        let cores = accept::start(listeners, door, move |core| {
+            let nodes = RemoteNodes::new(nodes.clone(), &core.ticker);
+            Gateway::new(catalog.cached(), nodes, Arc::clone(&metrics))
         });
         Self { address, cores: Some(cores.expect("threads can be started")), registry }
     }

@@ -2,8 +2,10 @@
 
 pub(crate) mod client;
 pub(crate) mod gateway;
+pub(crate) mod node;
 pub(crate) mod reader;
 pub(crate) mod recorder;
+pub(crate) mod script;
 
 pub(crate) use client::{Answer, Client};
 pub(crate) use gateway::{Edge, catalog};

@@ -1,4 +1,4 @@
-//! A node that serves nothing and remembers everything.
+//! A function that does nothing and remembers everything, behind a node.
 
 use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -7,10 +7,10 @@ use std::sync::mpsc::{self, Receiver, Sender};
 
 use socket2::SockRef;
 
-use super::GUARD;
 use super::reader::{Message, Reader};
+use super::{GUARD, node};
 
-/// What reached the node.
+/// What reached the function.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
     /// The head of a request. More of it may follow.
@@ -19,7 +19,7 @@ pub(crate) enum Seen {
     Whole(Message),
     /// A request whose connection ended in the middle.
     Cut(Message),
-    /// The node has closed a connection by itself.
+    /// The function has closed a connection by itself.
     Closed,
 }
 
@@ -55,8 +55,9 @@ impl Reply {
 
 type Answer = dyn Fn(&Message) -> Reply + Send + Sync;
 
-/// The node. Its threads end with their connections, which end with the gateway.
+/// The function. Its threads end with their connections, which end with the gateway.
 pub(crate) struct Recorder {
+    /// Of its node.
     pub(crate) address: SocketAddr,
     seen: Receiver<Seen>,
 }
@@ -80,7 +81,7 @@ impl Recorder {
                 std::thread::spawn(move || serve(&stream, &tell, &*answer));
             }
         });
-        Self { address, seen }
+        Self { address: node::in_front_of(address), seen }
     }
 
     /// The next thing that was seen.

@@ -1,0 +1,140 @@
+//! Stage 6: to a node in another process, over one link a node and core.
+//!
+//! [`nodes`] keeps the links; here a request is offered to the first node of its order that can be reached. A node that
+//! refuses it, or is lost before it was sent, sends it on to the next one by itself: see
+//! [`offer`](hatchway_wire::link::offer).
+
+mod nodes;
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use hatchway_proto::failure::Failure;
+use hatchway_proto::http1::Limits;
+use hatchway_proto::link::{CallHead, FileRequest};
+use hatchway_wire::Stream;
+use hatchway_wire::backend::{AssetRequest, Backend, Invocation};
+use hatchway_wire::http1::{Broken, Cause, Clocks, Found, Upstream};
+use hatchway_wire::link::{self, Call, Choices, Link, Placer};
+use hatchway_wire::listen::Address;
+use hatchway_wire::ticker::Ticker;
+use tokio::time::Instant;
+
+use crate::answer::{self, CallError};
+
+use nodes::Nodes;
+
+/// The node has the clocks that matter. These only end what a lost node would leave hanging.
+const NODE_CLOCKS: (Duration, Duration) =
+    (Duration::from_secs(3600), Duration::from_secs(24 * 3600));
+
+/// Nodes in other processes, as one core sees them.
+#[derive(Debug)]
+pub struct RemoteNodes(Rc<Nodes>);
+
+/// A call that one of them is asked to take.
+#[derive(Debug)]
+pub struct NodeUpstream {
+    stream: Stream,
+    clocks: Clocks,
+}
+
+impl RemoteNodes {
+    /// Nodes at fixed addresses. Called on the core that will ask them, whose clocks are `ticker`.
+    pub fn new(addresses: Vec<Address>, ticker: &Ticker) -> Self {
+        Self(Rc::new(Nodes::new(addresses, ticker)))
+    }
+
+    /// Offers `invocation` to the node behind `link`; the nodes of `others` are asked when it is not taken.
+    fn offer(&self, link: &Link, invocation: &Invocation, others: Choices) -> Option<Call> {
+        let request = &invocation.request;
+        let about = CallHead {
+            function: invocation.function.as_str(),
+            version: invocation.version.as_str(),
+            request_id: &invocation.request_id,
+            framing: request.framing,
+            is_head: request.is_head,
+            wants_upgrade: request.wants_upgrade,
+            file: invocation.asset.as_ref().map(file_request),
+            credit: 0,
+        };
+        let placer: Rc<dyn Placer> = Rc::clone(&self.0) as _;
+        link.offer(about, request.head_bytes, (placer, others))
+    }
+}
+
+fn file_request(asset: &AssetRequest) -> FileRequest<'_> {
+    FileRequest {
+        path: &asset.path,
+        if_none_match: asset.if_none_match.as_deref().unwrap_or_default(),
+        range: asset.range.as_deref().unwrap_or_default(),
+    }
+}
+
+impl Backend for RemoteNodes {
+    type Upstream = NodeUpstream;
+
+    const IS_REMOTE: bool = true;
+
+    async fn connect(&self, invocation: &mut Invocation) -> Result<Found<NodeUpstream>, Failure> {
+        let now = Instant::now();
+        let mut nodes = self.0.choose(&invocation.version, now).into_iter().flatten();
+        while let Some(node) = nodes.next() {
+            let link = match self.0.link(node) {
+                Some(link) => link,
+                // Boxed: most requests find a link, and all pay for the size of this future.
+                None => match Box::pin(self.0.reach(node)).await {
+                    Some(link) => link,
+                    None => continue,
+                },
+            };
+            let mut others = nodes.clone();
+            let others = [others.next(), others.next()];
+            if let Some(call) = self.offer(&link, invocation, others) {
+                let clocks = Clocks {
+                    first_byte: NODE_CLOCKS.0,
+                    idle: NODE_CLOCKS.0,
+                    run: now + NODE_CLOCKS.1,
+                };
+                return Ok(Found::Upstream(NodeUpstream { stream: Stream::Call(call), clocks }));
+            }
+        }
+        Err(CallError::NoNode.failure())
+    }
+
+    async fn explain(
+        &self,
+        _invocation: &Invocation,
+        _upstream: &mut NodeUpstream,
+        broken: &Broken,
+    ) -> Failure {
+        match &broken.cause {
+            Cause::UpstreamIo(error) if link::Broken::of(error) == Some(link::Broken::NotSent) => {
+                CallError::NoNode.failure()
+            }
+            _ => answer::node_lost(broken),
+        }
+    }
+}
+
+impl Upstream for NodeUpstream {
+    fn stream(&mut self) -> &mut Stream {
+        &mut self.stream
+    }
+
+    fn clocks(&self) -> Clocks {
+        self.clocks
+    }
+
+    /// The node has added to what the function sent.
+    fn limits(&self) -> Limits {
+        Limits::inside()
+    }
+
+    /// What is dropped without having been read whole is cancelled.
+    fn release(self, reusable: bool) {
+        if let (true, Stream::Call(call)) = (reusable, self.stream) {
+            call.forget();
+        }
+    }
+}
