@@ -14,6 +14,8 @@ use prometheus::Registry;
 use serde::Serialize;
 
 use crate::catalog::{Catalog, Snapshot, Target};
+use crate::explain::{Step, explain};
+use crate::route::Asked;
 
 /// What the node behind says of itself, where it is in this process.
 pub trait NodeView: Send + Sync {
@@ -32,17 +34,6 @@ pub struct NodeCounts {
     pub sandboxes: usize,
     /// Requests that wait.
     pub queued: usize,
-}
-
-/// One decision about a request.
-#[derive(Debug, Serialize)]
-pub struct Step {
-    /// The stage, as its folder is named.
-    pub stage: &'static str,
-    /// What was decided.
-    pub decision: String,
-    /// Why.
-    pub because: String,
 }
 
 /// The pages of a gateway.
@@ -156,7 +147,7 @@ impl GatewayPages {
                 source: self.source.clone(),
                 revision: snapshot.revision,
                 applied_unix_ms: unix_ms(snapshot.applied),
-                problems: snapshot.problems.clone(),
+                problems: problems(&snapshot),
             },
             functions,
         }
@@ -168,7 +159,7 @@ impl GatewayPages {
         target: &Target,
         counts: Option<&HashMap<FunctionName, NodeCounts>>,
     ) -> FunctionStatus {
-        let version = target.release.as_ref().map(|release| release.version);
+        let version = target.releases.as_ref().map(|releases| releases.stable().version);
         let counts = counts.map(|counts| counts.get(&target.name).copied().unwrap_or_default());
         FunctionStatus {
             name: target.name.clone(),
@@ -190,65 +181,25 @@ impl GatewayPages {
         let Some(url) = admin::query(request, "url") else { return bad("the url is missing") };
         let Ok(url) = url.parse::<http::Uri>() else { return bad("the url is no URL") };
         let method = admin::query(request, "method").unwrap_or_else(|| "GET".into());
+        let client = match admin::query(request, "client").map(|client| client.parse()) {
+            None => None,
+            Some(Ok(client)) => Some(client),
+            Some(Err(_)) => return bad("the client is no address"),
+        };
         let head = head_of(&method, &url, &admin::queries(request, "header"));
         match parse_request(head.as_bytes(), &Limits::default()) {
-            Ok(Some(head)) => admin::json(&self.decide(head.host, head.path)),
+            Ok(Some(head)) => {
+                let asked = Asked { head: &head, client };
+                let mut explanation = explain(&self.catalog.snapshot(), asked);
+                if let (Some(node), Some(version)) = (&self.node, &explanation.version) {
+                    explanation.steps.extend(node.explain(version));
+                }
+                admin::json(&explanation)
+            }
             Ok(None) => bad("the request is not complete"),
             Err(error) => bad(&format!("the gateway would refuse this head: {error}")),
         }
     }
-
-    fn decide(&self, host: &str, path: &str) -> Explanation {
-        let snapshot = self.catalog.snapshot();
-        let mut steps = Vec::new();
-        let mut step = |stage, decision: String, because: String| {
-            steps.push(Step { stage, decision, because });
-        };
-        let Some(found) = snapshot.routes.resolve(host, path) else {
-            step("route", "404 no-route".into(), format!("no route matches {host}{path}"));
-            return Explanation { outcome: "no_route", function: None, version: None, steps };
-        };
-        let prefix = path.strip_suffix(found.rest).unwrap_or(path);
-        let prefix = if prefix.is_empty() { "/" } else { prefix };
-        step(
-            "route",
-            format!("function {}", found.target.name),
-            format!("{prefix} is the longest prefix of {path} that a route of this host has"),
-        );
-        let Some(release) = &found.target.release else {
-            step("release", "404 no-release".into(), "no version is released".into());
-            let function = Some(found.target.name.clone());
-            return Explanation { outcome: "no_release", function, version: None, steps };
-        };
-        step(
-            "release",
-            format!("version {}", release.version),
-            "it is the stable version of the function".into(),
-        );
-        let limit = found.target.function.rate_per_second;
-        step(
-            "admit",
-            "passes".into(),
-            limit.map_or("no rate limit".into(), |rate| format!("{rate} requests a second")),
-        );
-        if let Some(node) = &self.node {
-            steps.extend(node.explain(&release.version));
-        }
-        Explanation {
-            outcome: "function",
-            function: Some(found.target.name.clone()),
-            version: Some(release.version),
-            steps,
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct Explanation {
-    outcome: &'static str,
-    function: Option<FunctionName>,
-    version: Option<VersionId>,
-    steps: Vec<Step>,
 }
 
 /// The head that a client would send: what is explained is what would be served.
@@ -268,11 +219,16 @@ fn head_of(method: &str, url: &http::Uri, headers: &[String]) -> String {
     head
 }
 
+/// Objects that were refused, each with its reason.
+fn problems(snapshot: &Snapshot) -> Vec<String> {
+    snapshot.problems.iter().map(|(object, why)| format!("{object}: {why}")).collect()
+}
+
 /// Where a person reaches a function.
 pub fn urls(snapshot: &Snapshot, function: &FunctionName, listen: &str) -> Vec<String> {
     let port = listen.rsplit_once(':').map_or("80", |(_, port)| port);
-    let of_function = snapshot.objects.routes.values().filter(|route| route.function == *function);
-    of_function
+    let routes = snapshot.routes_of(function);
+    routes
         .map(|route| match &route.host {
             Some(host) => format!("http://{host}:{port}{}", route.path),
             None => format!("http://{listen}{}", route.path),

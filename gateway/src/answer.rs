@@ -17,6 +17,9 @@ pub enum CallError {
     /// A route leads to a function that has no release.
     #[error("the function has no version that serves")]
     NoRelease,
+    /// It asks for a version by a tag that its function does not have.
+    #[error("the function has no version with this tag")]
+    NoTag,
     /// The function's rate limit.
     #[error("the function takes {per_second} requests a second")]
     RateLimited {
@@ -39,6 +42,7 @@ impl CallError {
         match self {
             Self::NoRoute => failure(404, ProxyError::DestinationNotFound, "no-route"),
             Self::NoRelease => failure(404, ProxyError::DestinationNotFound, "no-release"),
+            Self::NoTag => failure(404, ProxyError::DestinationNotFound, "no-tag"),
             Self::RateLimited { retry_after, .. } => {
                 failure(429, ProxyError::HttpRequestDenied, "rate-limited")
                     .retry_after(*retry_after)

@@ -10,6 +10,7 @@ use crate::accept::Full;
 use crate::answer::{self, CallError};
 use crate::catalog::{CachedCatalog, Target};
 use crate::metrics::EdgeMetrics;
+use crate::route::Asked;
 use crate::trigger::{self, Trigger};
 
 use std::cell::RefCell;
@@ -115,12 +116,17 @@ impl<B: Backend> Gateway<B> {
             let request = Request::new(head, Vec::new());
             Call::Refused { request, request_id, error, target }
         };
-        let Some(found) = snapshot.routes.resolve(head.host, head.path) else {
+        let asked = Asked { head, client: peer.address };
+        let Some(found) = snapshot.resolve(asked) else {
             return refuse(CallError::NoRoute, None, request_id);
         };
         let target = Arc::clone(found.target);
-        let Some(release) = &target.release else {
+        let Some(releases) = &target.releases else {
             return refuse(CallError::NoRelease, Some(target), request_id);
+        };
+        let release = match releases.choose(asked, found.tag, trigger::draw) {
+            Ok(chosen) => chosen.target,
+            Err(error) => return refuse(error, Some(target), request_id),
         };
         if let Err(error) = target.rate.enter() {
             return refuse(error, Some(target), request_id);

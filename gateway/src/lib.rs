@@ -11,6 +11,7 @@ pub mod admit;
 pub mod answer;
 pub mod catalog;
 pub mod config;
+pub mod explain;
 pub mod forward;
 pub mod handle;
 pub mod metrics;

@@ -83,8 +83,8 @@ fn publish(
     metrics: &EdgeMetrics,
 ) {
     let snapshot = apply(&publisher.current(), objects, |name| metrics.function(name));
-    for problem in &snapshot.problems {
-        tracing::warn!(problem, "an object of the catalog is left out");
+    for (object, why) in &snapshot.problems {
+        tracing::warn!(object, why, "an object of the catalog is left out");
     }
     tracing::info!(revision = snapshot.revision, "the catalog is applied");
     publisher.publish(snapshot);

@@ -17,6 +17,9 @@ pub(crate) struct Args {
     /// A header of it, for example 'Cookie: user=7'.
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
+    /// The client's address, for rules that look at it.
+    #[arg(long)]
+    client: Option<std::net::IpAddr>,
     #[command(flatten)]
     admin: AdminArgs,
     /// Print the admin API's answer.
@@ -54,6 +57,8 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let (method, url) = (args.method.to_uppercase(), whole_url(&args.url));
     let mut query = vec![("method", method.as_str()), ("url", url.as_str())];
     query.extend(args.headers.iter().map(|header| ("header", header.as_str())));
+    let client = args.client.map(|client| client.to_string());
+    query.extend(client.as_deref().map(|client| ("client", client)));
     let answer = Admin::new(&args.admin)?.get("/v1/explain", &query)?;
     let explanation: Explanation = typed(&answer)?;
     if args.json {

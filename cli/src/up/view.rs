@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use hatchway_gateway::admin::{NodeCounts, NodeView, Step};
+use hatchway_gateway::admin::{NodeCounts, NodeView};
+use hatchway_gateway::explain::Step;
 use hatchway_node::hatch::ProcessHatchery;
 use hatchway_node::node::Node;
 use hatchway_node::pool::Pool;

@@ -1,43 +1,69 @@
-//! What a request sees of the rules: everything resolved, nothing left to look up by name.
+//! What a request sees of the rules: everything compiled, nothing left to parse.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use hatchway_proto::catalog::{Function, Objects};
+use foldhash::fast::FixedState;
+use hatchway_proto::catalog::{Function, Objects, Route};
 use hatchway_proto::name::{FunctionName, VersionId};
+use imbl::shared_ptr::DefaultSharedPtr;
+use imbl::{GenericHashMap, OrdMap, OrdSet};
 
 use crate::admit::Rate;
 use crate::metrics::FunctionMetrics;
-use crate::route::Table;
+use crate::route::{Asked, Found, Releases, Table};
 
-/// The rules of one revision.
-#[derive(Debug)]
+/// Every function, by name. The names come from operators.
+pub type Targets = GenericHashMap<FunctionName, Arc<Target>, FixedState, DefaultSharedPtr>;
+
+/// The rules of one revision. Shares with the one before what did not change.
+#[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// Host and path to function.
-    pub routes: Table<Arc<Target>>,
+    /// Requests to functions, by name.
+    pub(super) table: Table<FunctionName>,
     /// Every function, by name.
-    pub targets: HashMap<FunctionName, Arc<Target>>,
+    pub targets: Targets,
+    /// The routes that serve, each in its last good form.
+    pub routes: OrdMap<String, Arc<Route>>,
+    /// The names of the routes that lead to a function.
+    pub(super) routes_of: OrdMap<FunctionName, OrdSet<String>>,
     /// What this was made of.
     pub objects: Arc<Objects>,
     /// Grows with every change; 0 before the first.
     pub revision: u64,
     /// When it was applied.
     pub applied: SystemTime,
-    /// Objects that were refused, each with its reason.
-    pub problems: Vec<String>,
+    /// Objects that were refused, by kind and name, each with its reason.
+    pub problems: OrdMap<String, String>,
 }
 
 impl Default for Snapshot {
     fn default() -> Self {
         Self {
-            routes: Table::default(),
-            targets: HashMap::new(),
+            table: Table::default(),
+            targets: Targets::default(),
+            routes: OrdMap::new(),
+            routes_of: OrdMap::new(),
             objects: Arc::default(),
             revision: 0,
             applied: SystemTime::now(),
-            problems: Vec::new(),
+            problems: OrdMap::new(),
         }
+    }
+}
+
+impl Snapshot {
+    /// The function that a request leads to, and by which route.
+    pub fn resolve<'p>(&self, asked: Asked<'p>) -> Option<Found<'_, 'p, Arc<Target>>> {
+        let Found { target, route, rest, tag } = self.table.resolve(asked)?;
+        let target = self.targets.get(target)?;
+        Some(Found { target, route, rest, tag })
+    }
+
+    /// The routes that lead to a function.
+    pub fn routes_of(&self, function: &FunctionName) -> impl Iterator<Item = &Arc<Route>> {
+        let names = self.routes_of.get(function).into_iter().flatten();
+        names.filter_map(|name| self.routes.get(name))
     }
 }
 
@@ -49,14 +75,14 @@ pub struct Target {
     /// Its settings.
     pub function: Arc<Function>,
     /// Who answers; none when it has no release yet.
-    pub release: Option<ReleaseTarget>,
+    pub releases: Option<Releases>,
     /// Kept over changes of the rules.
     pub rate: Arc<Rate>,
     /// Kept over changes of the rules.
     pub metrics: Arc<FunctionMetrics>,
 }
 
-/// The version that answers.
+/// A version that answers.
 #[derive(Clone, Debug)]
 pub struct ReleaseTarget {
     /// Whose it is.

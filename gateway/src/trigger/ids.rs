@@ -68,8 +68,8 @@ pub(super) fn new_trace(out: &mut Vec<u8>) {
     out.extend_from_slice(b"-00");
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014), seeded per core: ids have to be unlike each other, not secret.
-fn draw() -> u64 {
+/// Any number: SplitMix64 (Steele, Lea, Flood 2014), seeded per core. Numbers are unlike each other, not secret.
+pub fn draw() -> u64 {
     thread_local! {
         static STATE: Cell<u64> = Cell::new(RandomState::new().hash_one(std::thread::current().id()));
     }

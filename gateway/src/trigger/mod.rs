@@ -14,7 +14,7 @@ use hatchway_wire::scratch;
 
 use crate::catalog::ReleaseTarget;
 
-pub use ids::next_id;
+pub use ids::{draw, next_id};
 
 use lines::Lines;
 

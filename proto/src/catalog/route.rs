@@ -7,8 +7,8 @@ use super::Conditions;
 use crate::name::FunctionName;
 
 /// Where requests lead that match it. Of several that match, the most particular one wins: the host (exact, then the
-/// longest wildcard, then any), the path (exact, then the longest prefix, then a regular expression), then the
-/// number of conditions, then the name of the route.
+/// longest wildcard, then any), the path (exact, then the longest regular expression, then the longest
+/// prefix), then the number of conditions, then the name of the route.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Route {

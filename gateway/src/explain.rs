@@ -1,0 +1,168 @@
+//! Why a request goes where it goes: the decisions of a gateway in words, from the same snapshot and by the same code.
+
+use hatchway_proto::catalog::Route;
+use hatchway_proto::name::{FunctionName, VersionId};
+use serde::Serialize;
+
+use crate::catalog::{Snapshot, Target};
+use crate::route::release::Because;
+use crate::route::{Asked, Chosen, Found, Table};
+use crate::trigger;
+
+/// Routes that lost, at most.
+const OTHERS: usize = 20;
+
+/// All decisions about one request.
+#[derive(Debug, Serialize)]
+pub struct Explanation {
+    /// `function`, or what a client would be told: `no_route`, `no_release`, `no_tag`.
+    pub outcome: &'static str,
+    /// Where it leads.
+    pub function: Option<FunctionName>,
+    /// Which version answers.
+    pub version: Option<VersionId>,
+    /// The stages in their order.
+    pub steps: Vec<Step>,
+    /// Routes and rules that could have been it.
+    pub others: Vec<Other>,
+}
+
+/// One decision about a request.
+#[derive(Debug, Serialize)]
+pub struct Step {
+    /// The stage, as its folder is named.
+    pub stage: &'static str,
+    /// What was decided.
+    pub decision: String,
+    /// Why.
+    pub because: String,
+}
+
+/// What it was not.
+#[derive(Debug, Serialize)]
+pub struct Other {
+    /// A route or a rule.
+    pub what: String,
+    /// What it lacks.
+    pub why_not: String,
+}
+
+impl Explanation {
+    fn step(
+        &mut self,
+        stage: &'static str,
+        decision: impl Into<String>,
+        because: impl Into<String>,
+    ) {
+        self.steps.push(Step { stage, decision: decision.into(), because: because.into() });
+    }
+
+    fn other(&mut self, what: impl Into<String>, why_not: impl Into<String>) {
+        self.others.push(Other { what: what.into(), why_not: why_not.into() });
+    }
+}
+
+/// Decides as a gateway would, without counting it.
+pub fn explain(snapshot: &Snapshot, asked: Asked<'_>) -> Explanation {
+    let (steps, others) = (Vec::new(), Vec::new());
+    let mut told =
+        Explanation { outcome: "no_route", function: None, version: None, steps, others };
+    let found = snapshot.resolve(asked);
+    other_routes(&mut told, snapshot, asked, found.as_ref().map(|found| found.route));
+    let Some(found) = found else {
+        let place = format!("{}{}", asked.head.host, asked.head.path);
+        told.step("route", "404 no-route", format!("no route matches {place}"));
+        return told;
+    };
+    route(&mut told, snapshot, &found);
+    let target = found.target;
+    let Some(releases) = &target.releases else {
+        told.outcome = "no_release";
+        told.step("release", "404 no-release", "no version is released");
+        return told;
+    };
+    match releases.choose(asked, found.tag, trigger::draw) {
+        Err(error) => {
+            told.outcome = "no_tag";
+            told.step("release", "404 no-tag", error.to_string());
+        }
+        Ok(chosen) => {
+            told.outcome = "function";
+            told.version = Some(chosen.target.version);
+            release(&mut told, snapshot, target, chosen);
+            let limit = target.function.rate_per_second;
+            let limit =
+                limit.map_or("no rate limit".into(), |rate| format!("{rate} requests a second"));
+            told.step("admit", "passes", limit);
+        }
+    }
+    told
+}
+
+fn route(
+    told: &mut Explanation,
+    snapshot: &Snapshot,
+    found: &Found<'_, '_, std::sync::Arc<Target>>,
+) {
+    let route = snapshot.routes.get(found.route);
+    let place = route.map(|route| place(route)).unwrap_or_default();
+    let decision = format!("function {}", found.target.name);
+    told.step("route", decision, format!("{} matches by {place}", found.route));
+    told.function = Some(found.target.name.clone());
+}
+
+fn place(route: &Route) -> String {
+    use hatchway_proto::catalog::PathMatch;
+    let host = route.host.as_deref().unwrap_or("any host");
+    let path = match route.path_match {
+        PathMatch::Prefix => "the prefix",
+        PathMatch::Exact => "the path",
+        PathMatch::Regex => "the expression",
+    };
+    let when = if route.when.is_empty() { "" } else { ", with conditions" };
+    format!("{host} and {path} {}{when}", route.path)
+}
+
+/// Routes that match in host and path, and are not it.
+fn other_routes(
+    told: &mut Explanation,
+    snapshot: &Snapshot,
+    asked: Asked<'_>,
+    winner: Option<&str>,
+) {
+    for (name, route) in snapshot.routes.iter().filter(|(name, _)| Some(name.as_str()) != winner) {
+        let with = |route: &Route| {
+            let mut alone = Table::default();
+            alone.insert(name, route, ()).is_ok() && alone.resolve(asked).is_some()
+        };
+        let bare = Route { when: Default::default(), ..(**route).clone() };
+        if told.others.len() == OTHERS {
+            return;
+        }
+        if with(route) {
+            told.other(format!("route {name}"), format!("{} is less particular", place(route)));
+        } else if with(&bare) {
+            told.other(format!("route {name}"), "its conditions do not hold");
+        }
+    }
+}
+
+fn release(told: &mut Explanation, snapshot: &Snapshot, target: &Target, chosen: Chosen<'_>) {
+    let object = snapshot.objects.releases.get(&target.name);
+    let because = match chosen.because {
+        Because::Only => "it is the only version of the function that serves".to_owned(),
+        Because::Tag(tag) => format!("the request asks for the tag {tag}"),
+        Because::Bucket { rule, bucket, is_sticky } => {
+            let tried = rule.or_else(|| object.map(|release| release.rules.len()));
+            for index in 0..tried.unwrap_or_default() {
+                told.other(format!("rule {index}"), "its conditions do not hold");
+            }
+            let of = rule.map_or("the shares".to_owned(), |rule| format!("rule {rule}"));
+            let how = if is_sticky { "the client's" } else { "drawn for this request" };
+            format!("bucket {bucket} of {of} is its; the bucket is {how}")
+        }
+    };
+    let is_stable = object.is_some_and(|release| release.stable == chosen.target.version);
+    let kind = if is_stable { " (stable)" } else { "" };
+    told.step("release", format!("version {}{kind}", chosen.target.version), because);
+}

@@ -1,0 +1,362 @@
+//! Which version of a function answers a request: the one that its tag names, else that of the first rule that holds, else
+//! that of its bucket.
+//!
+//! **Buckets.** A client's key falls into one of 10,000 buckets, by a hash that is the same on every machine and in every
+//! build. The first share takes buckets from the lowest up, the second from the highest down, stable has what is
+//! between. So while a share grows it only takes from stable, and a client that has come to it stays with it: 1, 5,
+//! 50, 100 % are nested sets. No layout that follows from the shares alone can do this for three: with all but one
+//! bucket given to the first, that bucket would have to be the second's first and the third's first at once. From the third on
+//! shares follow the first, and move while it grows.
+
+use hatchway_proto::catalog::{BASIS_POINTS, Release, Share, Sticky, Version};
+use hatchway_proto::name::{FunctionName, VersionId};
+
+use super::{Asked, Matcher};
+use crate::answer::CallError;
+use crate::catalog::ReleaseTarget;
+
+/// The field by which a request asks for a version by its tag.
+pub const TAG_FIELD: &str = "x-hatchway-tag";
+
+/// The versions of one function, and who gets which.
+#[derive(Clone, Debug)]
+pub struct Releases {
+    targets: Box<[ReleaseTarget]>,
+    split: Split,
+    rules: Box<[(Matcher, Split)]>,
+    sticky: Option<Sticky>,
+    tags: Box<[(Box<str>, usize)]>,
+}
+
+/// Buckets that do not belong to stable: up to which bucket, and whose. The last ones are counted from the end.
+#[derive(Clone, Debug, Default)]
+struct Split {
+    from_below: Box<[(u16, usize)]>,
+    from_above: Option<(u16, usize)>,
+}
+
+/// A version, and why it answers.
+#[derive(Clone, Copy, Debug)]
+pub struct Chosen<'r> {
+    /// Who answers.
+    pub target: &'r ReleaseTarget,
+    /// What led to it.
+    pub because: Because<'r>,
+}
+
+/// What led to a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Because<'r> {
+    /// There is no other.
+    Only,
+    /// The request names its tag.
+    Tag(&'r str),
+    /// The bucket, of the shares of rule `rule` or of all, and whether the client comes back to it.
+    Bucket {
+        /// Counted from 0; none for the shares of everybody.
+        rule: Option<usize>,
+        /// 0..10000.
+        bucket: u16,
+        /// Made from what the client is known by, not drawn.
+        is_sticky: bool,
+    },
+}
+
+impl Releases {
+    /// Compiles a release whose versions are known.
+    ///
+    /// # Errors
+    /// What is wrong with it: a version that is not there or is another function's, a mistake.
+    pub fn new<'v>(
+        function: &FunctionName,
+        release: &Release,
+        version: impl Fn(&VersionId) -> Option<&'v Version>,
+    ) -> Result<Self, String> {
+        if let Some(mistake) = release.mistakes().first() {
+            return Err(mistake.to_string());
+        }
+        let mut targets = Vec::new();
+        let mut index = |id: VersionId| -> Result<usize, String> {
+            if let Some(known) =
+                targets.iter().position(|known: &ReleaseTarget| known.version == id)
+            {
+                return Ok(known);
+            }
+            let version = version(&id).ok_or_else(|| format!("there is no version {id}"))?;
+            if version.function != *function {
+                return Err(format!("version {id} is one of {}", version.function));
+            }
+            targets.push(ReleaseTarget {
+                function: function.clone(),
+                version: id,
+                run_clock: version.clocks.run,
+                has_assets: version.assets.is_some(),
+            });
+            Ok(targets.len() - 1)
+        };
+        // Stable comes first: it is who answers where nobody else does.
+        index(release.stable)?;
+        let split = Split::new(&release.shares, &mut index)?;
+        let rules = release.rules.iter();
+        let rules = rules
+            .map(|rule| Ok((Matcher::new(&rule.when)?, Split::new(&rule.shares, &mut index)?)));
+        let rules = rules.collect::<Result<_, String>>()?;
+        let tags = release.tags.iter().map(|(tag, id)| Ok((tag.as_str().into(), index(*id)?)));
+        let tags = tags.collect::<Result<_, String>>()?;
+        Ok(Self { targets: targets.into(), split, rules, sticky: release.sticky.clone(), tags })
+    }
+
+    /// The version that serves everybody else.
+    pub fn stable(&self) -> &ReleaseTarget {
+        &self.targets[0]
+    }
+
+    /// Every version that it may choose, stable first.
+    pub fn targets(&self) -> &[ReleaseTarget] {
+        &self.targets
+    }
+
+    /// The version that answers a request. `tag` is what its host asks for; `draw` gives any number.
+    ///
+    /// # Errors
+    /// [`CallError::NoTag`] when it asks for a tag that is not there.
+    pub fn choose(
+        &self,
+        asked: Asked<'_>,
+        tag: Option<&str>,
+        draw: impl FnOnce() -> u64,
+    ) -> Result<Chosen<'_>, CallError> {
+        if let [target] = &*self.targets
+            && self.tags.is_empty()
+            && tag.is_none()
+        {
+            return Ok(Chosen { target, because: Because::Only });
+        }
+        let tag = match tag {
+            None if self.tags.is_empty() => None,
+            None => asked.headers(TAG_FIELD).next(),
+            Some(tag) => Some(tag),
+        };
+        if let Some(tag) = tag {
+            let known = self.tags.iter().find(|(known, _)| known.eq_ignore_ascii_case(tag));
+            let (tag, index) = known.ok_or(CallError::NoTag)?;
+            return Ok(Chosen { target: &self.targets[*index], because: Because::Tag(tag) });
+        }
+        let rule = self.rules.iter().position(|(when, _)| when.holds(asked));
+        let split = rule.map_or(&self.split, |rule| &self.rules[rule].1);
+        let key = self.key_bucket(asked);
+        let bucket = key.unwrap_or_else(|| reduce(draw()));
+        let because = Because::Bucket { rule, bucket, is_sticky: key.is_some() };
+        Ok(Chosen { target: &self.targets[split.target(bucket)], because })
+    }
+
+    /// The bucket of the client, when it says what it is known by.
+    fn key_bucket(&self, asked: Asked<'_>) -> Option<u16> {
+        let function = &self.targets[0].function;
+        match self.sticky.as_ref()? {
+            Sticky::Header(name) => asked.headers(name).next().map(|key| bucket(function, key)),
+            Sticky::Cookie(name) => asked.cookies(name).next().map(|key| bucket(function, key)),
+            Sticky::Query(name) => asked.query(name).next().map(|key| bucket(function, &key)),
+            Sticky::Address => {
+                asked.client.map(|client| bucket(function, &client.to_canonical().to_string()))
+            }
+        }
+    }
+}
+
+impl Split {
+    fn new(
+        shares: &[Share],
+        mut index: impl FnMut(VersionId) -> Result<usize, String>,
+    ) -> Result<Self, String> {
+        let mut split = Self::default();
+        let (mut below, mut end) = (Vec::new(), 0);
+        for (place, share) in shares.iter().enumerate() {
+            let target = index(share.version)?;
+            if place == 1 {
+                split.from_above = Some((BASIS_POINTS - share.basis_points, target));
+            } else {
+                end += share.basis_points;
+                below.push((end, target));
+            }
+        }
+        split.from_below = below.into();
+        Ok(split)
+    }
+
+    /// 0 is stable.
+    fn target(&self, bucket: u16) -> usize {
+        let below = self.from_below.iter().find(|(end, _)| bucket < *end);
+        let above = self.from_above.filter(|(start, _)| bucket >= *start);
+        below.copied().or(above).map_or(0, |(_, target)| target)
+    }
+}
+
+/// The bucket of a key: FNV-1a (Fowler, Noll, Vo 1991) over function and key, then a finaliser that spreads its bits.
+/// Part of the contract with clients: changed, it would move every one of them.
+fn bucket(function: &FunctionName, key: &str) -> u16 {
+    let bytes = function.as_str().bytes().chain([0]).chain(key.bytes());
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    let hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    let hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    reduce(hash ^ (hash >> 33))
+}
+
+/// Any number to a bucket, without a bias that could be seen (Lemire 2019).
+fn reduce(number: u64) -> u16 {
+    let bucket = (u128::from(number) * u128::from(BASIS_POINTS)) >> 64;
+    u16::try_from(bucket).expect("it is less than the number of buckets")
+}
+
+#[cfg(test)]
+mod tests {
+    use hatchway_proto::http1::{Limits, parse_request};
+
+    use super::*;
+
+    const STABLE: &str = "0000000000000000";
+    const CANARY: &str = "00000000000000aa";
+    const OTHER: &str = "00000000000000bb";
+
+    fn version(function: &str) -> Version {
+        serde_json::from_value(serde_json::json!({
+            "function": function, "package": {"root": "/", "digest": ""}, "runtime": {"kind": "command", "argv": ["a"]},
+            "resources": {"cpu_millis": 1, "memory_bytes": 1, "pids": 1, "files": 1, "tmp_bytes": 1},
+            "concurrency": 1, "min": 0, "max": 1, "idle_timeout": "1s",
+            "clocks": {"queue": "1s", "start": "1s", "first_byte": "1s", "idle": "1s", "run": "1s"}
+        }))
+        .unwrap()
+    }
+
+    fn compiled(release: &str) -> Result<Releases, String> {
+        let release: Release = serde_json::from_str(release).unwrap();
+        let (ours, foreign) = (version("shop"), version("other"));
+        let name = FunctionName::parse("shop").unwrap();
+        Releases::new(&name, &release, |id| match id.as_str() {
+            STABLE | CANARY | OTHER => Some(&ours),
+            "00000000000000ff" => Some(&foreign),
+            _ => None,
+        })
+    }
+
+    fn shares(first: u16, second: u16) -> Releases {
+        compiled(&format!(
+            r#"{{"stable": "{STABLE}", "sticky": {{"header": "x-user"}},
+                "shares": [{{"version": "{CANARY}", "basis_points": {first}}},
+                           {{"version": "{OTHER}", "basis_points": {second}}}]}}"#
+        ))
+        .unwrap()
+    }
+
+    fn chosen(
+        releases: &Releases,
+        request: &str,
+        tag: Option<&str>,
+        drawn: u64,
+    ) -> Option<(String, String)> {
+        let text = format!("{}\r\nHost: h\r\n\r\n", request.replace('\n', "\r\n"));
+        let head = parse_request(text.as_bytes(), &Limits::default()).unwrap().unwrap();
+        let asked = Asked { head: &head, client: "10.0.0.7".parse().ok() };
+        let chosen = releases.choose(asked, tag, || drawn).ok()?;
+        Some((chosen.target.version.to_string(), format!("{:?}", chosen.because)))
+    }
+
+    fn of_user(releases: &Releases, user: u32) -> String {
+        chosen(releases, &format!("GET / HTTP/1.1\nX-User: user-{user}"), None, 0).unwrap().0
+    }
+
+    #[test]
+    fn nobody_leaves_a_share_that_grows() {
+        let steps =
+            [(0, 0), (100, 0), (500, 300), (500, 2000), (5000, 2000), (8000, 2000), (10_000, 0)];
+        let steps: Vec<_> =
+            steps.into_iter().map(|(first, second)| shares(first, second)).collect();
+        for user in 0..10_000 {
+            let mut before = of_user(&steps[0], user);
+            assert_eq!(before, STABLE);
+            for step in &steps[1..6] {
+                let now = of_user(step, user);
+                assert!(
+                    before == STABLE || before == now,
+                    "user {user} went from {before} to {now}"
+                );
+                before = now;
+            }
+            assert_eq!(of_user(&steps[6], user), CANARY);
+        }
+    }
+
+    #[test]
+    fn a_share_is_as_large_as_it_says() {
+        for basis_points in [100_u16, 500, 5000] {
+            let releases = shares(basis_points, 0);
+            let users = 100_000;
+            let count = (0..users).filter(|user| of_user(&releases, *user) == CANARY).count();
+            let share = f64::from(basis_points) / f64::from(BASIS_POINTS);
+            let expected = f64::from(users) * share;
+            // Five standard deviations of a binomial: one run in two million would fail by chance, and these are fixed.
+            let bound = 5.0 * (expected * (1.0 - share)).sqrt();
+            assert!((count as f64 - expected).abs() < bound, "{count} at {basis_points}");
+        }
+    }
+
+    #[test]
+    fn two_functions_do_not_choose_the_same_users() {
+        let [a, b] = ["shop", "cart"].map(|name| FunctionName::parse(name).unwrap());
+        let both = (0..10_000).filter(|user| {
+            let key = format!("user-{user}");
+            bucket(&a, &key) < 1000 && bucket(&b, &key) < 1000
+        });
+        assert!((50..150).contains(&both.count()), "independent: about 100");
+    }
+
+    #[test]
+    fn who_is_not_known_is_drawn() {
+        let releases = shares(5000, 0);
+        assert_eq!(chosen(&releases, "GET / HTTP/1.1", None, 0).unwrap().0, CANARY);
+        assert_eq!(chosen(&releases, "GET / HTTP/1.1", None, u64::MAX).unwrap().0, STABLE);
+        assert_eq!((reduce(0), reduce(u64::MAX), reduce(1 << 63)), (0, 9999, 5000));
+    }
+
+    #[test]
+    fn tags_come_before_rules_and_rules_before_shares() {
+        let releases = compiled(&format!(
+            r#"{{"stable": "{STABLE}", "tags": {{"next": "{OTHER}"}},
+                "rules": [{{"when": {{"query": [{{"name": "beta"}}]}},
+                            "shares": [{{"version": "{CANARY}", "basis_points": 10000}}]}}]}}"#
+        ))
+        .unwrap();
+        let get = |line: &str, tag| chosen(&releases, line, tag, 7);
+        assert_eq!(get("GET / HTTP/1.1", None).unwrap().0, STABLE);
+        let (version, because) = get("GET /?beta HTTP/1.1", None).unwrap();
+        assert_eq!(version, CANARY);
+        assert!(because.contains("rule: Some(0)"), "{because}");
+        assert_eq!(get("GET /?beta HTTP/1.1\nX-Hatchway-Tag: next", None).unwrap().0, OTHER);
+        assert_eq!(get("GET /?beta HTTP/1.1", Some("NEXT")).unwrap().0, OTHER);
+        assert!(get("GET / HTTP/1.1", Some("none")).is_none());
+    }
+
+    #[test]
+    fn what_leads_nowhere_is_refused_with_its_reason() {
+        for (release, expected) in [
+            (r#"{"stable": "0123456789abcdef"}"#, "there is no version 0123456789abcdef"),
+            (r#"{"stable": "00000000000000ff"}"#, "version 00000000000000ff is one of local/other"),
+            (
+                r#"{"stable": "0000000000000000", "rules": [{"when": {"methods": ["get"]}, "shares": []}]}"#,
+                "rules[0].when.methods: methods have case: \"get\" is not \"GET\"",
+            ),
+        ] {
+            assert_eq!(compiled(release).unwrap_err(), expected);
+        }
+    }
+
+    /// Clients rely on their bucket from one release of Hatchway to the next.
+    #[test]
+    fn buckets_are_the_same_in_every_build() {
+        let name = FunctionName::parse("shop").unwrap();
+        let buckets = ["", "a", "user-1", "user-2"].map(|key| bucket(&name, key));
+        assert_eq!(buckets, [1929, 7985, 3077, 8143]);
+    }
+}

@@ -1,0 +1,418 @@
+//! Which function a request leads to: the host first, then the path, then the conditions.
+
+use std::borrow::Cow;
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use hatchway_proto::catalog::{PathMatch, Route, check};
+use regex::RegexSet;
+
+use super::condition::{Asked, Matcher, Rank};
+
+/// A map that shares what is the same with the one it was made from. Its keys come from operators.
+type Map<K, V> = imbl::GenericHashMap<K, V, FixedState, imbl::shared_ptr::DefaultSharedPtr>;
+
+/// All routes. A clone shares everything; a change costs as much as the routes that share its host and path.
+#[derive(Clone, Debug)]
+pub struct Table<T> {
+    hosts: Map<Box<str>, Paths<T>>,
+    /// By the domain behind `*.`.
+    below: Map<Box<str>, Paths<T>>,
+    any_host: Paths<T>,
+}
+
+/// Routes of one host.
+#[derive(Clone, Debug)]
+struct Paths<T> {
+    exact: Map<Box<str>, Candidates<T>>,
+    /// Whole segments, from `/` on, without a slash at the end.
+    prefixes: Map<Box<str>, Candidates<T>>,
+    regexes: Arc<Regexes<T>>,
+}
+
+/// Routes with the same host and path, the most particular first.
+type Candidates<T> = Arc<[Candidate<T>]>;
+
+#[derive(Clone, Debug)]
+struct Candidate<T> {
+    name: Box<str>,
+    when: Option<Box<Matcher>>,
+    target: T,
+}
+
+/// Paths that are regular expressions, looked at all at once.
+#[derive(Clone, Debug)]
+struct Regexes<T> {
+    set: RegexSet,
+    routes: Vec<(Box<str>, Candidate<T>)>,
+}
+
+/// Where a request leads.
+#[derive(Debug)]
+pub struct Found<'t, 'p, T> {
+    /// What the route leads to.
+    pub target: &'t T,
+    /// The name of the route.
+    pub route: &'t str,
+    /// The path behind the route's prefix, with its slash; all of it where the route has no prefix.
+    pub rest: &'p str,
+    /// The version that a host of the form `TAG--HOST` asks for.
+    pub tag: Option<&'p str>,
+}
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self { hosts: Map::default(), below: Map::default(), any_host: Paths::default() }
+    }
+}
+
+impl<T> Default for Paths<T> {
+    fn default() -> Self {
+        let regexes = Regexes { set: RegexSet::empty(), routes: Vec::new() };
+        Self { exact: Map::default(), prefixes: Map::default(), regexes: Arc::new(regexes) }
+    }
+}
+
+impl<T: Clone> Table<T> {
+    /// Adds the route `name`, or puts it in the place of one with the same name, host and path.
+    ///
+    /// # Errors
+    /// What is wrong with it; the table is as it was.
+    pub fn insert(&mut self, name: &str, route: &Route, target: T) -> Result<(), String> {
+        let when = match route.when.is_empty() {
+            true => None,
+            false => Some(Box::new(Matcher::new(&route.when)?)),
+        };
+        let candidate = Candidate { name: name.into(), when, target };
+        self.change(route, |paths| paths.insert(route, candidate))
+    }
+
+    /// Takes the route `name` out, as it was put in.
+    pub fn remove(&mut self, name: &str, route: &Route) {
+        let removed = self.change(route, |paths| paths.remove(name, route));
+        debug_assert_eq!(removed, Ok(()), "what was compiled once can be compiled again");
+    }
+
+    fn change(
+        &mut self,
+        route: &Route,
+        change: impl FnOnce(&mut Paths<T>) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let (map, host) = match route.host.as_deref() {
+            None => return change(&mut self.any_host),
+            Some(host) => match host.strip_prefix("*.") {
+                Some(domain) => (&mut self.below, domain),
+                None => (&mut self.hosts, host),
+            },
+        };
+        let host: Box<str> = host.to_ascii_lowercase().into();
+        let mut paths = map.get(&*host).cloned().unwrap_or_default();
+        change(&mut paths)?;
+        if paths.is_empty() {
+            map.remove(&*host);
+        } else {
+            map.insert(host, paths);
+        }
+        Ok(())
+    }
+}
+
+impl<T> Table<T> {
+    /// The most particular route that matches: the exact host, the host behind a tag, the longest wildcard, any host.
+    pub fn resolve<'p>(&self, asked: Asked<'p>) -> Option<Found<'_, 'p, T>> {
+        let (host, path) = (lower(without_port(asked.head.host)), asked.head.path);
+        if let Some(found) = self.hosts.get(&*host).and_then(|paths| paths.resolve(path, asked)) {
+            return Some(found);
+        }
+        if let Some((tag, rest)) = host.split_once("--")
+            && let Some(mut found) =
+                self.hosts.get(rest).and_then(|paths| paths.resolve(path, asked))
+        {
+            found.tag = asked.head.host.get(..tag.len());
+            return Some(found);
+        }
+        if !self.below.is_empty() {
+            let mut domain = &*host;
+            while let Some((_, rest)) = domain.split_once('.') {
+                domain = rest;
+                if let Some(found) = self.below.get(domain).and_then(|p| p.resolve(path, asked)) {
+                    return Some(found);
+                }
+            }
+        }
+        self.any_host.resolve(path, asked)
+    }
+}
+
+impl<T: Clone> Paths<T> {
+    fn insert(&mut self, route: &Route, candidate: Candidate<T>) -> Result<(), String> {
+        match route.path_match {
+            PathMatch::Exact => put(&mut self.exact, &route.path, candidate),
+            PathMatch::Prefix => put(&mut self.prefixes, without_slash(&route.path), candidate),
+            PathMatch::Regex => {
+                let name = candidate.name.clone();
+                let mut routes = self.regexes.routes.clone();
+                routes.retain(|(_, known)| known.name != name);
+                routes.push((route.path.as_str().into(), candidate));
+                self.regexes = Arc::new(Regexes::new(routes)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, name: &str, route: &Route) -> Result<(), String> {
+        match route.path_match {
+            PathMatch::Exact => take(&mut self.exact, &route.path, name),
+            PathMatch::Prefix => take(&mut self.prefixes, without_slash(&route.path), name),
+            PathMatch::Regex => {
+                let mut routes = self.regexes.routes.clone();
+                routes.retain(|(_, known)| *known.name != *name);
+                self.regexes = Arc::new(Regexes::new(routes)?);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<T> Paths<T> {
+    fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.prefixes.is_empty() && self.regexes.routes.is_empty()
+    }
+
+    fn resolve<'p>(&self, path: &'p str, asked: Asked<'_>) -> Option<Found<'_, 'p, T>> {
+        if let Some(found) = self.exact.get(path).and_then(|all| first(all, asked)) {
+            return Some(found.at(path));
+        }
+        if let Some(found) = self.regexes.find(path, asked) {
+            return Some(found.at(path));
+        }
+        let mut end = without_slash(path).len();
+        loop {
+            if let Some(found) = self.prefixes.get(&path[..end]).and_then(|all| first(all, asked)) {
+                return Some(found.at(if end == path.len() { "/" } else { &path[end..] }));
+            }
+            end = path[..end].rfind('/')?;
+        }
+    }
+}
+
+impl<T> Regexes<T> {
+    /// The longest expression first, then as in [`Candidates`].
+    fn new(mut routes: Vec<(Box<str>, Candidate<T>)>) -> Result<Self, String> {
+        routes.sort_by(|(a, one), (b, other)| {
+            b.len().cmp(&a.len()).then(one.order().cmp(&other.order()))
+        });
+        let whole = routes
+            .iter()
+            .map(|(text, _)| check::whole(text).map(|regex| regex.as_str().to_owned()));
+        let whole = whole.collect::<Result<Vec<_>, _>>()?;
+        let set = RegexSet::new(whole).map_err(|error| error.to_string())?;
+        Ok(Self { set, routes })
+    }
+
+    fn find(&self, path: &str, asked: Asked<'_>) -> Option<&Candidate<T>> {
+        if self.routes.is_empty() {
+            return None;
+        }
+        let matches = self.set.matches(path);
+        matches.iter().map(|index| &self.routes[index].1).find(|candidate| candidate.holds(asked))
+    }
+}
+
+impl<T> Candidate<T> {
+    fn holds(&self, asked: Asked<'_>) -> bool {
+        self.when.as_ref().is_none_or(|when| when.holds(asked))
+    }
+
+    /// Less is more particular.
+    fn order(&self) -> (Reverse<Option<Rank>>, Box<str>) {
+        (Reverse(self.when.as_ref().map(|when| when.rank())), self.name.clone())
+    }
+
+    fn at<'p>(&self, rest: &'p str) -> Found<'_, 'p, T> {
+        Found { target: &self.target, route: &self.name, rest, tag: None }
+    }
+}
+
+fn first<'t, T>(all: &'t [Candidate<T>], asked: Asked<'_>) -> Option<&'t Candidate<T>> {
+    all.iter().find(|candidate| candidate.holds(asked))
+}
+
+fn put<T: Clone>(map: &mut Map<Box<str>, Candidates<T>>, path: &str, candidate: Candidate<T>) {
+    let known = map.get(path).map(|all| &all[..]).unwrap_or_default();
+    let mut all: Vec<_> = known.iter().filter(|one| one.name != candidate.name).cloned().collect();
+    all.push(candidate);
+    all.sort_by_cached_key(|one| one.order());
+    map.insert(path.into(), all.into());
+}
+
+fn take<T: Clone>(map: &mut Map<Box<str>, Candidates<T>>, path: &str, name: &str) {
+    let known = map.get(path).map(|all| &all[..]).unwrap_or_default();
+    let left: Vec<_> = known.iter().filter(|one| *one.name != *name).cloned().collect();
+    if left.is_empty() {
+        map.remove(path);
+    } else {
+        map.insert(path.into(), left.into());
+    }
+}
+
+/// `/` is kept as the empty prefix, so that `/a` and `/` are found the same way.
+fn without_slash(path: &str) -> &str {
+    path.strip_suffix('/').unwrap_or(path)
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rfind(':') {
+        // The last colon of `[::1]` belongs to the address.
+        Some(colon) if !host[colon..].contains(']') => &host[..colon],
+        _ => host,
+    }
+}
+
+fn lower(host: &str) -> Cow<'_, str> {
+    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(host.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(host)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hatchway_proto::http1::{Limits, parse_request};
+
+    use super::*;
+
+    fn table(routes: &[(&str, &str)]) -> Table<String> {
+        let mut table = Table::default();
+        for (name, text) in routes {
+            let route: Route = serde_json::from_str(text).unwrap();
+            assert_eq!(route.mistakes(), []);
+            table.insert(name, &route, (*name).to_owned()).unwrap();
+        }
+        table
+    }
+
+    /// The route's name, what is left of the path, and the tag.
+    fn at(table: &Table<String>, host: &str, target: &str, more: &str) -> String {
+        let text = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n{more}\r\n");
+        let head = parse_request(text.as_bytes(), &Limits::default()).unwrap().unwrap();
+        let asked = Asked { head: &head, client: None };
+        match table.resolve(asked) {
+            None => "none".to_owned(),
+            Some(found) => {
+                assert_eq!(found.route, found.target);
+                let tag = found.tag.map(|tag| format!(" {tag}")).unwrap_or_default();
+                format!("{} {}{tag}", found.target, found.rest)
+            }
+        }
+    }
+
+    #[test]
+    fn the_longest_prefix_in_whole_segments_wins() {
+        let table = table(&[
+            ("root", r#"{"path": "/", "function": "f"}"#),
+            ("a", r#"{"path": "/a", "function": "f"}"#),
+            ("ab", r#"{"path": "/a/b/", "function": "f"}"#),
+        ]);
+        for (path, expected) in [
+            ("/a", "a /"),
+            ("/a/", "a /"),
+            ("/a/c", "a /c"),
+            ("/ab", "root /ab"),
+            ("/a/b", "ab /"),
+            ("/a/b/c/d", "ab /c/d"),
+            ("/a/bc", "a /bc"),
+            ("/", "root /"),
+            ("//", "root //"),
+        ] {
+            assert_eq!(at(&table, "x", path, ""), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_most_particular_host_wins_whatever_its_case_and_port() {
+        let table = table(&[
+            ("any", r#"{"path": "/", "function": "f"}"#),
+            ("below", r#"{"host": "*.example.com", "path": "/", "function": "f"}"#),
+            ("deeper", r#"{"host": "*.eu.example.com", "path": "/", "function": "f"}"#),
+            ("shop", r#"{"host": "shop.example.com", "path": "/a", "function": "f"}"#),
+            ("six", r#"{"host": "[::1]", "path": "/", "function": "f"}"#),
+        ]);
+        for (host, path, expected) in [
+            ("SHOP.example.com:8080", "/a/x", "shop /x"),
+            ("shop.example.com", "/b", "below /b"),
+            ("a.b.example.com", "/", "below /"),
+            ("x.eu.example.com", "/", "deeper /"),
+            ("eu.example.com", "/", "below /"),
+            ("example.com", "/", "any /"),
+            ("[::1]:8080", "/", "six /"),
+            ("next--shop.example.com", "/a", "shop / next"),
+            ("next--shop.example.com", "/b", "below /b"),
+        ] {
+            assert_eq!(at(&table, host, path, ""), expected, "{host}{path}");
+        }
+    }
+
+    #[test]
+    fn exact_paths_win_over_expressions_and_these_over_prefixes() {
+        let table = table(&[
+            ("prefix", r#"{"path": "/u", "function": "f"}"#),
+            ("number", r#"{"path": "/u/[0-9]+", "path_match": "regex", "function": "f"}"#),
+            ("long", r#"{"path": "/u/[0-9]+/(a|b)", "path_match": "regex", "function": "f"}"#),
+            ("exact", r#"{"path": "/u/1", "path_match": "exact", "function": "f"}"#),
+        ]);
+        for (path, expected) in [
+            ("/u/1", "exact /u/1"),
+            ("/u/12", "number /u/12"),
+            ("/u/12/b", "long /u/12/b"),
+            ("/u/12/c", "prefix /12/c"),
+            ("/v/u/12", "none"),
+        ] {
+            assert_eq!(at(&table, "x", path, ""), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn more_conditions_win_then_the_name_and_what_fails_falls_through() {
+        let table = table(&[
+            ("plain", r#"{"path": "/a", "function": "f"}"#),
+            ("root", r#"{"path": "/", "function": "f"}"#),
+            (
+                "two",
+                r#"{"path": "/a", "function": "f",
+                        "when": {"headers": [{"name": "x"}, {"name": "y"}]}}"#,
+            ),
+            ("one", r#"{"path": "/a", "function": "f", "when": {"headers": [{"name": "x"}]}}"#),
+            ("only", r#"{"path": "/a/b", "function": "f", "when": {"methods": ["POST"]}}"#),
+            ("zz", r#"{"path": "/", "function": "f"}"#),
+        ]);
+        assert_eq!(at(&table, "h", "/a", ""), "plain /");
+        assert_eq!(at(&table, "h", "/a", "X: 1\r\n"), "one /");
+        assert_eq!(at(&table, "h", "/a", "X: 1\r\nY: 2\r\n"), "two /");
+        assert_eq!(at(&table, "h", "/a/b", "X: 1\r\n"), "one /b", "another method is asked for");
+        assert_eq!(at(&table, "h", "/", ""), "root /");
+    }
+
+    #[test]
+    fn what_was_put_in_can_be_taken_out() {
+        let texts = [
+            ("a", r#"{"host": "*.b", "path": "/", "function": "f"}"#),
+            ("b", r#"{"host": "b", "path": "/x", "path_match": "exact", "function": "f"}"#),
+            ("c", r#"{"path": "/[a-z]", "path_match": "regex", "function": "f"}"#),
+            ("d", r#"{"path": "/", "function": "f", "when": {"methods": ["GET"]}}"#),
+            ("e", r#"{"path": "/", "function": "f"}"#),
+        ];
+        let before = table(&texts);
+        let mut after = before.clone();
+        for (name, text) in texts {
+            after.remove(name, &serde_json::from_str(text).unwrap());
+        }
+        for (host, path) in [("a.b", "/"), ("b", "/x"), ("h", "/a"), ("h", "/")] {
+            assert_ne!(at(&before, host, path, ""), "none", "a clone is not changed");
+            assert_eq!(at(&after, host, path, ""), "none");
+        }
+        assert!(after.hosts.is_empty() && after.below.is_empty() && after.any_host.is_empty());
+    }
+}
