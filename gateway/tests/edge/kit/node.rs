@@ -9,6 +9,7 @@ use std::time::Duration;
 use hatchway_proto::failure::{Component, Failure, ProxyError};
 use hatchway_proto::http1::{RequestHead, ResponseEdit, ResponseHead, write_response};
 use hatchway_proto::link::{CallHead, LoadSummary};
+use hatchway_proto::name::{FunctionName, VersionId};
 use hatchway_wire::Stream;
 use hatchway_wire::backend::answer_failure;
 use hatchway_wire::core::InFlight;
@@ -76,6 +77,8 @@ impl AsMut<Request> for Call {
 
 impl Calls for Function {
     fn take(&self, about: &CallHead<'_>, head: &[u8], handle: Handle) -> Option<Call> {
+        FunctionName::parse(about.function).ok()?;
+        VersionId::parse(about.version).ok()?;
         let mut bytes = head[..head.len() - 2].to_vec();
         for (name, value) in [("function", about.function), ("version", about.version)] {
             bytes.extend_from_slice(format!("hatchway-{name}: {value}\r\n").as_bytes());
