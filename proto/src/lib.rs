@@ -5,6 +5,8 @@
 //! are on the wire), [`link`] (many of them between a gateway and a node).
 
 pub mod catalog;
+#[cfg(any(test, feature = "test-support"))]
+pub mod corpus;
 pub mod failure;
 pub mod http1;
 pub mod link;

@@ -11,7 +11,7 @@ use http::{Response, StatusCode};
 use crate::http1::Shape;
 
 /// For heads that we wrote ourselves from one that was checked.
-const OWN: Limits =
+pub(super) const OWN: Limits =
     Limits { head_bytes: HEAD_BYTES_MAX, fields: MAX_FIELDS, target_bytes: HEAD_BYTES_MAX };
 
 /// Writes the head of a stream as HTTP/1.1 (RFC 9113 section 8.3.1), to be parsed as any other. `has_body`: the stream

@@ -9,6 +9,8 @@
 //! stream, [`answer`] what we say ourselves, [`settings`] what a connection may take.
 
 mod answer;
+#[cfg(any(test, feature = "test-support"))]
+pub mod check;
 mod connection;
 mod down;
 mod exchange;
