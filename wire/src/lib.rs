@@ -20,6 +20,7 @@ pub mod http1;
 pub mod http2;
 pub mod link;
 pub mod listen;
+mod pipe;
 pub mod process;
 pub mod scratch;
 pub mod stream;

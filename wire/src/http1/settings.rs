@@ -26,6 +26,9 @@ pub struct Settings {
     /// How long, and how much of it, a client is listened to after our last answer: closing while it still sends
     /// would take the answer from it (RFC 9112 section 9.6).
     pub linger: Linger,
+    /// A body of declared length with at least this many bytes to come moves through a pipe inside the kernel
+    /// (splice(2)) where both sides are plain sockets; `u64::MAX`: never.
+    pub splice_from: u64,
     /// HTTP/2 on the same port, by prior knowledge (RFC 9113 section 3.3), within these limits.
     pub http2: Option<http2::Settings>,
 }
@@ -64,6 +67,8 @@ impl Default for Settings {
             // Several round trips around the earth.
             drain_grace: Duration::from_millis(500),
             linger: Linger { clock: Duration::from_secs(2), bytes: 64 * 1024 },
+            // One turn of the copying path moves as much in two system calls.
+            splice_from: 128 * 1024,
             http2: Some(http2::Settings::default()),
         }
     }

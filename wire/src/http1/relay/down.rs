@@ -1,5 +1,6 @@
 //! The answer's way: interim heads, the head, then the body in a form that the client understands.
 
+use std::io::ErrorKind;
 use std::task::{Context, Poll};
 
 use hatchway_proto::http1::{
@@ -7,12 +8,15 @@ use hatchway_proto::http1::{
 };
 use tokio::time::Instant;
 
+use crate::http1::client::Client;
+use crate::http1::copy::Side;
 use crate::http1::exchange::Cause;
 use crate::http1::pending::Pending;
+use crate::http1::relay::splice::Splice;
 use crate::http1::service::{Request, Shape};
 use crate::http1::upgrade;
 use crate::ticker::Ticker;
-use crate::{Stream, scratch};
+use crate::{Stream, pipe, scratch};
 
 /// Writes the head of an answer for the client.
 pub(crate) type Respond<'a> = dyn FnMut(&ResponseHead<'_>, Shape, &mut Vec<u8>) + 'a;
@@ -78,6 +82,8 @@ pub(super) struct Down<'a> {
     limits: Limits,
     state: State,
     out: Pending,
+    splice_from: u64,
+    splice: Option<Splice>,
     pub(super) answer: Passed,
 }
 
@@ -104,11 +110,20 @@ impl<'a> Down<'a> {
     pub(super) fn new(
         terms: Terms,
         limits: Limits,
-        ticker: &'a Ticker,
+        client: &Client<'a>,
         respond: &'a mut Respond<'a>,
     ) -> Self {
-        let (state, out) = (State::Head(Vec::new()), Pending::default());
-        Self { respond, ticker, terms, limits, state, out, answer: Passed::default() }
+        Self {
+            respond,
+            ticker: client.ticker,
+            terms,
+            limits,
+            state: State::Head(Vec::new()),
+            out: Pending::default(),
+            splice_from: client.settings.splice_from,
+            splice: None,
+            answer: Passed::default(),
+        }
     }
 
     /// True once the final head has come.
@@ -118,7 +133,7 @@ impl<'a> Down<'a> {
 
     /// True while the client does not take what it was sent.
     pub(super) fn is_unread(&self) -> bool {
-        !self.out.is_empty()
+        !self.out.is_empty() || self.splice.as_ref().is_some_and(Splice::is_holding)
     }
 
     /// True when nothing but the rest of this answer may follow on the client's connection.
@@ -150,6 +165,9 @@ impl<'a> Down<'a> {
                     Poll::Pending => return Ok(Poll::Pending),
                 }
             }
+            if let Some(polled) = self.poll_splice(client, upstream, cx)? {
+                return Ok(polled);
+            }
             if matches!(self.state, State::Done) {
                 return Ok(Poll::Ready(()));
             }
@@ -164,6 +182,35 @@ impl<'a> Down<'a> {
                 return Ok(Poll::Pending);
             }
         }
+    }
+
+    /// Takes the short cut for the rest of a body, from the first moment that allows it; none where there is none.
+    fn poll_splice(
+        &mut self,
+        client: &Stream,
+        upstream: &Stream,
+        cx: &mut Context<'_>,
+    ) -> Result<Option<Poll<()>>, Cause> {
+        let State::Body(decoder, Form::AsIs) = &mut self.state else { return Ok(None) };
+        if self.splice.is_none() {
+            self.splice = Splice::begin(decoder, upstream, client, self.splice_from);
+        }
+        let Some(splice) = &mut self.splice else { return Ok(None) };
+        let before = splice.moved;
+        let polled = splice.poll(decoder, upstream, client, cx);
+        self.answer.bytes += splice.moved - before;
+        match polled {
+            Poll::Pending => return Ok(Some(Poll::Pending)),
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(Side::To(_))) => return Err(Cause::ClientGone),
+            Poll::Ready(Err(Side::From(error))) if error.kind() == ErrorKind::UnexpectedEof => {
+                return decoder.end_of_input().map(|()| None).map_err(Cause::BadBody);
+            }
+            Poll::Ready(Err(Side::From(error))) => return Err(Cause::UpstreamIo(error)),
+        }
+        (self.state, self.splice) = (State::Done, None);
+        pipe::settle(upstream);
+        Ok(Some(Poll::Ready(())))
     }
 
     /// Takes what one read brought; nothing is the end.

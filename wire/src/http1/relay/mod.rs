@@ -4,10 +4,12 @@
 //! Reads and writes go through the core's scratch buffer; only what the other side does not take at
 //! once is copied. Every byte of framing is checked before it is passed on.
 //!
-//! [`up`] is the request's way, [`down`] the answer's, [`pace`] watches over both.
+//! [`up`] is the request's way, [`down`] the answer's, [`splice`] the short cut of both for a long body that nobody has
+//! to look at, [`pace`] watches over both.
 
 mod down;
 pub(crate) mod pace;
+mod splice;
 mod up;
 
 use std::task::{Context, Poll};
@@ -75,8 +77,8 @@ impl<'a> Relay<'a> {
         let terms = Terms::new(&request);
         Self {
             terms,
-            up: Up::new(request, &client.ahead),
-            down: Down::new(terms, limits, client.ticker, respond),
+            up: Up::new(request, &client.ahead, client.settings.splice_from),
+            down: Down::new(terms, limits, client, respond),
             pace: Pace::new(clocks, client.settings),
             client: &mut client.stream,
             ahead: &mut client.ahead,

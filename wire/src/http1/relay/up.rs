@@ -5,8 +5,10 @@ use std::task::{Context, Poll};
 use hatchway_proto::http1::BodyDecoder;
 
 use crate::http1::ahead::Ahead;
+use crate::http1::copy::Side;
 use crate::http1::exchange::Cause;
 use crate::http1::pending::Pending;
+use crate::http1::relay::splice::Splice;
 use crate::http1::service::Request;
 use crate::{Stream, scratch};
 
@@ -18,6 +20,8 @@ pub(super) struct Up {
     /// Bytes at the front of what the client has sent that belong to the body and were checked.
     cleared: usize,
     owes_continue: bool,
+    splice_from: u64,
+    splice: Option<Splice>,
     waits: Waits,
     /// Bytes that the upstream may have read, head included.
     pub(super) sent: u64,
@@ -38,13 +42,15 @@ pub(super) enum Waits {
 
 impl Up {
     /// `ahead` is what the client has sent behind the head.
-    pub(super) fn new(request: Request, ahead: &Ahead) -> Self {
+    pub(super) fn new(request: Request, ahead: &Ahead, splice_from: u64) -> Self {
         Self {
             head: Pending::new(request.head),
             body: BodyDecoder::new(request.framing),
             cleared: 0,
             // A client that has begun with its body does not wait (RFC 9110 section 10.1.1).
             owes_continue: request.expects_continue && ahead.is_empty(),
+            splice_from,
+            splice: None,
             waits: Waits::Upstream,
             sent: 0,
         }
@@ -90,6 +96,8 @@ impl Up {
             let polled = if !self.head.is_empty() || self.cleared > 0 {
                 self.waits = Waits::Upstream;
                 self.poll_send(ahead, upstream, cx)
+            } else if self.takes_short_cut(client, ahead, upstream) {
+                self.poll_splice(client, upstream, cx)?
             } else if self.body.is_done() {
                 self.waits = Waits::Nobody;
                 break;
@@ -104,6 +112,35 @@ impl Up {
             }
         }
         Ok(())
+    }
+
+    /// True from the first moment that allows the rest of the body to go through the kernel alone, to its end.
+    fn takes_short_cut(&mut self, client: &Stream, ahead: &Ahead, upstream: &Stream) -> bool {
+        if self.splice.is_none() && ahead.is_empty() {
+            self.splice = Splice::begin(&self.body, client, upstream, self.splice_from);
+        }
+        self.splice.is_some()
+    }
+
+    fn poll_splice(
+        &mut self,
+        client: &Stream,
+        upstream: &Stream,
+        cx: &mut Context<'_>,
+    ) -> Result<Poll<()>, Cause> {
+        let splice = self.splice.as_mut().expect("the short cut was taken");
+        let before = splice.moved;
+        let polled = splice.poll(&mut self.body, client, upstream, cx);
+        self.sent += splice.moved - before;
+        self.waits = if splice.is_holding() { Waits::Upstream } else { Waits::Client };
+        match polled {
+            Poll::Pending => return Ok(Poll::Pending),
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(Side::From(_))) => return Err(Cause::ClientGone),
+            Poll::Ready(Err(Side::To(_))) => self.waits = Waits::Refused,
+        }
+        self.splice = None;
+        Ok(Poll::Ready(()))
     }
 
     /// Checks what has come of the body.

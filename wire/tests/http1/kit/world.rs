@@ -40,6 +40,7 @@ impl World {
 
     /// `file` is what `/file` is answered with.
     pub(crate) async fn with_file(settings: Settings, file: Option<std::fs::File>) -> Self {
+        let settings = Settings { splice_from: crate::SPLICE_FROM, ..settings };
         let (tell, events) = mpsc::unbounded_channel();
         let (door, upstream) = (listener().await, listener().await);
         let second = Duration::from_secs(1);
