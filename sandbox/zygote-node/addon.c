@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -67,6 +69,22 @@ static napi_value children(napi_env env, napi_callback_info info) {
     return number(env, waitid(P_ALL, 0, &unused, WEXITED | WNOHANG | WNOWAIT) == 0 ? 1 : 0);
 }
 
+// listen(path): a listening Unix socket there. Its descriptor is no handle of libuv's yet, as that of a child.
+static napi_value listen_there(napi_env env, napi_callback_info info) {
+    size_t count = 1, length = 0;
+    napi_value path = NULL;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    napi_get_cb_info(env, info, &count, &path, NULL, NULL);
+    napi_get_value_string_utf8(env, path, address.sun_path, sizeof address.sun_path, &length);
+    int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (descriptor == -1) return number(env, -errno);
+    if (bind(descriptor, (struct sockaddr *)&address, sizeof address) == 0 && listen(descriptor, 16) == 0)
+        return number(env, descriptor);
+    int failed = errno;
+    close(descriptor);
+    return number(env, -failed);
+}
+
 // Found by Node by its name.
 __attribute__((visibility("default"))) napi_value napi_register_module_v1(napi_env env, napi_value exports) {
     static const struct {
@@ -74,7 +92,7 @@ __attribute__((visibility("default"))) napi_value napi_register_module_v1(napi_e
         napi_callback call;
     } functions[] = {
         {"park", park_here},     {"confine", confine_here},  {"leave", leave},
-        {"children", children}, {"closeAtExec", close_at_exec},
+        {"children", children}, {"closeAtExec", close_at_exec}, {"listen", listen_there},
     };
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         napi_value function = NULL;

@@ -27,7 +27,6 @@ const FILES: &[(&str, &[u8])] = &[
     adapter!("node/zygote/fitness.cjs"),
     adapter!("node/zygote/fork.cjs"),
     adapter!("node/zygote/life.cjs"),
-    adapter!("node/zygote/memory.cjs"),
     adapter!("node/zygote/random.cjs"),
     adapter!("node/zygote/warm.cjs"),
     adapter!("python/app.py"),

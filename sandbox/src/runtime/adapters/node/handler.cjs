@@ -29,7 +29,7 @@ async function main([modulePath, exportName]) {
     server.listen({ fd: LISTENER }, () => ready(performance.now() - since));
   };
   if (zygote === undefined) start(started);
-  else await zygote.forkWhenQuiet(createServer(async () => 'warm'), start);
+  else await zygote.forkWhenQuiet(createServer(async (context, ...args) => (args.length === 0 ? 'warm' : { args })), start);
 }
 
 async function load(modulePath, exportName) {
