@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use crate::hatch::ProcessHatchery;
 use crate::logs::{LogLine, Logs};
 use crate::pool::{Pool, SandboxStatus};
+use crate::zygote::{ZygoteStatus, Zygotes};
 
 /// Lines shown when nobody says how many.
 const DEFAULT_LINES: usize = 100;
@@ -30,6 +31,8 @@ pub struct NodePages {
     pub pool: Pool<ProcessHatchery>,
     /// What functions printed.
     pub logs: Logs,
+    /// What they are forked from.
+    pub(crate) zygotes: Zygotes,
 }
 
 impl fmt::Debug for NodePages {
@@ -59,6 +62,19 @@ struct SandboxView {
     start: Option<StartView>,
 }
 
+/// One version's zygote, or why it has none.
+#[derive(Debug, Serialize)]
+struct ZygoteView {
+    function: FunctionName,
+    version: VersionId,
+    state: &'static str,
+    reason: Option<&'static str>,
+    detail: Option<String>,
+    forks: u64,
+    memory_bytes: u64,
+    idle_ms: Option<u128>,
+}
+
 #[derive(Debug, Serialize)]
 struct StartView {
     kind: &'static str,
@@ -74,6 +90,7 @@ impl Page for NodePages {
     fn handle(&self, request: &Parts) -> Option<Reply> {
         let page = match request.uri.path() {
             "/v1/sandboxes" => Self::sandboxes,
+            "/v1/zygotes" => Self::zygotes,
             "/v1/logs" => Self::logs,
             _ => return None,
         };
@@ -92,6 +109,24 @@ impl NodePages {
         let mut views: Vec<_> =
             self.pool.sandboxes().into_iter().map(|status| self.view(status)).collect();
         views.sort_by_key(|view| view.id);
+        admin::json(&views)
+    }
+
+    fn zygotes(&self, _request: &Parts) -> Reply {
+        let view = |status: ZygoteStatus| {
+            let (reason, detail) = status.reason.unzip();
+            ZygoteView {
+                function: status.function,
+                version: status.version,
+                state: status.state,
+                reason,
+                detail,
+                forks: status.forks,
+                memory_bytes: status.memory_bytes,
+                idle_ms: status.idle_for.map(|idle| idle.as_millis()),
+            }
+        };
+        let views: Vec<_> = self.zygotes.status().into_iter().map(view).collect();
         admin::json(&views)
     }
 
@@ -115,7 +150,7 @@ impl NodePages {
             memory_peak_bytes: status.usage.map(|usage| usage.memory_peak_bytes),
             cpu_ms: status.usage.map(|usage| millis(usage.cpu)),
             start: status.start.map(|phases| StartView {
-                kind: "cold",
+                kind: status.tier.unwrap_or("cold"),
                 total_ms: millis(phases.total()),
                 phases: phases.0.iter().map(|(name, spent)| (*name, millis(*spent))).collect(),
             }),

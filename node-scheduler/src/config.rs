@@ -50,6 +50,23 @@ pub struct Machine {
     /// cores by default, 0 for none.
     #[arg(long)]
     pub start_boosts: Option<usize>,
+    /// How functions start after the first time: forked from a process that has loaded their code, where that works, or
+    /// each by itself.
+    #[arg(long, value_enum, default_value_t = Starts::Fork)]
+    pub starts: Starts,
+    /// Memory that processes which wait to be forked may use together, in MiB; a quarter of what sandboxes may use by
+    /// default, and never what they need.
+    #[arg(long)]
+    pub zygote_memory_mib: Option<u64>,
+}
+
+/// How functions start after the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Starts {
+    /// Forked from a zygote, where their code allows it.
+    Fork,
+    /// Each by itself.
+    Fresh,
 }
 
 /// What to do when the machine cannot give a part of the isolation.

@@ -15,10 +15,12 @@ use hatchway_sandbox::{
 };
 use hatchway_wire::Stream;
 use tokio::net::unix::pipe;
+use tokio::time::timeout;
 
 use crate::boost::{BOOSTED_MILLIS, Boost, Boosts, UNANSWERED};
 use crate::logs::{Logs, Origin};
 use crate::pool::{Exit, HatchFailure, Hatched, Hatchery, LiveSandbox, StartPhases, Usage};
+use crate::zygote::{Blueprint, CHILD_CLOCK, Zygotes};
 
 /// Starts sandboxes through the spawner.
 #[derive(Debug)]
@@ -28,6 +30,7 @@ pub struct ProcessHatchery {
     adapters: Adapters,
     logs: Logs,
     boosts: Boosts,
+    zygotes: Zygotes,
 }
 
 /// A process that can answer.
@@ -57,14 +60,15 @@ impl Current {
 impl ProcessHatchery {
     /// Uses a spawner that runs, and interpreters found once. At most `boosts` starts at a time get more
     /// processor time than their limit.
-    pub fn new(
+    pub(crate) fn new(
         spawner: Spawner,
+        zygotes: Zygotes,
         interpreters: Interpreters,
         adapters: Adapters,
         logs: Logs,
         boosts: usize,
     ) -> Self {
-        Self { spawner, interpreters, adapters, logs, boosts: Boosts::new(boosts) }
+        Self { spawner, interpreters, adapters, logs, boosts: Boosts::new(boosts), zygotes }
     }
 
     fn plan(
@@ -74,49 +78,52 @@ impl ProcessHatchery {
         version: &Version,
     ) -> Result<SandboxSpec, HatchFailure> {
         let sandbox = id.to_string();
-        let assignment = Assignment {
-            tenant: version.function.tenant(),
-            function: version.function.name(),
-            version: version_id.as_str(),
-            sandbox: &sandbox,
-            concurrency: version.concurrency.into(),
-            memory_bytes: Some(version.resources.memory_bytes),
-            env: &version.env,
-        };
-        let plan = StartPlan::new(
-            &described(&version.runtime),
-            &assignment,
-            &self.interpreters,
-            &self.adapters,
-            &Layout::default(),
-        )
-        .map_err(|missing| HatchFailure {
+        let (runtime, assignment) =
+            (described(&version.runtime), assign(version_id, version, &sandbox));
+        let layout = Layout::default();
+        let plan =
+            StartPlan::new(&runtime, &assignment, &self.interpreters, &self.adapters, &layout);
+        let plan = plan.map_err(|missing| HatchFailure {
             reason: "no-interpreter",
             message: missing.to_string(),
         })?;
-        let resources = &version.resources;
-        Ok(SandboxSpec {
-            id: id.0,
-            name: format!("{}@{version_id}", version.function),
-            argv: plan.argv,
-            env: plan.env,
-            package: version.package.root.clone(),
-            read_only: plan.read_only_mounts,
-            memory_bytes: resources.memory_bytes,
-            cpu_millis: resources.cpu_millis,
-            pids: resources.pids,
-            files: resources.files,
-            tmp_bytes: resources.tmp_bytes,
-            network: match version.network {
-                catalog::Network::None => Network::None,
-                catalog::Network::Open => Network::Open,
-            },
-            entry: if plan.inherits_listener {
-                Entry::Inherited
-            } else {
-                Entry::Probed { port: runtime::PORT }
-            },
-        })
+        Ok(specify(id.0, version_id, version, plan))
+    }
+
+    /// How a zygote of this version is made; none when its runtime cannot be forked.
+    fn blueprint(&self, version_id: VersionId, version: &Arc<Version>) -> Option<Blueprint> {
+        let (runtime, assignment) = (described(&version.runtime), assign(&version_id, version, ""));
+        let layout = Layout::default();
+        let plan =
+            StartPlan::zygote(&runtime, &assignment, &self.interpreters, &self.adapters, &layout)?;
+        let spec = specify(0, &version_id, version, plan.ok()?);
+        Some(Blueprint { id: version_id, version: Arc::clone(version), spec })
+    }
+
+    /// A start from the version's zygote; none when there is none, or when its child does not come to serve.
+    async fn fork(
+        &self,
+        id: SandboxId,
+        version_id: VersionId,
+        version: &Version,
+    ) -> Option<Hatched<Process>> {
+        let ordered = Instant::now();
+        let parked = self.zygotes.take(&version_id).await?;
+        let forked = ordered.elapsed();
+        let loading = Instant::now();
+        let sandbox = parked.go(&id.to_string());
+        let current = self.capture(id, version_id, version, &sandbox).ok()?;
+        let (reason, detail) = match timeout(CHILD_CLOCK, sandbox.ready()).await {
+            Ok(Ok(_)) => {
+                let phases = vec![("fork", forked), ("load", loading.elapsed())];
+                let process = Process::new(sandbox, None, current);
+                return Some(Hatched { sandbox: process, phases: StartPhases(phases) });
+            }
+            Ok(Err(why)) => ("child-failed", why.to_string()),
+            Err(_) => ("child-slow", format!("not ready within {CHILD_CLOCK:?}")),
+        };
+        self.zygotes.disappoint(&version_id, reason, detail);
+        None
     }
 
     /// Lifts the limit of processor time of a sandbox that starts.
@@ -148,6 +155,45 @@ impl ProcessHatchery {
     }
 }
 
+/// For whom, and within which limits.
+fn assign<'a>(version_id: &'a VersionId, version: &'a Version, sandbox: &'a str) -> Assignment<'a> {
+    Assignment {
+        tenant: version.function.tenant(),
+        function: version.function.name(),
+        version: version_id.as_str(),
+        sandbox,
+        concurrency: version.concurrency.into(),
+        memory_bytes: Some(version.resources.memory_bytes),
+        env: &version.env,
+    }
+}
+
+fn specify(id: u64, version_id: &VersionId, version: &Version, plan: StartPlan) -> SandboxSpec {
+    let resources = &version.resources;
+    SandboxSpec {
+        id,
+        name: format!("{}@{version_id}", version.function),
+        argv: plan.argv,
+        env: plan.env,
+        package: version.package.root.clone(),
+        read_only: plan.read_only_mounts,
+        memory_bytes: resources.memory_bytes,
+        cpu_millis: resources.cpu_millis,
+        pids: resources.pids,
+        files: resources.files,
+        tmp_bytes: resources.tmp_bytes,
+        network: match version.network {
+            catalog::Network::None => Network::None,
+            catalog::Network::Open => Network::Open,
+        },
+        entry: if plan.inherits_listener {
+            Entry::Inherited
+        } else {
+            Entry::Probed { port: runtime::PORT }
+        },
+    }
+}
+
 /// The catalog's runtime in the words of the sandbox crate, which knows no catalog.
 fn described(runtime: &catalog::Runtime) -> Runtime {
     match runtime.clone() {
@@ -174,6 +220,10 @@ impl Hatchery for ProcessHatchery {
         version_id: VersionId,
         version: Arc<Version>,
     ) -> Result<Hatched<Process>, HatchFailure> {
+        let _starting = self.zygotes.starting();
+        if let Some(forked) = self.fork(id, version_id, &version).await {
+            return Ok(forked);
+        }
         let spec = self.plan(id, &version_id, &version)?;
         // Dropped on the way, the sandbox is killed.
         let sandbox = self.spawner.hatch(spec).await.map_err(|error| not_hatched(&error))?;
@@ -189,13 +239,9 @@ impl Hatchery for ProcessHatchery {
             ("exec", sandbox.phases.exec),
             ("load", loading.elapsed()),
         ];
-        let process = Process {
-            sandbox: Arc::new(sandbox),
-            boost: boost.map(Arc::new),
-            current,
-            was_hung: AtomicBool::new(false),
-        };
+        let process = Process::new(sandbox, boost, current);
         process.end_boost_in_time();
+        self.zygotes.consider(|| self.blueprint(version_id, &version));
         Ok(Hatched { sandbox: process, phases: StartPhases(phases) })
     }
 }
@@ -226,6 +272,15 @@ fn reason_word(why: &NotReady) -> &'static str {
 }
 
 impl Process {
+    fn new(sandbox: Sandbox, boost: Option<Boost>, current: Option<Current>) -> Self {
+        Self {
+            sandbox: Arc::new(sandbox),
+            boost: boost.map(Arc::new),
+            current,
+            was_hung: AtomicBool::new(false),
+        }
+    }
+
     /// A new connection, on the core that asks.
     pub(crate) async fn connect(&self) -> io::Result<Stream> {
         Ok(match self.sandbox.connect().await? {
@@ -281,6 +336,10 @@ fn end(boost: &Boost, sandbox: &Sandbox) {
 }
 
 impl LiveSandbox for Process {
+    fn tier(&self) -> &'static str {
+        self.sandbox.tier.word()
+    }
+
     fn kill(&self) {
         self.sandbox.kill();
     }

@@ -2,8 +2,8 @@
 //!
 //! Reading order, as a request goes on: [`serve`] (7: calls arrive from gateways in other processes),
 //! [`admit`] (8: a file answers, a slot is taken, or the request is refused), [`pool`] (9: warm reuse, hatch
-//! and reap), [`invoke`] (10: to the sandbox and back). [`hatch`] starts processes for the pool, [`node`] puts
-//! the parts together.
+//! and reap), [`invoke`] (10: to the sandbox and back). [`hatch`] starts processes for the pool, from a [`zygote`]
+//! where there is one, [`node`] puts the parts together.
 
 pub mod admin;
 pub mod admit;
@@ -19,3 +19,4 @@ pub mod node;
 pub mod pool;
 pub mod serve;
 pub mod state;
+pub mod zygote;

@@ -11,6 +11,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::hatch::ProcessHatchery;
 use crate::pool::{Exit, Pool, PoolEvent};
+use crate::zygote::Zygotes;
 
 /// From a static binary to the default start clock.
 const SECONDS: &[f64] =
@@ -22,6 +23,8 @@ pub struct NodeMetrics {
     hatches: IntCounterVec,
     start_seconds: HistogramVec,
     phase_seconds: HistogramVec,
+    tiers: IntCounterVec,
+    tier_seconds: HistogramVec,
     reaps: IntCounterVec,
     deaths: IntCounterVec,
     /// Lines over the rate of their stream.
@@ -62,6 +65,16 @@ impl NodeMetrics {
                 "The parts of a start, over all functions.",
                 "phase",
             ),
+            tiers: counters(
+                "node_starts_total",
+                "Starts that came to serve, by what they were started from: fresh, nest or fork.",
+                &["function", "tier"],
+            ),
+            tier_seconds: histograms(
+                "node_start_tier_seconds",
+                "From the order to hatch until the sandbox could answer, by what it was started from.",
+                "tier",
+            ),
             reaps: counters(
                 "node_reaps_total",
                 "Sandboxes that the node ended, by why.",
@@ -81,7 +94,9 @@ impl NodeMetrics {
         let function = event.of().function.as_str();
         match event {
             PoolEvent::Hatching { .. } => {}
-            PoolEvent::Hatched { phases, took, .. } => {
+            PoolEvent::Hatched { tier, phases, took, .. } => {
+                self.tiers.with_label_values(&[function, tier]).inc();
+                self.tier_seconds.with_label_values(&[tier]).observe(took.as_secs_f64());
                 self.hatches.with_label_values(&[function, "ok"]).inc();
                 self.start_seconds.with_label_values(&[function]).observe(took.as_secs_f64());
                 for (phase, spent) in &phases.0 {
@@ -102,6 +117,38 @@ impl NodeMetrics {
                 };
                 self.deaths.with_label_values(&[function, how]).inc();
             }
+        }
+    }
+}
+
+/// What is counted of zygotes.
+#[derive(Clone, Debug)]
+pub(crate) struct ZygoteMetrics {
+    pub(crate) made: IntCounter,
+    pub(crate) evicted: IntCounter,
+    pub(crate) fallbacks: IntCounterVec,
+}
+
+impl ZygoteMetrics {
+    /// Registers the families.
+    ///
+    /// # Panics
+    /// When they are registered already: a registry has one node.
+    pub(crate) fn register(registry: &Registry) -> Self {
+        let good = "the names are good";
+        let counter =
+            |name: &str, help: &str| registered(registry, IntCounter::new(name, help).expect(good));
+        let fallbacks = Opts::new(
+            "node_start_fallbacks_total",
+            "Starts that were ordinary ones because their version could not be forked, by why.",
+        );
+        Self {
+            made: counter("node_zygotes_made_total", "Zygotes that came to be forked."),
+            evicted: counter("node_zygotes_evicted_total", "Zygotes let go for want of memory."),
+            fallbacks: registered(
+                registry,
+                IntCounterVec::new(fallbacks, &["reason"]).expect(good),
+            ),
         }
     }
 }
@@ -134,11 +181,14 @@ pub struct PoolCollector {
     slots_free: IntGauge,
     memory_budget_bytes: IntGauge,
     memory_reserved_bytes: IntGauge,
+    zygotes: IntGaugeVec,
+    zygote_memory_bytes: IntGauge,
+    kept: Zygotes,
 }
 
 impl PoolCollector {
-    /// Over a pool.
-    pub fn new(pool: Pool<ProcessHatchery>) -> Self {
+    /// Over a pool, and what its sandboxes are forked from.
+    pub(crate) fn new(pool: Pool<ProcessHatchery>, kept: Zygotes) -> Self {
         let good = "the names are good";
         let gauge = |name: &str, help: &str| IntGauge::new(name, help).expect(good);
         let gauges = |name: &str, help: &str, labels: &[&str]| {
@@ -163,10 +213,20 @@ impl PoolCollector {
                 "node_memory_reserved_bytes",
                 "Memory charged against the budget.",
             ),
+            zygotes: gauges(
+                "node_zygotes",
+                "Zygotes by state: making, ready or barred.",
+                &["state"],
+            ),
+            zygote_memory_bytes: gauge(
+                "node_zygote_memory_bytes",
+                "Memory that zygotes use, as measured.",
+            ),
+            kept,
         }
     }
 
-    fn families(&self) -> [&dyn Collector; 6] {
+    fn families(&self) -> [&dyn Collector; 8] {
         [
             &self.sandboxes,
             &self.memory_bytes,
@@ -174,6 +234,8 @@ impl PoolCollector {
             &self.slots_free,
             &self.memory_budget_bytes,
             &self.memory_reserved_bytes,
+            &self.zygotes,
+            &self.zygote_memory_bytes,
         ]
     }
 }
@@ -184,7 +246,7 @@ impl Collector for PoolCollector {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        for family in [&self.sandboxes, &self.memory_bytes, &self.queued] {
+        for family in [&self.sandboxes, &self.memory_bytes, &self.queued, &self.zygotes] {
             family.reset();
         }
         for sandbox in self.pool.sandboxes() {
@@ -200,6 +262,12 @@ impl Collector for PoolCollector {
         }
         let load = self.pool.load();
         let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        let zygotes = self.kept.status();
+        for zygote in &zygotes {
+            self.zygotes.with_label_values(&[zygote.state]).inc();
+        }
+        let used = zygotes.iter().map(|zygote| zygote.memory_bytes).sum();
+        self.zygote_memory_bytes.set(bytes(used));
         self.slots_free.set(load.slots_free.into());
         self.memory_budget_bytes.set(bytes(load.memory_budget_bytes));
         self.memory_reserved_bytes.set(bytes(load.memory_reserved_bytes));

@@ -15,13 +15,14 @@ use prometheus::Registry;
 use tokio::runtime;
 
 use crate::admin::NodePages;
-use crate::config::{IsolationMode, Machine};
+use crate::config::{IsolationMode, Machine, Starts};
 use crate::hatch::ProcessHatchery;
 use crate::logs::Logs;
 use crate::machine;
-use crate::metrics::{self, NodeMetrics, PoolCollector};
+use crate::metrics::{self, NodeMetrics, PoolCollector, ZygoteMetrics};
 use crate::pool::{Pool, PoolConfig, PoolEvent};
 use crate::state::{State, StateError};
+use crate::zygote::{ZygoteSettings, Zygotes};
 
 /// Why a node cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +57,7 @@ pub struct Prepared {
     adapters: hatchway_sandbox::runtime::Adapters,
     memory_mib: Option<u64>,
     start_boosts: usize,
+    zygotes: ZygoteSettings,
     /// From [`Node::drain`] until whatever still runs is killed; the pool's default where nobody says.
     pub drain_limit: Option<Duration>,
     state: State,
@@ -105,9 +107,18 @@ pub fn prepare(
         adapters,
         memory_mib: machine.memory_mib,
         start_boosts: machine.start_boosts.unwrap_or_else(hatchway_wire::core::available),
+        zygotes: zygote_settings(machine),
         drain_limit: None,
         state,
     })
+}
+
+fn zygote_settings(machine: &Machine) -> ZygoteSettings {
+    let quarter = || machine::budget(machine.memory_mib).memory_bytes / 4;
+    ZygoteSettings {
+        is_on: machine.starts == Starts::Fork,
+        memory_bytes: machine.zygote_memory_mib.map_or_else(quarter, |mib| mib << 20),
+    }
 }
 
 /// Whom to become; nobody when this process has nothing to drop.
@@ -131,6 +142,7 @@ pub struct Node {
     pub pool: Pool<ProcessHatchery>,
     /// What functions print.
     pub logs: Logs,
+    zygotes: Zygotes,
     /// What the machine gives and what it does not.
     pub grants: Grants,
     thread: JoinHandle<()>,
@@ -163,15 +175,22 @@ impl Prepared {
         let logs = Logs::new(counts.log_lines_dropped.clone());
         let mut config = PoolConfig::with_budget(machine::budget(self.memory_mib));
         config.drain_limit = self.drain_limit.unwrap_or(config.drain_limit);
+        let zygotes = Zygotes::new(
+            self.spawner.clone(),
+            logs.clone(),
+            self.zygotes,
+            ZygoteMetrics::register(registry),
+        );
         let hatchery = ProcessHatchery::new(
             self.spawner.clone(),
+            zygotes.clone(),
             self.interpreters,
             self.adapters,
             logs.clone(),
             self.start_boosts,
         );
         let (pool, keeper) = Pool::new(config, hatchery);
-        let collector = PoolCollector::new(pool.clone());
+        let collector = PoolCollector::new(pool.clone(), zygotes.clone());
         registry.register(Box::new(collector)).expect("a registry has one node");
         let events = pool.events();
         let runtime = runtime::Builder::new_current_thread()
@@ -179,6 +198,7 @@ impl Prepared {
             .build()
             .map_err(NodeError::Thread)?;
         let (spawner, state) = (self.spawner, self.state);
+        let tending = zygotes.clone().tend(pool.clone());
         let run = move || {
             let following = metrics::follow(events, move |event| {
                 counts.count(event);
@@ -186,7 +206,9 @@ impl Prepared {
             });
             runtime.block_on(async move {
                 let following = tokio::spawn(following);
+                let tending = tokio::spawn(tending);
                 keeper.await;
+                tending.abort();
                 if let Err(error) = spawner.stop().await {
                     tracing::error!(%error, "the spawner was not seen to end");
                 }
@@ -198,7 +220,7 @@ impl Prepared {
         };
         let thread =
             Builder::new().name("node".to_owned()).spawn(run).map_err(NodeError::Thread)?;
-        Ok(Node { pool, logs, grants: self.grants, thread })
+        Ok(Node { pool, logs, zygotes, grants: self.grants, thread })
     }
 }
 
@@ -225,7 +247,11 @@ impl Node {
 
     /// The pages of this node.
     pub fn pages(&self) -> NodePages {
-        NodePages { pool: self.pool.clone(), logs: self.logs.clone() }
+        NodePages {
+            pool: self.pool.clone(),
+            logs: self.logs.clone(),
+            zygotes: self.zygotes.clone(),
+        }
     }
 
     /// Ends every sandbox once its requests have ended, then the spawner. Waits for all of it.

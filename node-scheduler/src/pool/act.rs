@@ -176,7 +176,8 @@ impl<H: Hatchery> Desk<H> {
         if let Some(listed) = self.shared.roster().get_mut(&id) {
             listed.resident = Some(Arc::clone(&resident));
             let (of, phases) = (listed.whose(id), resident.phases.clone());
-            self.shared.announce(PoolEvent::Hatched { of, phases, took: times.1 - times.0 });
+            let (tier, took) = (resident.sandbox.tier(), times.1 - times.0);
+            self.shared.announce(PoolEvent::Hatched { of, tier, phases, took });
         }
         resident.open(|| pool.admit(Arc::clone(&resident)));
         Some(Event::Hatched { key: row.key, id })

@@ -30,6 +30,8 @@ pub enum PoolEvent {
     Hatched {
         /// The sandbox.
         of: Whose,
+        /// What it was started from: `fresh`, `nest` or `fork`.
+        tier: &'static str,
         /// Where the time went.
         phases: StartPhases,
         /// From the order to the first slot.

@@ -36,6 +36,11 @@ pub trait LiveSandbox: Send + Sync + 'static {
     /// Resolves when the process has ended, for whatever reason. Called once.
     fn exited(&self) -> impl Future<Output = Exit> + Send;
 
+    /// What it was started from, coldest first: `fresh`, `nest` or `fork`.
+    fn tier(&self) -> &'static str {
+        "fresh"
+    }
+
     /// Its process on this machine, where it is one.
     fn pid(&self) -> Option<u32> {
         None
@@ -54,7 +59,7 @@ pub struct Hatched<S> {
     pub phases: StartPhases,
 }
 
-/// How long each phase of a start took, in order: `order`, `isolate`, `exec`, `load`.
+/// How long each phase of a start took, in order: `order`, `isolate`, `exec`, `load`; of a forked one `fork`, `load`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StartPhases(pub Vec<(&'static str, Duration)>);
 

@@ -34,6 +34,8 @@ pub struct SandboxStatus {
     pub served: u64,
     /// Where the time of its start went; nothing while it starts.
     pub start: Option<StartPhases>,
+    /// What it was started from: `fresh`, `nest` or `fork`; nothing while it starts.
+    pub tier: Option<&'static str>,
     /// As last measured.
     pub usage: Option<Usage>,
     /// Its process on this machine, where it is one.
@@ -107,6 +109,7 @@ impl<H: Hatchery> Shared<H> {
             idle_for,
             served: resident.map_or(0, |resident| resident.served()),
             start: resident.map(|resident| resident.phases.clone()),
+            tier: resident.map(|resident| resident.sandbox.tier()),
             usage: resident.and_then(|resident| resident.usage()),
             pid: resident.and_then(|resident| resident.sandbox.pid()),
         }

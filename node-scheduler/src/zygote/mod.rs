@@ -1,0 +1,25 @@
+//! Zygotes: for each version that was used lately, a process that has loaded its code, to be forked.
+//!
+//! A first start of a version is an ordinary one. When it has answered, a zygote is made behind its back: one at a time,
+//! while nothing starts, with next to no weight for the processor. From then on its starts are forks, each taken from a
+//! child that is parked already, where there is one. Whatever goes wrong with that, the start that it happens to goes on as an
+//! ordinary one; the reason is counted and shown, and the version is not tried again, or not soon.
+//!
+//! [`table`] knows which version has what and who goes first when memory is short, without a process or a clock;
+//! [`nursery`] makes, forks and drops; [`tend`] measures, once a second.
+
+mod nursery;
+mod table;
+mod tend;
+
+pub(crate) use nursery::{Blueprint, CHILD_CLOCK, Zygotes};
+pub use table::ZygoteStatus;
+
+/// What an operator says of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ZygoteSettings {
+    /// False when every start is to be an ordinary one.
+    pub is_on: bool,
+    /// What all of them may use together, what is parked included.
+    pub memory_bytes: u64,
+}
