@@ -28,6 +28,7 @@ const FILES: &[(&str, &[u8])] = &[
     adapter!("node/zygote/fork.cjs"),
     adapter!("node/zygote/life.cjs"),
     adapter!("node/zygote/random.cjs"),
+    adapter!("node/zygote/trial.mjs"),
     adapter!("node/zygote/warm.cjs"),
     adapter!("python/app.py"),
     adapter!("python/handler.py"),

@@ -2,12 +2,13 @@
 //!
 //! `entry` says what a version runs; `plan` turns that into a [`StartPlan`], with a file per
 //! runtime (`node`, `python`, `command`) for what differs, and `zygote` that of a process which
-//! is forked instead of called. `interpreter` finds the real `node` and
-//! `python3` once, at start. `adapters` holds the small programs that run inside the sandbox,
-//! around the function: they are embedded here and written to a folder that sandboxes mount at
-//! `/hatchway`.
+//! is forked instead of called; `trial` finds out whether this Node can be. `interpreter` finds
+//! the real `node` and `python3` once, at start. `adapters` holds the small programs that run
+//! inside the sandbox, around the function: they are embedded here and written to a folder that
+//! sandboxes mount at `/hatchway`.
 //!
-//! Nothing here starts a function or touches a sandbox: a plan is a value, so it is tested without.
+//! But for the trial, nothing here starts a function or touches a sandbox: a plan is a value, so it
+//! is tested without.
 
 mod adapters;
 mod command;
@@ -16,9 +17,11 @@ mod interpreter;
 mod node;
 mod plan;
 mod python;
+mod trial;
 mod zygote;
 
 pub use adapters::{Adapters, install_adapters};
 pub use entry::{NodeEntry, PythonEntry, Runtime};
 pub use interpreter::{Interpreter, InterpreterSettings, Interpreters, Missing, Version};
 pub use plan::{Assignment, Layout, PORT, StartPlan};
+pub use trial::Unforkable;

@@ -11,4 +11,5 @@ mod random;
 mod runtime_support;
 mod servers;
 mod siblings;
+mod trial;
 mod unfit;
