@@ -1,8 +1,9 @@
 //! Stage 7: calls arrive from gateways in other processes, over links. The head comes in the bytes that the function reads,
 //! and what is between gateway and node comes beside it: nothing is parsed here.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::io;
-use std::rc::Rc;
 use std::time::Duration;
 
 use hatchway_proto::failure::{Component, Failure, ProxyError};
@@ -12,7 +13,7 @@ use hatchway_proto::name::{FunctionName, VersionId};
 use hatchway_wire::backend::{AssetRequest, Backend, Invocation, Timing, answer_failure};
 use hatchway_wire::core::{Core, Cores, InFlight};
 use hatchway_wire::http1::{
-    Answer, Broken, Cause, Found, Outcome, Peer, Refused, Request, Service, Settings, Shape,
+    Answer, Broken, Cause, Found, Outcome, Peer, Refused, Request, Service, Shape,
 };
 use hatchway_wire::link::{self, Calls, Handle, Served};
 use hatchway_wire::listen::{Accept, Listener};
@@ -36,14 +37,8 @@ where
 {
     let instance = link::draw_instance();
     Cores::start("node", listeners, move |core, listener| {
-        let served = Served {
-            service: Rc::new(GatewayCalls { node: make(&core) }),
-            settings: Rc::default(),
-            http1: Rc::new(Settings::inside()),
-            ticker: core.ticker,
-            calls: InFlight::default(),
-            instance,
-        };
+        let calls = GatewayCalls { node: make(&core), names: RefCell::default() };
+        let served = Served::new(calls, core.ticker, instance);
         async move {
             match Accept::from_listener(listener) {
                 Ok(listener) => accept(listener, served).await,
@@ -58,13 +53,13 @@ async fn accept(listener: Accept, served: Served<GatewayCalls>) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = served.ticker.drained() => break,
+            () = served.ticker().drained() => break,
         };
         match accepted {
             Ok((stream, _)) => {
                 let (served, entered) = (served.clone(), links.enter());
                 tokio::task::spawn_local(async move {
-                    link::serve(stream, served).await;
+                    served.serve(stream).await;
                     drop(entered);
                 });
             }
@@ -76,13 +71,35 @@ async fn accept(listener: Accept, served: Served<GatewayCalls>) {
     }
     drop(listener);
     links.none().await;
-    served.calls.none().await;
+    served.none().await;
 }
 
 /// Calls of gateways, on one core.
 #[derive(Debug)]
 struct GatewayCalls {
     node: NodeCore,
+    names: RefCell<HashMap<VersionId, FunctionName>>,
+}
+
+/// Versions whose function's name is remembered; to parse one costs five allocations.
+const NAMES: usize = 4096;
+
+impl GatewayCalls {
+    fn names(&self, about: &CallHead<'_>) -> Option<(FunctionName, VersionId)> {
+        let version = VersionId::parse(about.version).ok()?;
+        let mut names = self.names.borrow_mut();
+        match names.get(&version) {
+            Some(name) if name.as_str() == about.function => Some((name.clone(), version)),
+            Some(_) | None => {
+                let name = FunctionName::parse(about.function).ok()?;
+                if names.len() >= NAMES {
+                    names.clear();
+                }
+                names.insert(version, name.clone());
+                Some((name, version))
+            }
+        }
+    }
 }
 
 /// A call between its head and its end.
@@ -100,9 +117,10 @@ impl AsMut<Request> for Call {
 
 impl Calls for GatewayCalls {
     fn take(&self, about: &CallHead<'_>, head: &[u8], handle: Handle) -> Option<Call> {
+        let (function, version) = self.names(about)?;
         let invocation = Invocation {
-            function: FunctionName::parse(about.function).ok()?,
-            version: VersionId::parse(about.version).ok()?,
+            function,
+            version,
             asset: about.file.as_ref().map(asset),
             request_id: about.request_id.into(),
             request: Request::of_call(about, head),

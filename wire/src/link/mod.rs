@@ -10,7 +10,7 @@
 //!
 //! Reading order: [`settings`] (limits and clocks), [`shared`] (what calls and driver share), [`cell`] (one call
 //! in it), [`call`] (its end as a stream), [`driver`] (the socket), then the two halves: [`client`] with [`offer`],
-//! what a gateway can take back, and [`server`].
+//! what a gateway can take back, and [`server`] with its [`workers`].
 
 pub mod call;
 mod cell;
@@ -21,11 +21,12 @@ mod out;
 pub mod server;
 pub mod settings;
 mod shared;
+mod workers;
 
 pub use call::{Broken, Call, Handle};
 pub use client::Link;
 pub use offer::{Again, Choices, Placer};
-pub use server::{Calls, Served, serve};
+pub use server::{Calls, Served};
 pub use settings::Settings;
 pub use shared::Ended;
 

@@ -1,5 +1,6 @@
 //! The node's half: calls come, each is served as a request of its own.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::rc::Rc;
 
@@ -9,8 +10,9 @@ use super::call::{Call, Handle};
 use super::driver::{Driver, Half};
 use super::settings::Settings;
 use super::shared::{NewCall, Shared};
+use super::workers::Workers;
 use crate::Stream;
-use crate::core::InFlight;
+use crate::core::{Entered, InFlight};
 use crate::http1::{self, Service};
 use crate::ticker::Ticker;
 
@@ -23,68 +25,93 @@ pub trait Calls: Service {
     fn load(&self) -> LoadSummary;
 }
 
-/// What a connection of a node is served with.
-#[derive(Debug)]
-pub struct Served<S> {
-    /// Decides.
-    pub service: Rc<S>,
-    /// Limits of the link.
-    pub settings: Rc<Settings>,
-    /// Limits of each call.
-    pub http1: Rc<http1::Settings>,
-    /// Clocks of the core.
-    pub ticker: Ticker,
-    /// Counts what is under way, so that a drain knows when it is over.
-    pub calls: InFlight,
-    /// Drawn when the program started.
-    pub instance: u128,
+/// One core of a node, whatever links lead to it. Cheap to clone within it.
+pub struct Served<S: Service>(Rc<Inner<S>>);
+
+struct Inner<S: Service> {
+    service: S,
+    settings: Rc<Settings>,
+    http1: http1::Settings,
+    ticker: Ticker,
+    calls: InFlight,
+    workers: Workers<Job<S::Call>>,
+    instance: u128,
 }
 
-impl<S> Clone for Served<S> {
-    fn clone(&self) -> Self {
-        Self {
-            service: Rc::clone(&self.service),
-            settings: Rc::clone(&self.settings),
-            http1: Rc::clone(&self.http1),
-            ticker: self.ticker.clone(),
-            calls: self.calls.clone(),
-            instance: self.instance,
-        }
+/// A call that is to be served.
+struct Job<C> {
+    call: Call,
+    request: C,
+    entered: Entered,
+}
+
+impl<S: Service> fmt::Debug for Served<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Served").field("calls", &self.0.calls).finish_non_exhaustive()
     }
 }
 
-struct NodeHalf<S>(Served<S>);
-
-/// Serves a gateway's connection until either side ends it. Calls that run when it ends hear that their caller has left.
-pub async fn serve<S: Calls>(stream: Stream, served: Served<S>) {
-    let settings = Rc::clone(&served.settings);
-    let hello = Hello::of_node(served.instance, settings.first_credit, settings.calls);
-    let shared = Rc::new(Shared::new(Side::Node, hello, settings));
-    let ticker = served.ticker.clone();
-    let mut driver = Driver::new(shared, stream, NodeHalf(served), &ticker);
-    poll_fn(|cx| driver.poll(cx)).await;
+impl<S: Service> Clone for Served<S> {
+    fn clone(&self) -> Self {
+        Self(Rc::clone(&self.0))
+    }
 }
 
-impl<S: Calls> Half for NodeHalf<S> {
+impl<S: Calls> Served<S> {
+    /// Calls on this core are decided by `service`. `instance` was drawn when the program started.
+    pub fn new(service: S, ticker: Ticker, instance: u128) -> Self {
+        Self(Rc::new(Inner {
+            service,
+            settings: Rc::default(),
+            http1: http1::Settings::inside(),
+            ticker,
+            calls: InFlight::default(),
+            workers: Workers::new(),
+            instance,
+        }))
+    }
+
+    /// Its clocks.
+    pub fn ticker(&self) -> &Ticker {
+        &self.0.ticker
+    }
+
+    /// Waits until no call is under way. Cancel safe.
+    pub async fn none(&self) {
+        self.0.calls.none().await;
+    }
+
+    /// Serves a gateway's connection until either side ends it. Calls that run when it ends hear that their caller has left.
+    pub async fn serve(self, stream: Stream) {
+        let (settings, ticker) = (Rc::clone(&self.0.settings), self.0.ticker.clone());
+        let hello = Hello::of_node(self.0.instance, settings.first_credit, settings.calls);
+        let shared = Rc::new(Shared::new(Side::Node, hello, settings));
+        let mut driver = Driver::new(shared, stream, self, &ticker);
+        poll_fn(|cx| driver.poll(cx)).await;
+    }
+}
+
+impl<S: Calls> Half for Served<S> {
     const IS_NODE: bool = true;
 
     fn begin(&mut self, new: NewCall<'_>, shared: &Rc<Shared>) {
         let call = Call::new(Rc::clone(shared), new.cell, None);
-        let service = Rc::clone(&self.0.service);
-        let (settings, ticker) = (Rc::clone(&self.0.http1), self.0.ticker.clone());
-        let Some(request) = service.take(&new.about, new.head, call.handle()) else {
+        let Some(request) = self.0.service.take(&new.about, new.head, call.handle()) else {
             call.handle().because(Cancel::Protocol);
             return;
         };
-        let entered = self.0.calls.enter();
-        // A task of its own: a panic is the end of one call.
-        tokio::task::spawn_local(async move {
-            http1::serve_call(call, &*service, request, &settings, &ticker).await;
-            drop(entered);
-        });
+        let job = Job { call, request, entered: self.0.calls.enter() };
+        let this = Rc::clone(&self.0);
+        self.0.workers.start(job, move |job| serve(Rc::clone(&this), job));
     }
 
     fn load(&self) -> LoadSummary {
         self.0.service.load()
     }
+}
+
+async fn serve<S: Calls>(inner: Rc<Inner<S>>, job: Job<S::Call>) {
+    let Inner { service, http1, ticker, .. } = &*inner;
+    http1::serve_call(job.call, service, job.request, http1, ticker).await;
+    drop(job.entered);
 }

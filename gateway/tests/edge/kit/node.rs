@@ -2,7 +2,6 @@
 //! test plays. It shows the function what it was told beside the head.
 
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -12,11 +11,9 @@ use hatchway_proto::link::{CallHead, LoadSummary};
 use hatchway_proto::name::{FunctionName, VersionId};
 use hatchway_wire::Stream;
 use hatchway_wire::backend::answer_failure;
-use hatchway_wire::core::InFlight;
 use hatchway_wire::http1::idle::Idle;
 use hatchway_wire::http1::{
-    Answer, Broken, Clocks, Found, Outcome, Peer, Refused, Request, Service, Settings, Shape,
-    Upstream,
+    Answer, Broken, Clocks, Found, Outcome, Peer, Refused, Request, Service, Shape, Upstream,
 };
 use hatchway_wire::link::{self, Calls, Handle, Served};
 use hatchway_wire::ticker::Ticker;
@@ -45,17 +42,11 @@ pub(crate) fn in_front_of(function: SocketAddr) -> SocketAddr {
 async fn serve(listener: &TcpListener, function: SocketAddr) {
     let ticker = Ticker::default();
     tokio::task::spawn_local(ticker.clone().run());
-    let served = Served {
-        service: Rc::new(Function { address: function, idle: Idle::default() }),
-        settings: Rc::default(),
-        http1: Rc::new(Settings::inside()),
-        ticker,
-        calls: InFlight::default(),
-        instance: link::draw_instance(),
-    };
+    let service = Function { address: function, idle: Idle::default() };
+    let served = Served::new(service, ticker, link::draw_instance());
     while let Ok((stream, _)) = listener.accept().await {
         stream.set_nodelay(true).expect("a socket can be told not to wait");
-        tokio::task::spawn_local(link::serve(Stream::Tcp(stream), served.clone()));
+        tokio::task::spawn_local(served.clone().serve(Stream::Tcp(stream)));
     }
 }
 
