@@ -31,7 +31,7 @@ pub async fn serve<S: Service>(
     (common, settings): (&Common, &Settings),
     ticker: &Ticker,
 ) {
-    let (line, timer) = (Line::new(stream, read), ticker.timer());
+    let (line, timer) = (Line::new(stream, read, settings), ticker.timer());
     let Some(h2) = shake_hands(&line, &timer, common, settings).await else { return };
     let shared = Shared { service, peer, settings: common, ticker };
     let start = |request, stream| {
@@ -54,6 +54,7 @@ pub async fn serve<S: Service>(
         idle_since: Instant::now(),
         cancelled: 0,
         leaving_since: None,
+        is_cut: false,
     };
     poll_fn(|cx| connection.poll(&start, cx)).await;
     let Connection { h2, line, mut streams, .. } = connection;
@@ -100,6 +101,8 @@ struct Connection<'c, F> {
     cancelled: u32,
     /// When the client was told that this connection takes no more.
     leaving_since: Option<Instant>,
+    /// It brought nothing for too long.
+    is_cut: bool,
 }
 
 impl<F: Future<Output = Ended>> Connection<'_, F> {
@@ -112,6 +115,12 @@ impl<F: Future<Output = Ended>> Connection<'_, F> {
         self.poll_streams(cx);
         if self.poll_frames(start, cx).is_ready() {
             return Poll::Ready(());
+        }
+        if self.line.has_glitches() && !std::mem::replace(&mut self.is_cut, true) {
+            tracing::debug!("a connection that brings nothing is ended");
+            self.h2.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+            // The frame that says so is made in the next turn.
+            cx.waker().wake_by_ref();
         }
         // What the new streams say at once wakes this task by itself, for the next turn.
         self.poll_streams(cx);

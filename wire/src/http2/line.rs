@@ -12,6 +12,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use crate::http2::glitches::Glitches;
+use crate::http2::settings::Settings;
 use crate::{Stream, scratch};
 
 /// Frames that gather before they are written at once: what a socket takes in one call.
@@ -32,13 +34,21 @@ struct Inner {
     sent: usize,
     /// When the client last took something, or had nothing to take.
     taken_at: Instant,
+    glitches: Glitches,
 }
 
 impl Line {
-    pub(super) fn new(stream: Stream, read: Vec<u8>) -> Self {
+    pub(super) fn new(stream: Stream, read: Vec<u8>, settings: &Settings) -> Self {
         let taken_at = Instant::now();
-        let inner = Inner { stream, read, used: 0, out: Vec::new(), sent: 0, taken_at };
+        let mut glitches = Glitches::new(settings, taken_at);
+        glitches.received(&read);
+        let inner = Inner { stream, read, used: 0, out: Vec::new(), sent: 0, taken_at, glitches };
         Self(Rc::new(RefCell::new(inner)))
+    }
+
+    /// True once the client has sent more frames that bring nothing than it may.
+    pub(super) fn has_glitches(&self) -> bool {
+        self.0.borrow().glitches.is_over()
     }
 
     /// Since when the client has not taken what is there for it; none when nothing is.
@@ -83,13 +93,17 @@ impl Inner {
             self.taken_at = Instant::now();
         }
         self.out.extend_from_slice(bytes);
+        self.glitches.sent(bytes.len());
         Poll::Ready(Ok(bytes.len()))
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let ahead = &self.read[self.used..];
         if ahead.is_empty() {
-            return self.stream.poll_read_buf(cx, into);
+            let before = into.filled().len();
+            ready!(self.stream.poll_read_buf(cx, into))?;
+            self.glitches.received(&into.filled()[before..]);
+            return Poll::Ready(Ok(()));
         }
         let count = ahead.len().min(into.remaining());
         into.put_slice(&ahead[..count]);

@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`connection`] is one client's connection and its streams, [`line`] the bytes below it with one write
 //! a turn, [`exchange`] one request, [`relay`] its two bodies: [`up`] and [`down`]. [`reply`] is our half of a
-//! stream, [`answer`] what we say ourselves, [`settings`] what a connection may take.
+//! stream, [`answer`] what we say ourselves, [`settings`] what a connection may take, [`glitches`] counts what brings nothing.
 
 mod answer;
 #[cfg(any(test, feature = "test-support"))]
@@ -14,6 +14,7 @@ pub mod check;
 mod connection;
 mod down;
 mod exchange;
+mod glitches;
 mod head;
 mod line;
 mod relay;

@@ -21,6 +21,11 @@ pub struct Settings {
     pub resets_of_ours: usize,
     /// Requests that were reset by the client, less those that ended well. One more ends the connection.
     pub cancels: u32,
+    /// Frames that bring nothing: pings, settings, priorities, empty data, updates of windows that we did not use, frames
+    /// of no known kind. One more ends the connection.
+    pub glitches: u32,
+    /// How many of them are forgotten a second.
+    pub glitches_per_second: u32,
 }
 
 impl Default for Settings {
@@ -39,6 +44,10 @@ impl Default for Settings {
             resets_of_ours: 100,
             // Every stream of a page that was left, twice over.
             cancels: 200,
+            // A browser begins with a dozen, and a client of gRPC pings for every piece of data that it reads.
+            glitches: 1000,
+            // More than a keep-alive and a change of settings in every round trip on a fast line.
+            glitches_per_second: 100,
         }
     }
 }

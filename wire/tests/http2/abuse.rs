@@ -2,7 +2,7 @@
 
 use crate::kit::run;
 use crate::net::{Net, get};
-use crate::raw::{self, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, Raw};
+use crate::raw::{self, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, Raw, SETTINGS};
 use crate::scripted::Event;
 
 const ENHANCE_YOUR_CALM: [u8; 4] = 11_u32.to_be_bytes();
@@ -113,5 +113,87 @@ fn more_fields_than_a_head_may_have_are_refused_by_their_count() {
         }
         assert_eq!(client.whole(request).await.status, 431);
         net.nobody_connects();
+    });
+}
+
+/// Sends `flood` over and over on a connection with one request under way, until it is ended with the reason.
+fn is_calmed(flood: &'static [u8]) {
+    run(async move {
+        let mut net = Net::new().await;
+        let mut raw = Raw::new(net.connect().await).await;
+        raw.send(&raw::frame(HEADERS, END_HEADERS, 1, &request("/held"))).await;
+        net.settled().await;
+        for _ in 0..20 {
+            raw.send(&flood.repeat(100)).await;
+            net.settled().await;
+        }
+        let goaway = raw.any_of(&[GOAWAY]).await.expect("the connection is ended");
+        assert_eq!(goaway.payload[4..8], ENHANCE_YOUR_CALM);
+        net.connections.none().await;
+        let (begun, ended) = count(&net.told());
+        assert_eq!((begun, ended), (1, 1), "what ran ends with its connection");
+        assert_eq!(net.client().await.whole(get("/own")).await.status, 200);
+    });
+}
+
+#[test]
+fn a_flood_of_pings_ends_its_connection() {
+    is_calmed(b"\0\0\x08\x06\0\0\0\0\0pingping");
+}
+
+#[test]
+fn a_flood_of_settings_ends_its_connection() {
+    is_calmed(b"\0\0\0\x04\0\0\0\0\0");
+}
+
+#[test]
+fn a_flood_of_priorities_ends_its_connection() {
+    is_calmed(b"\0\0\x05\x02\0\0\0\0\x01\0\0\0\0\x10");
+}
+
+#[test]
+fn a_flood_of_empty_data_ends_its_connection() {
+    is_calmed(b"\0\0\0\0\0\0\0\0\x01");
+}
+
+#[test]
+fn a_flood_of_window_updates_ends_its_connection() {
+    is_calmed(b"\0\0\x04\x08\0\0\0\0\x01\0\0\0\x01");
+}
+
+#[test]
+fn a_flood_of_unknown_frames_ends_its_connection() {
+    is_calmed(b"\0\0\x01\xbb\0\0\0\0\0x");
+}
+
+#[test]
+fn a_head_that_never_ends_ends_its_connection() {
+    run(async {
+        let mut net = Net::new().await;
+        let mut raw = Raw::new(net.connect().await).await;
+        raw.send(&raw::frame(HEADERS, END_STREAM, 1, &request("/held"))).await;
+        for _ in 0..1000 {
+            raw.send(&raw::frame(9, 0, 1, &[0, 1, b'a', 1, b'b'].repeat(200))).await;
+        }
+        raw.any_of(&[GOAWAY]).await.expect("the connection is ended");
+        net.connections.none().await;
+        assert_eq!(count(&net.told()).0, 0);
+        assert_eq!(net.client().await.whole(get("/own")).await.status, 200);
+    });
+}
+
+#[test]
+fn a_client_of_ordinary_manners_is_left_alone() {
+    run(async {
+        let net = Net::new().await;
+        let mut raw = Raw::new(net.connect().await).await;
+        for _ in 0..100 {
+            raw.send(&raw::frame(6, 0, 0, b"pingping")).await;
+            raw.send(&raw::frame(SETTINGS, 0, 0, &[])).await;
+        }
+        raw.send(&raw::frame(HEADERS, END_HEADERS | END_STREAM, 1, &request("/own"))).await;
+        let answer = raw.any_of(&[GOAWAY, HEADERS]).await.expect("the connection stays");
+        assert_eq!(answer.kind, HEADERS);
+        assert!(raw.any_of(&[GOAWAY, DATA]).await.is_some_and(|frame| frame.kind == DATA));
     });
 }
