@@ -5,6 +5,9 @@ use hatchway_tests::{
 };
 use serde_json::json;
 
+#[path = "two_processes/streams.rs"]
+mod streams;
+
 fn project(lines: &str) -> Project {
     Project::new(&puppet("puppet", lines)).file("puppet.mjs", PUPPET)
 }

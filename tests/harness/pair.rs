@@ -140,6 +140,11 @@ impl NodeProgram {
         self.program.wait();
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.program.pid()
+    }
+
     /// What it prints.
     pub fn output(&self) -> &crate::Output {
         &self.program.output
@@ -164,6 +169,11 @@ impl Deref for GatewayProgram {
 }
 
 impl GatewayProgram {
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.program.pid()
+    }
+
     /// Starts, and waits until it serves.
     ///
     /// # Panics
