@@ -52,10 +52,11 @@ fn a_thousand_slow_streams_on_one_link_do_not_grow() {
         }
         resident(&pair)
     };
-    let early = (0..10).map(|_| round()).max().expect("ten rounds");
+    // Spare buffers are kept, up to 4 MiB in each program; it takes some rounds until they are there.
+    let early = (0..20).map(|_| round()).max().expect("twenty rounds");
     let late = (0..40).map(|_| round()).max().expect("forty rounds");
     // Forty rounds are 40 MB.
-    assert!(late < early + (4 << 20), "{early} bytes became {late}");
+    assert!(late < early + (8 << 20), "{early} bytes became {late}");
     drop(streams);
     pair.node.admin.wait_in_flight("server", 0);
 }
