@@ -31,6 +31,18 @@ pub enum CallError {
     /// No node could be reached.
     #[error("no node can be reached")]
     NoNode,
+    /// The core has as much under way as it may.
+    #[error("this gateway has {limit} requests under way, as many as it may")]
+    Busy {
+        /// Requests of one core.
+        limit: usize,
+    },
+    /// The process is as large as it may be.
+    #[error("this gateway holds as much memory as it may")]
+    NoMemory {
+        /// Bytes.
+        limit: u64,
+    },
 }
 
 impl CallError {
@@ -49,6 +61,14 @@ impl CallError {
             }
             Self::NoNode => failure(503, ProxyError::DestinationUnavailable, "no-node")
                 .retry_after(Duration::from_secs(1)),
+            Self::Busy { .. } => {
+                failure(503, ProxyError::ConnectionLimitReached, "too-many-requests-under-way")
+                    .retry_after(Duration::from_secs(1))
+            }
+            Self::NoMemory { .. } => {
+                failure(503, ProxyError::ConnectionLimitReached, "no-memory-left")
+                    .retry_after(Duration::from_secs(1))
+            }
         }
     }
 }
@@ -78,6 +98,7 @@ pub fn full(why: Full) -> Failure {
     let reason = match why {
         Full::House => "too-many-connections",
         Full::Address => "too-many-connections-of-address",
+        Full::Memory => "no-memory-left",
     };
     let error = ProxyError::ConnectionLimitReached;
     Failure::new(503, error, Component::Gateway, reason, why.to_string())

@@ -9,6 +9,8 @@ use hatchway_wire::listen::{self, Address, Listener};
 use hatchway_wire::process::Exit;
 use hatchway_wire::tls::{self, Pair};
 
+use crate::accept::DoorConfig;
+
 /// Level one of Hatchway: routes requests to nodes. Keeps nothing, needs no privilege.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "hatchway-gateway", version)]
@@ -27,6 +29,8 @@ pub struct Config {
     /// A node: IP:PORT or unix:/path. Repeat for more.
     #[arg(long = "node", required = true)]
     pub nodes: Vec<Address>,
+    #[command(flatten)]
+    pub door: DoorConfig,
     /// Threads, each with its own listener; as many as there are cores by default.
     #[arg(long)]
     pub cores: Option<usize>,

@@ -2,14 +2,16 @@
 
 use hatchway_proto::http1::{RequestHead, ResponseEdit, ResponseHead, write_response};
 use hatchway_wire::backend::{Backend, Invocation, answer_failure};
+use hatchway_wire::core::Entered;
 use hatchway_wire::http1::{
     Answer, Broken, Found, Outcome, Peer, Refused, Request, Service, Shape,
 };
 
-use crate::accept::Full;
+use crate::accept::{Door, Full};
 use crate::answer::{self, CallError};
 use crate::catalog::{CachedCatalog, Target};
-use crate::metrics::EdgeMetrics;
+use crate::metrics::{Connected, EdgeMetrics};
+use crate::overload::Load;
 use crate::route::Asked;
 use crate::trigger::{self, Trigger};
 
@@ -23,6 +25,8 @@ pub struct Gateway<B> {
     trigger: Trigger,
     backend: B,
     metrics: Arc<EdgeMetrics>,
+    /// Without bounds where nobody has set any.
+    load: Option<Load>,
 }
 
 /// A request between its head and its end.
@@ -50,12 +54,15 @@ pub enum Call {
 
 /// The function of a request that is under way, and counted for as long as this lives.
 #[derive(Debug)]
-pub struct Running(Arc<Target>);
+pub struct Running {
+    target: Arc<Target>,
+    _entered: Option<Entered>,
+}
 
 impl Running {
-    fn new(target: Arc<Target>) -> Self {
+    fn new(target: Arc<Target>, entered: Option<Entered>) -> Self {
         target.metrics.in_flight.inc();
-        Self(target)
+        Self { target, _entered: entered }
     }
 }
 
@@ -63,7 +70,7 @@ impl std::ops::Deref for Running {
     type Target = Target;
 
     fn deref(&self) -> &Target {
-        &self.0
+        &self.target
     }
 }
 
@@ -85,7 +92,24 @@ impl AsMut<Request> for Call {
 impl<B: Backend> Gateway<B> {
     /// Puts the stages together for one core.
     pub fn new(catalog: CachedCatalog, backend: B, metrics: Arc<EdgeMetrics>) -> Self {
-        Self { catalog: RefCell::new(catalog), trigger: Trigger::new(), backend, metrics }
+        let (catalog, trigger) = (RefCell::new(catalog), Trigger::new());
+        Self { catalog, trigger, backend, metrics, load: None }
+    }
+
+    /// Takes on no more than `door` says. Called on the core.
+    #[must_use]
+    pub(crate) fn within(self, door: &Door) -> Self {
+        Self { load: Some(Load::within(door)), ..self }
+    }
+
+    /// True while no more may come in, whatever it is.
+    pub(crate) fn has_no_memory(&self) -> bool {
+        self.load.as_ref().is_some_and(Load::has_no_memory)
+    }
+
+    /// Counts a connection for as long as the result lives.
+    pub(crate) fn connected(&self) -> Connected {
+        self.metrics.connected()
     }
 
     /// What a connection is told for which there is no room.
@@ -116,6 +140,10 @@ impl<B: Backend> Gateway<B> {
             let request = Request::new(head, Vec::new());
             Call::Refused { request, request_id, error, target }
         };
+        let entered = match self.load.as_ref().map(Load::enter).transpose() {
+            Ok(entered) => entered,
+            Err(error) => return refuse(error, None, request_id),
+        };
         let asked = Asked { head, client: peer.address };
         let Some(found) = snapshot.resolve(asked) else {
             return refuse(CallError::NoRoute, None, request_id);
@@ -132,7 +160,7 @@ impl<B: Backend> Gateway<B> {
             return refuse(error, Some(target), request_id);
         }
         let invocation = self.trigger.invocation(head, peer, request_id, release, found.rest);
-        Call::Routed { invocation, target: Running::new(target) }
+        Call::Routed { invocation, target: Running::new(target, entered) }
     }
 }
 

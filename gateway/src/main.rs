@@ -42,7 +42,7 @@ fn run(config: Config) -> Result<(), Exit> {
     let tls_address = tls.as_ref().map(|tls| tls.address.to_string());
     let certificates = tls.as_ref().map(TlsPort::follow);
     let ports = Ports::from(listeners).with_tls(tls);
-    let gateway = accept::start(ports, Door::default(), move |core| {
+    let gateway = accept::start(ports, Door::from(&config.door), move |core| {
         let nodes = RemoteNodes::new(nodes.clone(), &core.ticker);
         Gateway::new(reading.cached(), nodes, Arc::clone(&counts))
     })

@@ -30,6 +30,7 @@ pub struct EdgeMetrics {
     /// Heads that broke a rule.
     pub bad_heads: IntCounter,
     refusals: IntCounterVec,
+    connections: IntGauge,
     /// TLS handshakes.
     pub(crate) handshakes: IntCounterVec,
 }
@@ -91,12 +92,23 @@ impl EdgeMetrics {
                 "Answers made before a function was found, by reason.",
                 &["reason"],
             ),
+            connections: registered(
+                registry,
+                IntGauge::new("gateway_connections", "Connections of clients.")
+                    .expect("the name is good"),
+            ),
             handshakes: counters(
                 "gateway_tls_handshakes_total",
                 "TLS handshakes by how they ended: full, resumed, plain, slow, left, failed.",
                 &["result"],
             ),
         }
+    }
+
+    /// Counts a connection for as long as the result lives.
+    pub(crate) fn connected(&self) -> Connected {
+        self.connections.inc();
+        Connected(self.connections.clone())
     }
 
     /// Counts an answer that no function had a part in.
@@ -123,6 +135,16 @@ impl EdgeMetrics {
 fn registered<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> C {
     registry.register(Box::new(collector.clone())).expect("a registry has one gateway");
     collector
+}
+
+/// A connection that is counted, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Connected(IntGauge);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 /// The counts of one function.

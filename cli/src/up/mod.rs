@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use hatchway_gateway::accept::{self, Door, Ports};
+use hatchway_gateway::accept::{self, Door, DoorConfig, Ports};
 use hatchway_gateway::admin::GatewayPages;
 use hatchway_gateway::catalog::{self, Catalog};
 use hatchway_gateway::config::{TlsConfig, TlsPort};
@@ -58,6 +58,8 @@ pub(crate) struct Args {
     /// Threads that serve requests; as many as there are cores by default.
     #[arg(long)]
     pub(crate) cores: Option<usize>,
+    #[command(flatten)]
+    pub(crate) door: DoorConfig,
     #[command(flatten)]
     pub(crate) machine: Machine,
 }
@@ -104,7 +106,7 @@ fn serve(args: Args, project: Project) -> Result<(), Exit> {
     }
     let certificates = tls.as_ref().map(TlsPort::follow);
     let ports = Ports::from(listeners).with_tls(tls);
-    let gateway = start_gateway(ports, &catalog, &node, &metrics)?;
+    let gateway = start_gateway(ports, Door::from(&args.door), &catalog, &node, &metrics)?;
     announce::ready(&project, &catalog.snapshot(), &address.to_string(), admin.address);
 
     let following = watch::follow(args.dirs, project, applier, &node);
@@ -162,12 +164,13 @@ fn check_readable(project: &Project) -> Result<(), Exit> {
 
 fn start_gateway(
     ports: Ports,
+    door: Door,
     catalog: &Catalog,
     node: &Node,
     metrics: &Arc<EdgeMetrics>,
 ) -> Result<Cores, Exit> {
     let (catalog, pool, metrics) = (catalog.clone(), node.pool.clone(), Arc::clone(metrics));
-    accept::start(ports, Door::default(), move |core| {
+    accept::start(ports, door, move |core| {
         let node = NodeCore::new(pool.clone(), core);
         Gateway::new(catalog.cached(), node, Arc::clone(&metrics))
     })

@@ -19,6 +19,9 @@ pub enum Full {
     /// The core serves as many of this address as it may.
     #[error("this gateway serves as many connections of this address as it may")]
     Address,
+    /// The process holds as much memory as it may.
+    #[error("this gateway holds as much memory as it may")]
+    Memory,
 }
 
 type Counts = Rc<RefCell<HashMap<Origin, usize, RandomState>>>;

@@ -14,6 +14,10 @@ pub struct Door {
     pub connections_per_address: usize,
     /// Connections that are being told so at a time; while as many are, the next one is closed without a word.
     pub turned_away: usize,
+    /// Requests that one core has under way at a time; the next one is answered 503.
+    pub requests_per_core: usize,
+    /// What this process may hold in memory; while it holds more, new requests and connections are answered 503.
+    pub memory_bytes: u64,
     /// From a connection to the end of its TLS handshake. It holds a place meanwhile.
     pub handshake_clock: Duration,
     /// Limits of a connection.
@@ -29,9 +33,42 @@ impl Default for Door {
             connections_per_address: 5_000,
             // A few KiB each, for two seconds at most.
             turned_away: 128,
+            // Each costs 10 to 20 KiB here while it waits and as much in the kernel: 160 MiB at the limit.
+            requests_per_core: 8192,
+            // All limits of two cores together reach half of this; the other half is for bodies on their way.
+            memory_bytes: 1024 * 1024 * 1024,
             // Three messages, and a second for each on a bad line; an attacker's place is free again soon.
             handshake_clock: Duration::from_secs(5),
             http1: Settings::default(),
+        }
+    }
+}
+
+/// The door as an operator sets it.
+#[derive(Clone, Debug, clap::Args)]
+pub struct DoorConfig {
+    /// Connections that one core serves at a time; the next one is answered 503.
+    #[arg(long, value_name = "COUNT", default_value_t = Door::default().connections_per_core)]
+    pub connections_per_core: usize,
+    /// The same for one IPv4 address or one /64 of IPv6.
+    #[arg(long, value_name = "COUNT", default_value_t = Door::default().connections_per_address)]
+    pub connections_per_address: usize,
+    /// Requests that one core has under way at a time; the next one is answered 503.
+    #[arg(long, value_name = "COUNT", default_value_t = Door::default().requests_per_core)]
+    pub requests_per_core: usize,
+    /// What this process may hold in memory, in MiB; while it holds more, what is new is answered 503.
+    #[arg(long, value_name = "MIB", default_value_t = Door::default().memory_bytes >> 20)]
+    pub own_memory_mib: u64,
+}
+
+impl From<&DoorConfig> for Door {
+    fn from(config: &DoorConfig) -> Self {
+        Self {
+            connections_per_core: config.connections_per_core,
+            connections_per_address: config.connections_per_address,
+            requests_per_core: config.requests_per_core,
+            memory_bytes: config.own_memory_mib.saturating_mul(1 << 20),
+            ..Self::default()
         }
     }
 }

@@ -9,6 +9,6 @@ mod ports;
 mod serve;
 
 pub use crowd::Full;
-pub use door::Door;
+pub use door::{Door, DoorConfig};
 pub use ports::Ports;
 pub use serve::start;

@@ -11,7 +11,7 @@ use hatchway_wire::listen::{Accept, Accepted, Listener};
 use hatchway_wire::ticker::Ticker;
 use hatchway_wire::{Stream, http2, process, tls};
 
-use super::crowd::Crowd;
+use super::crowd::{Crowd, Full};
 use super::door::Door;
 use super::ports::{Ports, Share};
 use crate::handle::Gateway;
@@ -30,7 +30,7 @@ where
 {
     Cores::start("gateway", ports.into().shares(), move |core, share| {
         let entrance = Rc::new(Entrance {
-            gateway: make(&core),
+            gateway: make(&core).within(&door),
             door: door.clone(),
             ticker: core.ticker,
             crowd: Crowd::default(),
@@ -89,8 +89,13 @@ impl<B: Backend> Entrance<B> {
     /// Serves a connection where there is room.
     fn admit(self: &Rc<Self>, (stream, peer): Accepted, tls: &Encryption) {
         let address = peer.map(|peer| peer.ip());
-        match self.crowd.enter(address, &self.door) {
+        let entered = match self.gateway.has_no_memory() {
+            true => Err(Full::Memory),
+            false => self.crowd.enter(address, &self.door),
+        };
+        match entered {
             Ok(inside) => {
+                let connected = self.gateway.connected();
                 let (this, tls) = (Rc::clone(self), tls.clone());
                 tokio::task::spawn_local(async move {
                     let peer = Peer { address, is_encrypted: tls.is_some() };
@@ -98,7 +103,7 @@ impl<B: Backend> Entrance<B> {
                         None => this.serve(stream, peer).await,
                         Some(server) => this.serve_encrypted(stream, peer, &server).await,
                     }
-                    drop(inside);
+                    drop((inside, connected));
                 });
             }
             Err(full) => {

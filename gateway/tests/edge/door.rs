@@ -2,7 +2,7 @@
 
 use hatchway_gateway::accept::Door;
 
-use super::kit::{Client, Edge, Recorder, Reply, catalog};
+use super::kit::{Client, Edge, Recorder, Reply, Seen, catalog};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 
@@ -89,4 +89,53 @@ fn a_drain_serves_what_has_come_and_ends() {
     idle.is_closed();
     drop((idle, late));
     edge.join();
+}
+
+/// A function that answers when it is told to.
+fn held() -> (Recorder, std::sync::mpsc::Sender<()>) {
+    let (go, gone) = std::sync::mpsc::channel::<()>();
+    let gone = std::sync::Mutex::new(gone);
+    let recorder = Recorder::answering(move |_| {
+        // The end of the test is an answer too.
+        let _ = gone.lock().expect("nobody panics with it").recv();
+        Reply::ok("late")
+    });
+    (recorder, go)
+}
+
+#[test]
+fn a_request_over_the_limit_is_told_so_at_once_and_its_connection_stays() {
+    let (recorder, go) = held();
+    let door = Door { requests_per_core: 2, ..Door::default() };
+    let edge = Edge::start(vec![recorder.address], door, catalog());
+    let mut under_way = [edge.client(), edge.client()];
+    for client in &mut under_way {
+        client.send(GET);
+        assert!(matches!(recorder.next(), Seen::Head(_)), "it reaches the function");
+    }
+    let mut third = edge.client();
+    for _ in 0..2 {
+        let answer = third.ask(GET);
+        let reason = "too-many-requests-under-way".to_owned();
+        assert_eq!((answer.status(), answer.reason()), (503, reason));
+        assert_eq!(answer.field("retry-after"), Some("1"));
+        assert_eq!(answer.field("connection"), None);
+    }
+    for client in &mut under_way {
+        go.send(()).expect("the function waits");
+        assert_eq!(client.answer().status(), 200);
+    }
+    drop(go);
+    assert_eq!(third.ask(GET).status(), 200, "a place is free");
+    let refusals = r#"gateway_refusals_total{reason="too-many-requests-under-way"}"#;
+    assert_eq!(edge.metric(refusals), 2.0);
+    assert_eq!(edge.metric("gateway_connections"), 3.0);
+}
+
+#[test]
+fn a_gateway_that_is_too_large_turns_everybody_away() {
+    let recorder = Recorder::start();
+    let door = Door { memory_bytes: 1, ..Door::default() };
+    let edge = Edge::start(vec![recorder.address], door, catalog());
+    turned_away(&edge, "no-memory-left");
 }
