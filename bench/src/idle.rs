@@ -2,13 +2,15 @@
 
 use serde::Serialize;
 
+use crate::cases::Front;
 use crate::error::{BenchError, Result};
-use crate::load::{IdleClients, get};
+use crate::load::IdleClients;
 use crate::peers::{Peer, Site};
 
 #[derive(Debug, Serialize)]
 pub(crate) struct IdleFigures {
     pub(crate) peer: Peer,
+    pub(crate) protocol: &'static str,
     pub(crate) connections: usize,
     pub(crate) before_bytes: u64,
     pub(crate) with_bytes: u64,
@@ -20,12 +22,17 @@ pub(crate) struct IdleFigures {
 ///
 /// # Errors
 /// When a connection is refused, or one that was open is closed by the peer: then there is no figure.
-pub(crate) fn measure(peer: Peer, connections: usize, site: &Site) -> Result<IdleFigures> {
-    let running = peer.start(site)?;
+pub(crate) fn measure(
+    peer: Peer,
+    front: Front,
+    connections: usize,
+    site: &Site,
+) -> Result<IdleFigures> {
+    let running = peer.start(site, front)?;
     // The first request fills caches that are not per connection.
-    get(running.address, "/ok")?;
+    drop(IdleClients::open(running.address, front, 1)?);
     let before_bytes = running.charged.usage().resident_bytes;
-    let mut clients = IdleClients::open(running.address, connections)?;
+    let mut clients = IdleClients::open(running.address, front, connections)?;
     let with_bytes = running.charged.usage().resident_bytes;
     let closed = clients.closed_by_peer();
     if closed > 0 {
@@ -33,8 +40,10 @@ pub(crate) fn measure(peer: Peer, connections: usize, site: &Site) -> Result<Idl
         return Err(BenchError::Unexpected { what: "the number of idle connections", text });
     }
     let grown = with_bytes.saturating_sub(before_bytes) as f64;
+    let protocol = if front == Front::Plain { "HTTP/1.1" } else { "HTTP/2" };
     Ok(IdleFigures {
         peer,
+        protocol,
         connections,
         before_bytes,
         with_bytes,

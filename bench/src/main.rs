@@ -35,6 +35,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::args::Args;
+use crate::cases::Front;
 use crate::error::{During as _, Result};
 use crate::machine::{Cores, Machine};
 use crate::peers::{Peer, Site};
@@ -125,11 +126,19 @@ fn measure(args: &Args, site: &Site) -> Report {
     }
     let mut keep = |what: &str, error: error::BenchError| missing.push(format!("{what}: {error}"));
     let mut idle = Vec::new();
-    for &peer in peers.iter().filter(|_| args.wants("idle")) {
-        show_progress(&format!("idle connections: {}", peer.name()));
-        match idle::measure(peer, args.idle, site) {
-            Ok(figures) => idle.push(figures),
-            Err(error) => keep(&format!("idle connections, {}", peer.name()), error),
+    let fronts = [("idle", Front::Plain), ("idle-http2", Front::Http2 { streams: 1 })];
+    for (name, front) in fronts.into_iter().filter(|(name, _)| args.wants(name)) {
+        let is_asked = |peer: &&Peer| match peer {
+            Peer::Direct => front == Front::Plain,
+            Peer::Pair | Peer::Routes => false,
+            Peer::Hatchway | Peer::Nginx | Peer::Haproxy | Peer::Envoy => true,
+        };
+        for &peer in peers.iter().filter(is_asked) {
+            show_progress(&format!("{name} connections: {}", peer.name()));
+            match idle::measure(peer, front, args.idle, site) {
+                Ok(figures) => idle.push(figures),
+                Err(error) => keep(&format!("{name} connections, {}", peer.name()), error),
+            }
         }
     }
     let mut cold = Vec::new();

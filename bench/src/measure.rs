@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::cases::Case;
 use crate::child::{find, output_of};
 use crate::error::{BenchError, During as _, Result};
-use crate::load::{Load, Wrk, read_figures};
+use crate::load::{Load, Maker};
 use crate::machine::Cores;
 use crate::peers::{Peer, Running, Site};
 
@@ -24,6 +24,7 @@ const TICKS_PER_S: f64 = 100.0;
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Sample {
     pub(crate) requests_per_s: f64,
+    /// Not a number where the load maker does not tell.
     pub(crate) p50_us: f64,
     pub(crate) p99_us: f64,
     /// User and system time of the charged processes. Loopback receives on the sender's core, so a
@@ -42,12 +43,12 @@ pub(crate) struct Sample {
 
 /// Runs `case` once against a fresh `peer`.
 pub(crate) fn sample(peer: Peer, case: &Case, site: &Site, duration: Duration) -> Result<Sample> {
-    let running = peer.start(site)?;
-    let wrk = Wrk::new(case, running.address, &site.dir)?;
-    let warm_up = wrk.run(WARM_UP, site.cores.load)?;
+    let running = peer.start(site, case.front)?;
+    let maker = Maker::new(case, running.address, &site.dir)?;
+    let warm_up = maker.run(WARM_UP, site.cores.load)?;
     refuse_failures(&warm_up)?;
     let before = Moment::now(&running, site.cores);
-    let load = wrk.run(duration, site.cores.load)?;
+    let load = maker.run(duration, site.cores.load)?;
     let after = Moment::now(&running, site.cores);
     refuse_failures(&load)?;
     Ok(compare(&before, &after, load))
@@ -90,8 +91,8 @@ fn compare(before: &Moment, after: &Moment, load: Load) -> Sample {
     let gateway_core_busy = after.gateway_core_s - before.gateway_core_s;
     Sample {
         requests_per_s: requests / load_s,
-        p50_us: load.p50_us as f64,
-        p99_us: load.p99_us as f64,
+        p50_us: load.p50_us.map_or(f64::NAN, |us| us as f64),
+        p99_us: load.p99_us.map_or(f64::NAN, |us| us as f64),
         cpu_us_per_request: used_s * 1e6 / requests,
         utilisation: used_s / load_s,
         load_core_busy: (after.load_core_s - before.load_core_s) / wall_s,
@@ -120,16 +121,16 @@ fn busy_s(core: usize) -> f64 {
 /// `None` where perf is missing or may not look.
 pub(crate) fn system_calls(peer: Peer, case: &Case, site: &Site) -> Result<Option<f64>> {
     let Ok(perf) = find("perf") else { return Ok(None) };
-    let running = peer.start(site)?;
-    let wrk = Wrk::new(case, running.address, &site.dir)?;
+    let running = peer.start(site, case.front)?;
+    let maker = Maker::new(case, running.address, &site.dir)?;
     let counted = site.dir.join("perf.csv");
     let pids: Vec<String> = running.charged.pids().iter().map(u32::to_string).collect();
     let mut command = Command::new(perf);
     command.args(["stat", "-x,", "-e", "raw_syscalls:sys_enter", "-p", &pids.join(","), "-o"]);
-    let load = wrk.command_for(WARM_UP, site.cores.load);
+    let load = maker.command_for(WARM_UP, site.cores.load);
     command.arg(&counted).arg("--").arg(load.get_program()).args(load.get_args());
     let Ok(output) = output_of(&mut command) else { return Ok(None) };
-    let load = read_figures(&output)?;
+    let load = maker.read_figures(&output)?;
     let text = fs::read_to_string(&counted).at("read", &counted)?;
     let line = text.lines().find(|line| line.contains("raw_syscalls"));
     let calls = line.and_then(|line| line.split(',').next()?.parse::<f64>().ok());

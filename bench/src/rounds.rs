@@ -26,6 +26,8 @@ pub(crate) struct CaseFigures {
     pub(crate) name: &'static str,
     pub(crate) label: &'static str,
     pub(crate) connections: u32,
+    /// Whose time is set against that of the others.
+    pub(crate) ours: Peer,
     pub(crate) series: Vec<Series>,
 }
 
@@ -76,7 +78,8 @@ fn empty(case: &Case, peers: &[Peer]) -> CaseFigures {
         name: case.name,
         label: case.label,
         connections: case.connections,
-        series: peers.iter().map(series).collect(),
+        ours: case.peers.iter().copied().find(|peer| peer.is_ours()).unwrap_or(Peer::Hatchway),
+        series: case.peers.iter().filter(|peer| peers.contains(peer)).map(series).collect(),
     }
 }
 
@@ -169,7 +172,8 @@ mod tests {
         let mut nginx = series(Peer::Nginx, &[]);
         nginx.samples = BTreeMap::from([(0, p50(80.0)), (1, p50(120.0))]);
         let series = vec![alone, nginx];
-        let figures = CaseFigures { name: "one", label: "", connections: 1, series };
+        let figures =
+            CaseFigures { name: "one", label: "", connections: 1, ours: Peer::Hatchway, series };
         assert_eq!(figures.added_us(), [(Peer::Nginx, 30.0)]);
     }
 

@@ -1,23 +1,16 @@
 //! What is started for a group of cases: our programs under callgrind, a real sandbox with the function behind
 //! them.
 
-use std::fs;
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::process::{Pid, setpriority_process};
-use serde_json::json;
 
 use super::callgrind::Counted;
-use crate::child::output_of;
 use crate::error::{BenchError, During as _, Result};
 use crate::load::get;
-use crate::peers::{MANIFEST, Site, free_address};
+use crate::peers::{Plan, ROUTES, Site, free_address, write_project};
 use crate::process::threads;
-
-/// Routes of [`Group::Routes`], each with a host of its own.
-const ROUTES: usize = 100_000;
 
 /// Cases that share their programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,11 +48,10 @@ impl Group {
 
     /// Starts the programs and counts from their first answer on.
     pub(crate) fn start(self, site: &Site) -> Result<Stage> {
-        let project = write_project(site)?;
         let stage = match self {
-            Self::Up => up(site, &project)?,
-            Self::Pair => pair(site, &project, 0)?,
-            Self::Routes => pair(site, &project, ROUTES)?,
+            Self::Up => up(site)?,
+            Self::Pair => pair(site, 0)?,
+            Self::Routes => pair(site, ROUTES)?,
         };
         let answer = get(stage.address, "/ok")?;
         if answer.status != 200 {
@@ -84,14 +76,6 @@ fn give_way(program: &Counted) -> Result<()> {
     Ok(())
 }
 
-fn write_project(site: &Site) -> Result<PathBuf> {
-    let project = site.dir.join("project");
-    fs::create_dir_all(&project).at("create", &project)?;
-    fs::write(project.join("hatchway.toml"), MANIFEST).at("write a manifest in", &project)?;
-    fs::copy(&site.function, project.join("server")).at("copy", &site.function)?;
-    Ok(project)
-}
-
 /// Root stays root by name, without its powers: callgrind writes to our folder under the program's name.
 fn keep_name(command: &mut Command) {
     if rustix::process::getuid().is_root() {
@@ -103,7 +87,8 @@ fn listens(address: SocketAddr) -> bool {
     TcpStream::connect(address).is_ok()
 }
 
-fn up(site: &Site, project: &Path) -> Result<Stage> {
+fn up(site: &Site) -> Result<Stage> {
+    let project = write_project(site)?;
     let (address, admin) = (free_address()?, free_address()?);
     let mut command = Command::new(site.programs.join("hatchway"));
     command.arg("up").arg(project).args(["--cores", "1", "--listen", &address.to_string()]);
@@ -114,46 +99,12 @@ fn up(site: &Site, project: &Path) -> Result<Stage> {
     Ok(Stage { address, counted: vec![program] })
 }
 
-fn pair(site: &Site, project: &Path, routes: usize) -> Result<Stage> {
-    let catalog = site.dir.join("catalog.json");
-    let mut apply = Command::new(site.programs.join("hatchway"));
-    output_of(apply.arg("apply").arg(project).arg("--catalog").arg(&catalog))?;
-    add_routes(&catalog, routes)?;
-
-    let (address, admins) = (free_address()?, [free_address()?, free_address()?]);
-    // In a folder that belongs to whom the node becomes: it removes the socket at its end.
-    let state = site.dir.join("state");
-    let socket = format!("unix:{}", state.join("node.sock").display());
-    let common = |program: &str, listen: &str, admin: SocketAddr| {
-        let mut command = Command::new(site.programs.join(program));
-        command.arg("--catalog").arg(&catalog).args(["--cores", "1", "--listen", listen]);
-        command.args(["--admin", &admin.to_string()]);
-        command
-    };
-    let mut command = common("hatchway-node", &socket, admins[0]);
-    command.args(["--isolation", "best-effort"]).arg("--state").arg(&state);
-    keep_name(&mut command);
-    let mut node = Counted::start("hatchway-node", &command, &site.dir)?;
-    node.wait_until(|| listens(admins[0]))?;
-
-    let mut command = common("hatchway-gateway", &address.to_string(), admins[1]);
-    command.args(["--node", &socket]);
-    let mut gateway = Counted::start("hatchway-gateway", &command, &site.dir)?;
+fn pair(site: &Site, routes: usize) -> Result<Stage> {
+    let Plan { mut node, gateway, address, admin } = Plan::make(site, routes)?;
+    keep_name(&mut node);
+    let mut node = Counted::start("hatchway-node", &node, &site.dir)?;
+    node.wait_until(|| listens(admin))?;
+    let mut gateway = Counted::start("hatchway-gateway", &gateway, &site.dir)?;
     gateway.wait_until(|| listens(address))?;
     Ok(Stage { address, counted: vec![gateway, node] })
-}
-
-/// Routes by host, all to the one function: what differs from the small table is the table.
-fn add_routes(catalog: &Path, routes: usize) -> Result<()> {
-    let text = fs::read_to_string(catalog).at("read", catalog)?;
-    let unexpected = || BenchError::Unexpected { what: "the catalog", text: text.clone() };
-    let mut objects: serde_json::Value = serde_json::from_str(&text).map_err(|_| unexpected())?;
-    let table = objects["routes"].as_object_mut().ok_or_else(unexpected)?;
-    let function = table.values().next().ok_or_else(unexpected)?["function"].clone();
-    for index in 0..routes {
-        let route =
-            json!({ "host": format!("h{index}.example"), "path": "/", "function": function });
-        table.insert(format!("r{index}"), route);
-    }
-    fs::write(catalog, objects.to_string()).at("write", catalog)
 }

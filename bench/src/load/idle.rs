@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
+use super::Http2;
+use crate::cases::Front;
 use crate::error::{BenchError, During as _, Result};
 
 /// Addresses of this machine that the clients come from: a gateway lets one address have only so many.
@@ -22,8 +24,12 @@ impl IdleClients {
     ///
     /// # Errors
     /// When one is refused, or its answer is not whole.
-    pub(crate) fn open(address: SocketAddr, count: usize) -> Result<Self> {
-        (0..count).map(|number| open_one(address, number)).collect::<Result<_>>().map(Self)
+    pub(crate) fn open(address: SocketAddr, front: Front, count: usize) -> Result<Self> {
+        let one = |number| match front {
+            Front::Http2 { .. } => open_http2(address, number),
+            Front::Plain | Front::Tls => open_http1(address, number),
+        };
+        (0..count).map(one).collect::<Result<_>>().map(Self)
     }
 
     /// How many the other side has closed meanwhile: those that cannot be counted as kept.
@@ -44,7 +50,16 @@ fn connect(address: SocketAddr, number: usize) -> std::io::Result<TcpStream> {
     Ok(socket.into())
 }
 
-fn open_one(address: SocketAddr, number: usize) -> Result<TcpStream> {
+fn open_http2(address: SocketAddr, number: usize) -> Result<TcpStream> {
+    let stream = connect(address, number).during("open an idle connection")?;
+    stream.set_read_timeout(Some(LIMIT)).during("set a time limit")?;
+    let mut client = Http2::begin(stream)?;
+    client.ask("/ok", 1)?;
+    client.answers(1)?;
+    client.into_stream()
+}
+
+fn open_http1(address: SocketAddr, number: usize) -> Result<TcpStream> {
     let mut stream = connect(address, number).during("open an idle connection")?;
     stream.set_read_timeout(Some(LIMIT)).during("set a time limit")?;
     let request = format!("GET /ok HTTP/1.1\r\nHost: {address}\r\n\r\n");

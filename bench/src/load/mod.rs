@@ -1,10 +1,14 @@
-//! Who asks: foreign load makers for throughput, and a small client of our own where a single answer
+//! Who asks: foreign load makers for throughput, and small clients of our own where a single answer
 //! or an idle connection matters.
 
 mod client;
+mod h2load;
+mod http2;
 mod idle;
+mod maker;
 mod wrk;
 
 pub(crate) use client::get;
+pub(crate) use http2::Http2;
 pub(crate) use idle::IdleClients;
-pub(crate) use wrk::{Load, Wrk, read_figures};
+pub(crate) use maker::{Load, Maker};

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::{Running, Site, free_address};
+use super::{Certificate, Running, Site, free_address};
+use crate::cases::Front;
 use crate::child::{find, output_of};
 use crate::error::{BenchError, During as _, Result};
 
@@ -25,16 +26,20 @@ pub(super) fn version(site: &Site) -> Result<String> {
     Ok(behind_hash.unwrap_or_default().to_owned())
 }
 
-pub(super) fn start(site: &Site) -> Result<Running> {
+pub(super) fn start(site: &Site, front: Front) -> Result<Running> {
     let address = free_address()?;
+    let mut chain = serde_json::json!({ "filters": [{
+        "name": "envoy.filters.network.http_connection_manager",
+        "typed_config": connection_manager(),
+    }] });
+    if front == Front::Tls {
+        chain["transport_socket"] = tls(&Certificate::of(site)?);
+    }
     let configuration = serde_json::json!({
         "static_resources": {
             "listeners": [{
                 "address": socket_address(address.ip().to_string(), address.port()),
-                "filter_chains": [{ "filters": [{
-                    "name": "envoy.filters.network.http_connection_manager",
-                    "typed_config": connection_manager(),
-                }] }],
+                "filter_chains": [chain],
             }],
             "clusters": [{
                 "name": "function",
@@ -54,6 +59,20 @@ pub(super) fn start(site: &Site) -> Result<Running> {
     command.args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "error", "-c"]);
     command.arg(&file);
     Running::in_front(site, "envoy", address, command)
+}
+
+fn tls(pair: &Certificate) -> serde_json::Value {
+    let package = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3";
+    serde_json::json!({
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": format!("{package}.DownstreamTlsContext"),
+            "common_tls_context": { "tls_certificates": [{
+                "certificate_chain": { "filename": pair.certificate },
+                "private_key": { "filename": pair.key },
+            }] },
+        },
+    })
 }
 
 fn socket_address(ip: String, port: u16) -> serde_json::Value {

@@ -3,7 +3,8 @@
 use std::fs;
 use std::process::Command;
 
-use super::{Running, Site, free_address};
+use super::{Certificate, Running, Site, free_address};
+use crate::cases::Front;
 use crate::child::{find, output_of};
 use crate::error::{During as _, Result};
 
@@ -14,7 +15,12 @@ pub(super) fn version() -> Result<String> {
 
 /// HAProxy would reserve two descriptors for each of `maxconn` and pipes besides, and not start where
 /// that is too many; all clients share a few connections to the function, so it is not.
-pub(super) fn start(site: &Site) -> Result<Running> {
+pub(super) fn start(site: &Site, front: Front) -> Result<Running> {
+    let kind = match front {
+        Front::Plain => String::new(),
+        Front::Http2 { .. } => "proto h2".to_owned(),
+        Front::Tls => format!("ssl crt {}", Certificate::of(site)?.both.display()),
+    };
     let address = free_address()?;
     let socket = site.function_socket();
     let configuration = format!(
@@ -33,7 +39,7 @@ defaults
     option splice-response
     http-reuse always
 frontend clients
-    bind {address} backlog 4096
+    bind {address} backlog 4096 {kind}
     option forwardfor
     http-request set-header X-Forwarded-Proto http
     unique-id-format %{{+X}}o\ %ci:%cp_%Ts_%rt:%pid

@@ -7,14 +7,15 @@ use std::process::Command;
 
 use serde::Deserialize;
 
-use super::{Running, Site, free_address};
+use super::{Certificate, Running, Site, free_address};
+use crate::cases::Front;
 use crate::child::{Child, output_of};
 use crate::error::{BenchError, During as _, Result};
 use crate::load::get;
 use crate::process::Tree;
 
 /// One sandbox that takes whatever comes, and is not reaped while we look.
-pub(crate) const MANIFEST: &str = r#"
+const MANIFEST: &str = r#"
 [function.bench]
 runtime = "command"
 command = ["./server"]
@@ -31,6 +32,8 @@ idle_timeout = "3600s"
 #[derive(Debug)]
 pub(crate) struct Daemon {
     pub(crate) address: SocketAddr,
+    /// The same, where that is for clients with TLS.
+    plain: SocketAddr,
     admin: SocketAddr,
     child: Child,
 }
@@ -54,24 +57,31 @@ pub(crate) struct Start {
 impl Daemon {
     /// Serves the project in `project` from core `cpu`, or from all.
     pub(crate) fn start(site: &Site, project: &Path, cpu: Option<usize>) -> Result<Self> {
-        let (address, admin) = (free_address()?, free_address()?);
+        Self::start_with(site, project, cpu, Front::Plain)
+    }
+
+    fn start_with(site: &Site, project: &Path, cpu: Option<usize>, front: Front) -> Result<Self> {
+        let (plain, admin) = (free_address()?, free_address()?);
         let mut command = Command::new(program(site));
         command.arg("up").arg(project);
-        command.args(["--listen", &address.to_string(), "--admin", &admin.to_string()]);
+        command.args(["--listen", &plain.to_string(), "--admin", &admin.to_string()]);
         command.arg("--state").arg(site.dir.join("state"));
+        let mut address = plain;
+        if front == Front::Tls {
+            address = free_address()?;
+            let pair = Certificate::of(site)?;
+            command.args(["--tls-listen", &address.to_string()]);
+            command.arg("--tls-cert").arg(pair.certificate).arg("--tls-key").arg(pair.key);
+        }
         let mut child = Child::start("hatchway", cpu, command, &site.dir)?;
         child.wait_until(|| {
-            TcpStream::connect(address).is_ok() && TcpStream::connect(admin).is_ok()
+            TcpStream::connect(plain).is_ok() && TcpStream::connect(admin).is_ok()
         })?;
-        Ok(Self { address, admin, child })
+        Ok(Self { address, plain, admin, child })
     }
 
     pub(crate) fn sandboxes(&self) -> Result<Vec<Sandbox>> {
-        let answer = get(self.admin, "/v1/sandboxes")?;
-        serde_json::from_str(&answer.body).map_err(|_| BenchError::Unexpected {
-            what: "the list of sandboxes",
-            text: answer.body,
-        })
+        sandboxes(self.admin)
     }
 
     /// The daemon and its helpers, without the functions.
@@ -81,21 +91,36 @@ impl Daemon {
     }
 }
 
-pub(super) fn start(site: &Site) -> Result<Running> {
+/// What the admin port of a node says of its sandboxes.
+pub(super) fn sandboxes(admin: SocketAddr) -> Result<Vec<Sandbox>> {
+    let answer = get(admin, "/v1/sandboxes")?;
+    serde_json::from_str(&answer.body)
+        .map_err(|_| BenchError::Unexpected { what: "the list of sandboxes", text: answer.body })
+}
+
+/// Like every other gateway's function: on the core of the load.
+pub(super) fn pin_functions(sandboxes: &[Sandbox], site: &Site) -> Result<()> {
+    sandboxes.iter().try_for_each(|sandbox| Tree::of(sandbox.pid).pin(site.cores.load))
+}
+
+/// One function behind every path.
+pub(crate) fn write_project(site: &Site) -> Result<PathBuf> {
     let project = site.dir.join("project");
     fs::create_dir_all(&project).at("create", &project)?;
     fs::write(project.join("hatchway.toml"), MANIFEST).at("write a manifest in", &project)?;
     fs::copy(&site.function, project.join("server")).at("copy", &site.function)?;
-    let daemon = Daemon::start(site, &project, Some(site.cores.gateway))?;
-    let answer = get(daemon.address, "/ok")?;
+    Ok(project)
+}
+
+pub(super) fn start(site: &Site, front: Front) -> Result<Running> {
+    let project = write_project(site)?;
+    let daemon = Daemon::start_with(site, &project, Some(site.cores.gateway), front)?;
+    let answer = get(daemon.plain, "/ok")?;
     if answer.status != 200 {
         return Err(BenchError::Unexpected { what: "the first answer", text: answer.body });
     }
     let sandboxes = daemon.sandboxes()?;
-    for sandbox in &sandboxes {
-        // Like every other gateway's function: on the core of the load.
-        Tree::of(sandbox.pid).pin(site.cores.load)?;
-    }
+    pin_functions(&sandboxes, site)?;
     let charged = daemon.charged(&sandboxes);
     Ok(Running { address: daemon.address, charged, _children: vec![daemon.child] })
 }

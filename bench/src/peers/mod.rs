@@ -1,11 +1,13 @@
 //! What is measured: Hatchway, the servers a user would pick instead, and the function alone. Each is
 //! started fresh for each figure, with one worker on one core, logs off, and kept connections behind.
 
+mod certificate;
 mod direct;
 mod envoy;
 mod haproxy;
 mod hatchway;
 mod nginx;
+mod pair;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -14,32 +16,53 @@ use std::process::Command;
 
 use serde::Serialize;
 
+use crate::cases::Front;
 use crate::child::Child;
 use crate::error::{During as _, Result};
 use crate::machine::Cores;
 use crate::process::Tree;
 
-pub(crate) use hatchway::{Daemon, MANIFEST, Sandbox};
+pub(crate) use certificate::Certificate;
+pub(crate) use hatchway::{Daemon, Sandbox, write_project};
+pub(crate) use pair::{Plan, ROUTES};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Peer {
     /// The function itself, called over TCP: what there is without a gateway.
     Direct,
+    /// `hatchway up`.
     Hatchway,
+    /// `hatchway-gateway` and `hatchway-node`.
+    Pair,
+    /// The same with 100,000 routes.
+    Routes,
     Nginx,
     Haproxy,
     Envoy,
 }
 
 impl Peer {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Direct, Self::Hatchway, Self::Nginx, Self::Haproxy, Self::Envoy];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Direct,
+        Self::Hatchway,
+        Self::Pair,
+        Self::Routes,
+        Self::Nginx,
+        Self::Haproxy,
+        Self::Envoy,
+    ];
+
+    pub(crate) fn is_ours(self) -> bool {
+        matches!(self, Self::Hatchway | Self::Pair | Self::Routes)
+    }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Direct => "function alone",
             Self::Hatchway => "Hatchway",
+            Self::Pair => "Hatchway, two hops",
+            Self::Routes => "... 100,000 routes",
             Self::Nginx => "nginx",
             Self::Haproxy => "HAProxy",
             Self::Envoy => "Envoy",
@@ -53,7 +76,7 @@ impl Peer {
     pub(crate) fn version(self, site: &Site) -> Result<String> {
         match self {
             Self::Direct => Ok(String::new()),
-            Self::Hatchway => hatchway::version(site),
+            Self::Hatchway | Self::Pair | Self::Routes => hatchway::version(site),
             Self::Nginx => nginx::version(),
             Self::Haproxy => haproxy::version(),
             Self::Envoy => envoy::version(site),
@@ -61,13 +84,15 @@ impl Peer {
     }
 
     /// Starts it with a function behind it, and returns when a request can be answered.
-    pub(crate) fn start(self, site: &Site) -> Result<Running> {
+    pub(crate) fn start(self, site: &Site, front: Front) -> Result<Running> {
         match self {
             Self::Direct => direct::start(site),
-            Self::Hatchway => hatchway::start(site),
-            Self::Nginx => nginx::start(site),
-            Self::Haproxy => haproxy::start(site),
-            Self::Envoy => envoy::start(site),
+            Self::Hatchway => hatchway::start(site, front),
+            Self::Pair => pair::start(site, 0),
+            Self::Routes => pair::start(site, ROUTES),
+            Self::Nginx => nginx::start(site, front),
+            Self::Haproxy => haproxy::start(site, front),
+            Self::Envoy => envoy::start(site, front),
         }
     }
 }

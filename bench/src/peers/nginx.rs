@@ -3,7 +3,8 @@
 use std::fs;
 use std::process::Command;
 
-use super::{Running, Site, free_address};
+use super::{Certificate, Running, Site, free_address};
+use crate::cases::Front;
 use crate::child::find;
 use crate::error::{During as _, Result};
 
@@ -15,7 +16,16 @@ pub(super) fn version() -> Result<String> {
 
 /// `keepalive_requests` defaults to 1000 on both sides; one 64 KiB buffer instead of many small ones
 /// is what makes unbuffered bodies cheap.
-pub(super) fn start(site: &Site) -> Result<Running> {
+pub(super) fn start(site: &Site, front: Front) -> Result<Running> {
+    let (kind, tls) = match front {
+        Front::Plain => ("", String::new()),
+        Front::Http2 { .. } => ("http2 ", String::new()),
+        Front::Tls => {
+            let pair = Certificate::of(site)?;
+            let (certificate, key) = (pair.certificate.display(), pair.key.display());
+            ("ssl ", format!("ssl_certificate {certificate}; ssl_certificate_key {key};"))
+        }
+    };
     let address = free_address()?;
     let dir = site.dir.display();
     let socket = site.function_socket();
@@ -45,7 +55,8 @@ http {{
         keepalive_requests 1000000000;
     }}
     server {{
-        listen {address} backlog=4096;
+        listen {address} {kind}backlog=4096;
+        {tls}
         location / {{
             proxy_pass http://function;
             proxy_http_version 1.1;

@@ -9,7 +9,7 @@ use crate::rounds::{CaseFigures, Series};
 use crate::stats::Spread;
 
 const WIDTH: f64 = 760.0;
-const NAMES: f64 = 110.0;
+const NAMES: f64 = 170.0;
 const VALUES: f64 = 130.0;
 const BAR: f64 = 18.0;
 const ROW: f64 = 25.0;
@@ -82,7 +82,7 @@ fn text(x: f64, y: f64, size: u32, words: &str) -> Text {
 /// One colour for us, one for the floor, one for all others: the eye looks for one comparison.
 fn colour(peer: Peer) -> &'static str {
     match peer {
-        Peer::Hatchway => "#e8871e",
+        Peer::Hatchway | Peer::Pair | Peer::Routes => "#e8871e",
         Peer::Direct => "#d0d7de",
         Peer::Nginx | Peer::Haproxy | Peer::Envoy => "#8c9aa8",
     }

@@ -19,7 +19,7 @@ pub(crate) fn case(figures: &CaseFigures) -> Table {
         "p99 us",
         "CPU us/req best",
         "median",
-        "Hatchway / it",
+        "ours / it",
         "calls/req",
         "used",
         "load core",
@@ -27,20 +27,20 @@ pub(crate) fn case(figures: &CaseFigures) -> Table {
         "peak MiB",
         "errors",
     ]);
-    let hatchway = figures.of(Peer::Hatchway);
+    let ours = figures.of(figures.ours);
     for series in &figures.series {
-        table.add_row(row(series, hatchway));
+        table.add_row(row(series, ours));
     }
     align(table)
 }
 
-fn row(series: &Series, hatchway: Option<&Series>) -> Vec<String> {
+fn row(series: &Series, ours: Option<&Series>) -> Vec<String> {
     let median = |value: fn(&crate::measure::Sample) -> f64, digits: usize| {
         number(series.spread(value).map(|spread| spread.median), digits)
     };
     let cpu = series.spread(|sample| sample.cpu_us_per_request);
-    let is_peer = !matches!(series.peer, Peer::Hatchway | Peer::Direct);
-    let ratio = hatchway.filter(|_| is_peer).and_then(|hatchway| hatchway.cpu_ratio_to(series));
+    let is_other = |ours: &&Series| series.peer != ours.peer && series.peer != Peer::Direct;
+    let ratio = ours.filter(is_other).and_then(|ours| ours.cpu_ratio_to(series));
     let errors: u64 = series.samples.values().map(|sample| sample.errors).sum();
     vec![
         series.peer.name().to_owned(),
@@ -60,10 +60,12 @@ fn row(series: &Series, hatchway: Option<&Series>) -> Vec<String> {
 }
 
 pub(crate) fn idle(figures: &[IdleFigures]) -> Table {
-    let mut table = with_header(&["", "connections", "before MiB", "with MiB", "bytes/connection"]);
+    let mut table =
+        with_header(&["", "", "connections", "before MiB", "with MiB", "bytes/connection"]);
     for figure in figures {
         table.add_row([
             figure.peer.name().to_owned(),
+            figure.protocol.to_owned(),
             figure.connections.to_string(),
             number(Some(figure.before_bytes as f64 / MIB), 1),
             number(Some(figure.with_bytes as f64 / MIB), 1),

@@ -2,16 +2,15 @@
 //! so how many of them the other side finds ready does not depend on who is scheduled when.
 
 mod http1;
-mod http2;
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use crate::error::{During as _, Result};
+use crate::load::Http2;
 
 use http1::Answers;
-use http2::Http2;
 
 /// Longer than a slow machine takes under valgrind for anything here.
 const LIMIT: Duration = Duration::from_secs(60);

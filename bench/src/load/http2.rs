@@ -22,14 +22,14 @@ const WIDE: u32 = 0x7fff_ffff - 65_535;
 
 /// A connection.
 #[derive(Debug)]
-pub(super) struct Http2 {
+pub(crate) struct Http2 {
     stream: TcpStream,
     next_id: u32,
 }
 
 impl Http2 {
     /// Says that this is HTTP/2, and that answers are welcome.
-    pub(super) fn begin(mut stream: TcpStream) -> Result<Self> {
+    pub(crate) fn begin(mut stream: TcpStream) -> Result<Self> {
         let mut first = PREFACE.to_vec();
         first.extend(frame(SETTINGS, 0, 0, &[]));
         first.extend(frame(WINDOW_UPDATE, 0, 0, &WIDE.to_be_bytes()));
@@ -38,7 +38,7 @@ impl Http2 {
     }
 
     /// Opens `count` streams in one write.
-    pub(super) fn ask(&mut self, path: &str, count: usize) -> Result<()> {
+    pub(crate) fn ask(&mut self, path: &str, count: usize) -> Result<()> {
         // `:method: GET` and `:scheme: http` by index; `:path` and `:authority` as they are (RFC 7541, 6.1 and 6.2.2).
         let mut head = vec![0x82, 0x86];
         for (index, value) in [(0x04, path), (0x01, "bench")] {
@@ -58,26 +58,45 @@ impl Http2 {
     ///
     /// # Errors
     /// When one is reset, or the connection ends.
-    pub(super) fn answers(&mut self, count: usize) -> Result<()> {
+    pub(crate) fn answers(&mut self, count: usize) -> Result<()> {
         let mut left = count;
         while left > 0 {
-            let mut head = [0; 9];
-            self.stream.read_exact(&mut head).during("read a frame")?;
-            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-            let mut payload = vec![0; usize::try_from(length).expect("24 bits")];
-            self.stream.read_exact(&mut payload).during("read a frame")?;
-            match (head[3], head[4]) {
+            let (kind, flags, payload) = self.frame()?;
+            match (kind, flags) {
                 (HEADERS | DATA, flags) if flags & END_STREAM != 0 => left -= 1,
                 (SETTINGS, 0) => self.send(SETTINGS, &[])?,
                 (PING, 0) => self.send(PING, &payload)?,
                 (RST_STREAM | GOAWAY, _) => {
-                    let text = format!("frame {head:?} {payload:?}");
+                    let text = format!("a frame of kind {kind}: {payload:?}");
                     return Err(BenchError::Unexpected { what: "an answer", text });
                 }
                 _ => {}
             }
         }
         Ok(())
+    }
+
+    /// The connection with nothing left to read: whatever the other side still has to say at its beginning was said
+    /// before the answer to a ping.
+    pub(crate) fn into_stream(mut self) -> Result<TcpStream> {
+        self.stream.write_all(&frame(PING, 0, 0, &[0; 8])).during("send a ping")?;
+        loop {
+            let (kind, flags, _) = self.frame()?;
+            match (kind, flags) {
+                (PING, ACK) => return Ok(self.stream),
+                (SETTINGS, 0) => self.send(SETTINGS, &[])?,
+                _ => {}
+            }
+        }
+    }
+
+    fn frame(&mut self) -> Result<(u8, u8, Vec<u8>)> {
+        let mut head = [0; 9];
+        self.stream.read_exact(&mut head).during("read a frame")?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; usize::try_from(length).expect("24 bits")];
+        self.stream.read_exact(&mut payload).during("read a frame")?;
+        Ok((head[3], head[4], payload))
     }
 
     fn send(&mut self, kind: u8, payload: &[u8]) -> Result<()> {

@@ -1,0 +1,66 @@
+//! A foreign load maker, ready to load one address with one case.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{h2load, wrk};
+use crate::cases::{Case, Front};
+use crate::child::{output_of, pinned};
+use crate::error::Result;
+
+/// What one run has seen.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(crate) struct Load {
+    pub(crate) requests: u64,
+    pub(crate) duration_us: u64,
+    /// Where the load maker tells of it.
+    pub(crate) p50_us: Option<u64>,
+    pub(crate) p99_us: Option<u64>,
+    pub(crate) errors: u64,
+}
+
+/// wrk for HTTP/1.1, h2load for HTTP/2.
+#[derive(Debug)]
+pub(crate) struct Maker {
+    command: Command,
+    read: fn(&str) -> Result<Load>,
+}
+
+impl Maker {
+    /// # Errors
+    /// When it is not installed, or its script cannot be written to `dir`.
+    pub(crate) fn new(case: &Case, address: SocketAddr, dir: &Path) -> Result<Self> {
+        match case.front {
+            Front::Plain | Front::Tls => {
+                Ok(Self { command: wrk::command(case, address, dir)?, read: wrk::read_figures })
+            }
+            Front::Http2 { streams } => {
+                let command = h2load::command(case, streams, address)?;
+                Ok(Self { command, read: h2load::read_figures })
+            }
+        }
+    }
+
+    /// One thread on core `cpu`, for `duration`.
+    pub(crate) fn run(&self, duration: Duration, cpu: usize) -> Result<Load> {
+        self.read_figures(&output_of(&mut self.command_for(duration, cpu))?)
+    }
+
+    /// The command line of such a run, for a program that runs another (`perf stat`).
+    pub(crate) fn command_for(&self, duration: Duration, cpu: usize) -> Command {
+        let seconds = duration.as_secs().max(1);
+        let mut command = pinned(cpu, &self.command);
+        // Both take it joined to its flag.
+        command.arg(format!("--duration={seconds}"));
+        command
+    }
+
+    /// What it said.
+    pub(crate) fn read_figures(&self, output: &str) -> Result<Load> {
+        (self.read)(output)
+    }
+}
