@@ -47,6 +47,9 @@
 //!    `{"here":n}` on control, or `{"failed":n,"errno":e}`, after which it ends. The spawner
 //!    learns from the kernel who has sent that, and has the nest's first process move the child
 //!    into the child's own control group.
+//!    A child that has more to make ready than that says `{"here":n,"prepare":true}` as the first
+//!    thing it does. It is sent `{"prepare":n}` once it is in its group, and what it touches from
+//!    then on is charged to it and not to the zygote.
 //! 4. Now it is *parked*: it waits for a packet on control. `{"go":n,"sandbox":"sb-7"}` lets it
 //!    serve, as the sandbox of that name, which becomes its `HATCHWAY_SANDBOX`. It closes control,
 //!    and says on its ready pipe what a function says that has been started alone. When control
@@ -73,8 +76,21 @@ pub(crate) enum Request {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Answer {
-    Here { here: u64 },
-    Failed { failed: u64, errno: i32 },
+    Here {
+        here: u64,
+        #[serde(default)]
+        prepare: bool,
+    },
+    Failed {
+        failed: u64,
+        errno: i32,
+    },
+}
+
+/// Spawner to child, on control, if it has asked for that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Prepare {
+    pub(crate) prepare: u64,
 }
 
 /// Spawner to child, on control.
@@ -97,7 +113,11 @@ mod tests {
         assert_eq!(text(encode(&Request::Collect(7)).expect("fits")), r#"{"collect":7}"#);
         let go = Go { go: 7, sandbox: "sb-3".to_owned() };
         assert_eq!(text(encode(&go).expect("fits")), r#"{"go":7,"sandbox":"sb-3"}"#);
-        assert_eq!(decode::<Answer>(br#"{"here":7}"#).expect("here"), Answer::Here { here: 7 });
+        assert_eq!(text(encode(&Prepare { prepare: 7 }).expect("fits")), r#"{"prepare":7}"#);
+        let here = decode::<Answer>(br#"{"here":7}"#).expect("here");
+        assert_eq!(here, Answer::Here { here: 7, prepare: false });
+        let here = decode::<Answer>(br#"{"here":7,"prepare":true}"#).expect("here");
+        assert_eq!(here, Answer::Here { here: 7, prepare: true });
         let failed = decode::<Answer>(br#"{"failed":7,"errno":11}"#).expect("failed");
         assert_eq!(failed, Answer::Failed { failed: 7, errno: 11 });
     }

@@ -135,7 +135,7 @@ impl Zygote {
         };
         let child = Sibling::find(sender.ok_or_else(garbled)?, address)?;
         match packet::decode::<Answer>(bytes) {
-            Ok(Answer::Here { here }) if here == number => {}
+            Ok(Answer::Here { here, .. }) if here == number => {}
             Ok(Answer::Here { .. } | Answer::Failed { .. }) | Err(_) => return Err(garbled()),
         }
         let go = Go { go: number, sandbox: "trial".to_owned() };

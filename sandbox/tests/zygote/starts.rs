@@ -42,7 +42,9 @@ async fn a_parked_child_serves_only_when_it_is_let_go() {
     let Some(nursery) = Nursery::open(HELLO) else { return };
     let zygote = nursery.zygote().await;
     let parked = park(&zygote).await;
-    assert_eq!(parked.usage().unwrap().pids, 1, "alone in its own group");
+    // Itself, and perhaps the thread by which it makes itself ready.
+    let pids = parked.usage().unwrap().pids;
+    assert!((1..=2).contains(&pids), "{pids} in a group of its own");
     let child = parked.go("sb-9");
     within("its word", child.ready()).await.unwrap();
     assert_eq!(json(&child, "/").await["sandbox"], "sb-9");

@@ -21,6 +21,8 @@ pub(super) struct Fork {
     /// Once it has said that it is there.
     pub(super) process: Option<Peer>,
     pub(super) stage: ForkStage,
+    /// True when it wants to hear that it is in its group.
+    pub(super) prepares: bool,
     pub(super) clock: Clock,
     /// True when its end was asked for.
     pub(super) was_told: bool,

@@ -22,7 +22,7 @@ use crate::exit::Exit;
 use crate::protocol::event::Event;
 use crate::protocol::packet;
 use crate::protocol::plan::Word;
-use crate::protocol::zygote::{Answer, Go, Request};
+use crate::protocol::zygote::{Answer, Go, Prepare, Request};
 use crate::steps::{AtStep, Step, StepError};
 use crate::tier::Tier;
 
@@ -62,6 +62,7 @@ impl Keeper {
                     control: Some(control),
                     process: None,
                     stage: ForkStage::Forking,
+                    prepares: false,
                     clock,
                     was_told: false,
                 };
@@ -121,7 +122,11 @@ impl Keeper {
             Err(error) => (Err(error), None),
         };
         match (answer, sender) {
-            (Ok(Answer::Here { here }), Some(sender)) if here == key => self.here(key, sender),
+            (Ok(Answer::Here { here, prepare }), Some(sender)) if here == key => {
+                if let Err(error) = self.move_child(key, sender, prepare) {
+                    self.fail_fork(key, error);
+                }
+            }
             (Ok(Answer::Failed { failed, errno }), _) if failed == key => {
                 self.fail_fork(key, step("fork", errno));
             }
@@ -130,13 +135,7 @@ impl Keeper {
     }
 
     /// The child is there: into its own group with it.
-    fn here(&mut self, key: u64, sender: Pid) {
-        if let Err(error) = self.move_child(key, sender) {
-            self.fail_fork(key, error);
-        }
-    }
-
-    fn move_child(&mut self, key: u64, sender: Pid) -> Result<(), StepError> {
+    fn move_child(&mut self, key: u64, sender: Pid, prepares: bool) -> Result<(), StepError> {
         let fork = self.forks.get_mut(&key).expect("it has just been heard");
         if fork.stage != ForkStage::Forking {
             return Err(step("a child that is there twice", libc::EBADMSG));
@@ -150,6 +149,7 @@ impl Keeper {
             .at(Step::Process, "epoll")?;
         fork.process = Some(peer);
         fork.stage = ForkStage::Moving;
+        fork.prepares = prepares;
         let files = fork.groups.dirs().into_iter();
         let files: io::Result<Vec<_>> =
             files.map(|dir| file::open_for_writing(dir, "cgroup.procs")).collect();
@@ -175,6 +175,10 @@ impl Keeper {
         }
         fork.stage = ForkStage::Parked;
         fork.clock.executing = now_ns();
+        if let (true, Some(control)) = (fork.prepares, &fork.control) {
+            // One that is gone is told of by its end.
+            let _ = packet::send_message(control, &Prepare { prepare: child }, &[]);
+        }
         let hatched = Event::Hatched {
             id: fork.id,
             pid: fork.process.as_ref().map_or(0, |process| process.pid),

@@ -39,7 +39,7 @@ def _server(application, kind):
         return wsgi.server(application)
     from . import plain_wsgi
 
-    return lambda: plain_wsgi.run(application)
+    return plain_wsgi.server(application)
 
 
 def kind_of(application):

@@ -4,7 +4,7 @@ import signal
 import socket
 import sys
 
-from .ready import LISTENER, failed, ready
+from .ready import LISTENER, failed, park, ready
 from .server import concurrency
 
 # The node scheduler closes idle connections; a second clock here would only race with it.
@@ -36,6 +36,7 @@ def server(application, kind):
     config.load()
 
     def serve():
+        park()
         # uvicorn stops gracefully, then raises the signal again for whoever was there before.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         Server(config).run(sockets=[socket.socket(fileno=LISTENER)])

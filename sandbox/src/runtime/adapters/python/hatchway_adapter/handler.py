@@ -17,10 +17,14 @@ def main(module_path, attribute):
     handler = loading.load(module_path, attribute, "handler_not_found")
     if ready.is_zygote():
         _load_the_rest(handler)
+        _rehearse()
     ready.loaded()
     # Threads wait here, not in the handler: no more of them run at once than the function was promised.
     slots = threading.BoundedSemaphore(concurrency())
-    Server(lambda exchange: _respond(exchange, handler, slots)).serve()
+    server = Server(lambda exchange: _respond(exchange, handler, slots))
+    if ready.is_zygote():
+        _rehearse()
+    server.serve()
     sys.exit(0)
 
 
@@ -35,6 +39,9 @@ def _load_the_rest(handler):
 
     if inspect.iscoroutinefunction(handler) or inspect.isasyncgenfunction(handler):
         from . import asynchronous
+
+
+def _rehearse():
     slots = threading.BoundedSemaphore(1)
     rehearse(lambda exchange: _respond(exchange, lambda context, *arguments: [{"is_rehearsal": True}], slots))
 

@@ -5,17 +5,35 @@ import sys
 import threading
 from urllib.parse import unquote_to_bytes
 
-from .server import CallerLeft, Server, concurrency
+from . import ready
+from .server import CallerLeft, Server, concurrency, rehearse
 
 
-def run(application):
+def server(application):
     slots = threading.BoundedSemaphore(concurrency())
 
     def respond(exchange):
         with slots:
             _respond(exchange, application)
 
-    Server(respond).serve()
+    if ready.is_zygote():
+        _rehearse()
+
+    def serve():
+        server = Server(respond)
+        if ready.is_zygote():
+            _rehearse()
+        server.serve()
+
+    return serve
+
+
+def _rehearse():
+    def answer(environ, start_response):
+        start_response("200 OK", [("content-type", "text/plain")])
+        return [b"rehearsal"]
+
+    rehearse(lambda exchange: _respond(exchange, answer))
 
 
 def _respond(exchange, application):

@@ -26,23 +26,29 @@ def claim():
 
 
 def is_zygote():
+    """True in a zygote and in its children."""
     return _zygote is not None
 
 
 def loaded():
-    """The code is loaded: an ordinary start goes on, and so does each child of a zygote, when it is to serve."""
+    """The code is loaded: an ordinary start goes on, and so does each child of a zygote."""
+    if _zygote is None:
+        return
+    try:
+        from . import zygote
+    except ImportError as error:
+        unfit("runtime", "this Python cannot be forked: %s" % error)
+    zygote.wait_to_be_forked(int(_zygote))
+
+
+def park():
+    """A child of a zygote waits here until it is to serve. It has its own pipe at the same place, and its own time."""
+    global _is_open, _started
     if _zygote is not None:
-        try:
-            from . import zygote
-        except ImportError as error:
-            return unfit("runtime", "this Python cannot be forked: %s" % error)
-        zygote.wait_to_be_forked(int(_zygote))
+        from . import zygote
 
-
-def again():
-    """A child has its own pipe at the same place, and its own time."""
-    global _is_open, _started, _zygote
-    _is_open, _started, _zygote = True, time.perf_counter(), None
+        zygote.wait_to_be_let_go()
+        _is_open, _started = True, time.perf_counter()
 
 
 def ready():

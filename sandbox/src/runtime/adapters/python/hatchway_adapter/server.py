@@ -10,7 +10,7 @@ import socket
 import threading
 from http.server import BaseHTTPRequestHandler
 
-from .ready import LISTENER, ready
+from .ready import LISTENER, park, ready
 
 
 # As much as `http.server` allows a line of a head.
@@ -190,6 +190,7 @@ class Server:
         poll = select.poll()
         poll.register(self._listener, select.POLLIN)
         poll.register(wake, select.POLLIN)
+        park()
         ready()
         while not self.is_draining:
             for descriptor, _ in poll.poll():
@@ -254,7 +255,9 @@ class _Stage:
 
 
 def rehearse(respond):
-    """Answers one request of our own: what the first one would compile, cache and fault in is there before a fork."""
+    """Answers one request of our own: before a fork, for what the first one compiles and caches to be there; and after it,
+    for what it writes to not to be shared any more, which costs a copy of each page.
+    """
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.sendall(b"GET /rehearsal?name=value HTTP/1.1\r\nHost: rehearsal\r\nAccept: */*\r\n\r\n")

@@ -8,7 +8,7 @@ saves a fork and an idle sandbox a process, and an application that opened threa
 import os
 import signal
 
-from .ready import LISTENER, ready
+from .ready import LISTENER, park, ready
 from .server import concurrency
 
 # The node scheduler closes idle connections; a second clock here would only race with it.
@@ -33,6 +33,7 @@ def server(application):
     make_log = config.logger_class  # imports it
 
     def serve():
+        park()
         log = make_log(config)
         listener = UnixSocket("the node's socket", config, log, fd=LISTENER)
         worker = ThreadWorker(0, os.getppid(), [listener], served, 0, config, log)

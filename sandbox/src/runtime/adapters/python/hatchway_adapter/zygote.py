@@ -1,8 +1,9 @@
 """The fork point: code that is loaded once, and processes that begin behind it.
 
-`wait_to_be_forked` is called where an ordinary start would begin to serve. In a zygote it never returns; in each child
-it returns once that child is to serve. What is said on which descriptor, and what is shared between siblings, stands with
-the spawner (`protocol/zygote.rs`). Not imported by an ordinary start.
+`wait_to_be_forked` is called when the code is loaded. In a zygote it never returns; each child goes on behind it, makes
+ready whatever runs no code of the function, and calls `wait_to_be_let_go` before it serves. What is said on which
+descriptor, and what is shared between siblings, stands with the spawner (`protocol/zygote.rs`). Not imported by an
+ordinary start.
 """
 
 import ctypes
@@ -12,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+import time
 
 from . import ready
 
@@ -22,9 +24,13 @@ MAKE_BLOCK_DEVICE = 1 << 11
 SCOPE_ABSTRACT_SOCKETS, SCOPE_SIGNALS = 1, 2
 
 MESSAGE_LIMIT = 4096
+LEAVING_ROUNDS, LEAVING_PAUSE_S = 50, 0.002
 HANDED = 5  # listener, ready pipe, standard output, standard error, control
 
 _libc = ctypes.CDLL(None, use_errno=True)
+
+# Of a child that has not been let go yet.
+_control = None
 
 
 def wait_to_be_forked(descriptor):
@@ -83,9 +89,14 @@ def _refuse(control, number, error):
 
 
 def _become_child(number, handed):
+    global _control
     listener, pipe, out, err, control = handed
     control = socket.socket(fileno=control)
     try:
+        # Whatever is written to before is charged to the zygote.
+        control.send(b'{"here":%d,"prepare":true}' % number)
+        if not control.recv(MESSAGE_LIMIT):
+            os._exit(0)
         os.setsid()
         for source, target in ((out, 1), (err, 2)):
             os.dup2(source, target)
@@ -95,19 +106,19 @@ def _become_child(number, handed):
             os.close(each)
         _reseed()
         _enter_own_domain()
-    except OSError as error:
-        control.send(json.dumps({"failed": number, "errno": error.errno or 0}).encode())
-        os._exit(1)
-    try:
-        control.send(b'{"here":%d}' % number)
-        data = control.recv(MESSAGE_LIMIT)
     except OSError:
-        data = b""
+        os._exit(1)
+    _control = control
+
+
+def wait_to_be_let_go():
+    global _control
+    control, _control = _control, None
+    data = control.recv(MESSAGE_LIMIT)
     if not data:
         os._exit(0)
     os.environ["HATCHWAY_SANDBOX"] = json.loads(data)["sandbox"]
     control.close()
-    ready.again()
 
 
 def _reseed():
@@ -150,13 +161,19 @@ def unfit(descriptor):
 
 def _threads():
     """Only the thread that forks is there in a child; locks that others hold stay locked."""
-    count = len(os.listdir("/proc/self/task"))
-    if count == 1:
-        return None
     import threading
 
     main = threading.main_thread()
     names = [thread.name for thread in threading.enumerate() if thread is not main]
+    count = len(os.listdir("/proc/self/task"))
+    # One that was joined has run to its end, and may still be on its way out of the kernel, which tells nobody.
+    for _ in range(LEAVING_ROUNDS):
+        if count == 1 or names:
+            break
+        time.sleep(LEAVING_PAUSE_S)
+        count = len(os.listdir("/proc/self/task"))
+    if count == 1:
+        return None
     names += ["one not made by Python"] * (count - 1 - len(names))
     return "threads", "runs %d threads beside the main one: %s" % (count - 1, ", ".join(names))
 
