@@ -31,6 +31,8 @@ enum Command {
     Check(command::check::Args),
     /// Write the checked objects of projects to a catalog file.
     Apply(command::apply::Args),
+    /// Choose which version of a function answers: stable, shares of it, tags.
+    Release(command::release::Args),
     /// Call a function through the gateway.
     Invoke(command::invoke::Args),
     /// Show what functions print.
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Command::New(args) => command::new::run(&args),
         Command::Check(args) => command::check::run(&args),
         Command::Apply(args) => command::apply::run(&args),
+        Command::Release(args) => command::release::run(&args),
         Command::Invoke(args) => command::invoke::run(&args),
         Command::Logs(args) => command::logs::run(&args),
         Command::Ps(args) => command::ps::run(&args),

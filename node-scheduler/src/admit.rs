@@ -17,6 +17,7 @@ use crate::assets;
 use crate::hatch::ProcessHatchery;
 use crate::invoke::{self, SandboxUpstream};
 use crate::pool::{Pool, Slot, SlotRefused, VersionPool};
+use crate::rules::INCOMING;
 
 /// How often a request looks for another sandbox when the one it was given had just ended.
 const TRIES: usize = 3;
@@ -113,8 +114,12 @@ impl Backend for NodeCore {
         &self,
         invocation: &mut Invocation,
     ) -> Result<Found<SandboxUpstream>, Failure> {
-        let Some(version) = self.pool.version(&invocation.version) else {
-            return Err(unknown_version());
+        let version = match self.pool.version(&invocation.version) {
+            Some(version) => version,
+            // Boxed: only a request that is ahead of the rules pays for it.
+            None => Box::pin(self.pool.version_soon(&invocation.version, INCOMING))
+                .await
+                .ok_or_else(unknown_version)?,
         };
         if let Some(asset) = &invocation.asset
             && let Some(answer) = assets::find(version.version(), asset)

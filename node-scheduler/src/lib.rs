@@ -17,6 +17,7 @@ mod machine;
 pub mod metrics;
 pub mod node;
 pub mod pool;
+pub mod rules;
 pub mod serve;
 pub mod state;
 pub mod zygote;

@@ -10,6 +10,7 @@ use hatchway_node::admit::NodeCore;
 use hatchway_node::config::{Config, IsolationMode};
 use hatchway_node::node::{self, Node};
 use hatchway_node::pool::PoolEvent;
+use hatchway_node::rules;
 use hatchway_node::serve;
 use hatchway_proto::catalog::Objects;
 use hatchway_wire::admin::Admin;
@@ -37,7 +38,7 @@ fn run(config: Config) -> Result<(), Exit> {
 
     let registry = Registry::new();
     let node = prepared.start(&registry, log).map_err(Exit::config)?;
-    node.apply(&objects, &Objects::default());
+    node.apply(&objects, None);
     let pages = Arc::new(node.pages());
     let health = Arc::new(HealthPages { registry });
     let admin = Admin::start(config.admin, vec![pages, health])
@@ -47,7 +48,7 @@ fn run(config: Config) -> Result<(), Exit> {
         .map_err(|error| Exit::unavailable("cannot start the cores".to_owned(), error))?;
     tracing::info!(%address, admin = %admin.address, "serving");
 
-    process::until_stopped(follow(&config, &node))?;
+    process::until_stopped(follow(&config, &node, objects))?;
 
     tracing::info!("draining");
     serving.drain();
@@ -69,17 +70,20 @@ fn remove_socket(address: &Address) {
 }
 
 /// Applies the catalog after every change, for as long as the node runs.
-async fn follow(config: &Config, node: &Node) -> Exit {
-    let following = catalog::follow(config.catalog.clone(), |found| match found {
+async fn follow(config: &Config, node: &Node, first: Arc<Objects>) -> Exit {
+    let (changed, changes) = tokio::sync::mpsc::unbounded_channel();
+    let following = catalog::follow(config.catalog.clone(), move |found| match found {
         Ok(objects) => {
-            node.apply(&objects, &Objects::default());
-            tracing::info!("the catalog is applied");
+            tracing::info!("the catalog has changed");
+            // Nobody listens once the node stops.
+            let _ = changed.send(objects);
         }
         Err(error) => {
             tracing::error!(error = %process::chain(&error), "the catalog is not applied");
         }
     });
-    if let Err(error) = following.await {
+    let (followed, ()) = tokio::join!(following, rules::follow(node, first, changes));
+    if let Err(error) = followed {
         tracing::error!(%error, "changes of the catalog are not seen");
     }
     std::future::pending().await

@@ -227,9 +227,9 @@ impl Prepared {
 impl Node {
     /// Serves the versions of `objects` that a release may choose. What `also` names stays as well: old versions
     /// that requests may still be on their way to.
-    pub fn apply(&self, objects: &Objects, also: &Objects) {
+    pub fn apply<'o>(&self, objects: &'o Objects, also: impl IntoIterator<Item = &'o Objects>) {
         let mut versions = HashMap::new();
-        for objects in [also, objects] {
+        for objects in also.into_iter().chain([objects]) {
             for (name, release) in &objects.releases {
                 let Some(function) = objects.functions.get(name) else { continue };
                 for id in release.versions() {

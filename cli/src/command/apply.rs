@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
 
 /// Replaces a file so that a reader, and a machine that loses power, sees the old text or the new one:
 /// temporary file beside it, fsync, rename, fsync of the folder (rename(2), fsync(2)).
-fn write_whole(path: &Path, text: &[u8]) -> std::io::Result<()> {
+pub(crate) fn write_whole(path: &Path, text: &[u8]) -> std::io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;

@@ -8,5 +8,6 @@ pub(crate) mod invoke;
 pub(crate) mod logs;
 pub(crate) mod new;
 pub(crate) mod ps;
+pub(crate) mod release;
 pub(crate) mod schema;
 pub(crate) mod status;

@@ -44,16 +44,16 @@ impl Applier {
 
     /// Before anything is served.
     pub(super) fn first(&self, objects: Objects) {
-        self.node.apply(&objects, &Objects::default());
+        self.node.apply(&objects, None);
         self.publish(objects);
     }
 
     /// The node learns new versions before requests are sent to them, and forgets old ones after.
     async fn replace(&self, objects: Objects, before: &Objects) {
-        self.node.apply(&objects, before);
+        self.node.apply(&objects, Some(before));
         self.publish(objects.clone());
         tokio::time::sleep(GRACE).await;
-        self.node.apply(&objects, &Objects::default());
+        self.node.apply(&objects, None);
     }
 
     fn publish(&self, objects: Objects) {

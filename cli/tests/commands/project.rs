@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Stdio;
 
 use crate::support::{hatchway, run};
@@ -99,6 +100,65 @@ fn apply_writes_the_whole_catalog_or_nothing() {
     assert_eq!(files, 1, "no temporary file is left");
 }
 
+/// A folder whose function answers `answer`, so that every answer is another version.
+fn version(folder: &Path, answer: &str) -> String {
+    let project = folder.join(answer);
+    fs::create_dir_all(&project).expect("a folder can be made");
+    let manifest = "[function.hello]\nruntime = \"node\"\nhandler = \"a.mjs#hello\"\nhttp = { path = \"/\" }\n";
+    fs::write(project.join("hatchway.toml"), manifest).expect("a file can be written");
+    fs::write(project.join("a.mjs"), format!("export const hello = () => '{answer}';\n"))
+        .expect("a file can be written");
+    project.to_str().expect("the path is UTF-8").to_owned()
+}
+
+#[test]
+fn a_canary_is_added_grows_and_becomes_stable() {
+    let folder = folder();
+    let (one, two) = (version(folder.path(), "one"), version(folder.path(), "two"));
+    let catalog = folder.path().join("catalog.json");
+    let catalog = catalog.to_str().unwrap();
+    assert_eq!(run(&["apply", &one, "--catalog", catalog]).0, 0);
+    let release = |more: &[&str]| {
+        let (code, out, err) =
+            run(&[&["release", "hello", "--json", "--catalog", catalog], more].concat());
+        match code {
+            0 => Ok(serde_json::from_str::<Value>(&out).expect("JSON")["release"].clone()),
+            _ => Err(err),
+        }
+    };
+    let stable = release(&[]).unwrap()["stable"].clone();
+
+    let canary =
+        release(&["--add", &two, "--share", "new=5%", "--sticky", "header:X-User"]).unwrap();
+    let id = canary["shares"][0]["version"].as_str().unwrap().to_owned();
+    assert_ne!(stable, Value::from(id.as_str()));
+    assert_eq!(
+        (&canary["stable"], &canary["shares"][0]["basis_points"]),
+        (&stable, &Value::from(500))
+    );
+    assert_eq!(canary["sticky"]["header"], "x-user");
+
+    let share = format!("{}=50%", &id[..6]);
+    assert_eq!(release(&["--share", &share]).unwrap()["shares"][0]["basis_points"], 5000);
+    let tag = format!("next={id}");
+    assert_eq!(release(&["--tag", &tag]).unwrap()["tags"]["next"], id.as_str());
+    let done = release(&["--stable", &id, "--tag", "next="]).unwrap();
+    assert_eq!((done["stable"].as_str(), done.get("shares")), (Some(id.as_str()), None));
+
+    for (wrong, part) in [
+        (["--share", "0=101%"], "no share"),
+        (["--share", "new=5%"], "new is the version that --add adds"),
+        (["--stable", "ffffffffffffffff"], "has no version that begins with"),
+        (["--tag", &format!("a--b={id}")], "is not a tag"),
+    ] {
+        let said = release(&wrong).unwrap_err();
+        assert!(said.contains(part), "{wrong:?}: {said}");
+    }
+    assert_eq!(release(&[]).unwrap(), done, "what is wrong changes nothing");
+    let (_, table, _) = run(&["release", "hello", "--catalog", catalog]);
+    assert!(table.lines().nth(1).is_some_and(|row| row.contains("100%")), "{table}");
+}
+
 #[test]
 fn the_published_schema_is_what_schema_prints() {
     let (code, out, _) = run(&["schema"]);
@@ -111,7 +171,8 @@ fn completions_know_every_command() {
     for shell in ["bash", "zsh", "fish"] {
         let (code, out, _) = run(&["completions", shell]);
         assert_eq!(code, 0);
-        for command in ["up", "new", "check", "apply", "invoke", "logs", "ps", "status", "explain"]
+        for command in
+            ["up", "new", "check", "apply", "release", "invoke", "logs", "ps", "status", "explain"]
         {
             assert!(out.contains(command), "{command} for {shell}");
         }

@@ -3,10 +3,12 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hatchway_proto::catalog::Version;
 use hatchway_proto::name::VersionId;
 use tokio::sync::broadcast;
+use tokio::time::{Instant, timeout_at};
 
 use super::clock;
 use super::config::PoolConfig;
@@ -64,6 +66,7 @@ impl<H: Hatchery> Pool<H> {
             })
             .collect();
         self.shared.versions.store(Arc::new(next));
+        self.shared.changed.notify_waiters();
         self.shared.keeper.notify_one();
     }
 
@@ -85,6 +88,25 @@ impl<H: Hatchery> Pool<H> {
     /// The half of a version that requests use, if it is served here. Without a lock.
     pub fn version(&self, id: &VersionId) -> Option<Arc<VersionPool<H>>> {
         self.shared.versions.load().get(id).cloned()
+    }
+
+    /// The same, waiting `within` for word of it. Cancel safe.
+    pub async fn version_soon(
+        &self,
+        id: &VersionId,
+        within: Duration,
+    ) -> Option<Arc<VersionPool<H>>> {
+        let deadline = Instant::now() + within;
+        loop {
+            let changed = self.shared.changed.notified();
+            tokio::pin!(changed);
+            // From here on no change is missed: what came before it is looked up.
+            changed.as_mut().enable();
+            if let Some(version) = self.version(id) {
+                return Some(version);
+            }
+            timeout_at(deadline, changed).await.ok()?;
+        }
     }
 
     /// Every version that is served here.

@@ -25,6 +25,8 @@ pub(super) type Versions<H> = HashMap<VersionId, Arc<VersionPool<H>>>;
 pub(super) struct Shared<H: Hatchery> {
     pub(super) epoch: Epoch,
     pub(super) versions: ArcSwap<Versions<H>>,
+    /// Wakes who waits for a version that is not here yet.
+    pub(super) changed: Notify,
     /// Wakes the keeper, which then looks at everything.
     pub(super) keeper: Arc<Notify>,
     pub(super) events: broadcast::Sender<PoolEvent>,
@@ -68,6 +70,7 @@ impl<H: Hatchery> Shared<H> {
         Self {
             epoch: Epoch::begin(),
             versions: ArcSwap::default(),
+            changed: Notify::new(),
             keeper: Arc::new(Notify::new()),
             events: broadcast::channel(EVENTS_KEPT).0,
             load: ArcSwap::from_pointee((now, load)),

@@ -116,3 +116,18 @@ async fn a_wait_is_divided_into_queue_and_start() {
     assert!(!slot.is_cold() && slot.waited().start.is_zero());
     assert!(slot.waited().queue >= 130 * MS, "{:?}", slot.waited());
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_for_a_version_before_it_is_here_gets_it_when_it_comes() {
+    let fixture = Fixture::with(version());
+    let pool = fixture.pool.clone();
+    let early = tokio::spawn(async move { pool.version_soon(&id(2), SECOND).await });
+    fixture.settle().await;
+    fixture.serve(vec![(1, version())]);
+    fixture.settle().await;
+    assert!(!early.is_finished(), "another change is not the one");
+    fixture.serve(vec![(1, version()), (2, version())]);
+    assert_eq!(early.await.unwrap().expect("it has come").id(), id(2));
+    assert!(fixture.pool.version_soon(&id(1), SECOND).await.is_some());
+    assert!(fixture.pool.version_soon(&id(3), SECOND).await.is_none());
+}
