@@ -42,6 +42,8 @@ needs_run() {
 needs_test() {
     needs_run
     claim "promtool" prometheus command -v promtool
+    claim "openssl" openssl command -v openssl
+    claim "h2load and nghttp" nghttp2-client command -v nghttp
     claim "etcd" etcd-server command -v etcd
     claim "etcdctl" etcd-client command -v etcdctl
 }
@@ -170,6 +172,21 @@ envoy() {
     fi
 }
 
+# Clients that are Python packages: of gRPC, and of HTTP/2 by hand.
+client_packages() {
+    local venv=$target/clients
+    local packages=(grpcio==1.85.1 h2==4.4.0)
+    [ "$(cat "$venv/.ready" 2>/dev/null)" = "${packages[*]}" ] && return
+    say "installing ${packages[*]} into $venv"
+    rm -rf "$venv"
+    if python3 -m venv "$venv" && "$venv/bin/python" -m pip install --quiet \
+        --disable-pip-version-check "${packages[@]}" >&2 </dev/null; then
+        printf '%s' "${packages[*]}" >"$venv/.ready"
+    else
+        say "no clients for this Python: their tests are skipped"
+    fi
+}
+
 # Counts system calls without slowing the program down. Without it, that column stays empty.
 perf_tool() {
     command -v perf >/dev/null && return
@@ -190,7 +207,7 @@ cargo_deny() {
 
 case ${1:-run} in
 run) satisfy run && musl_target && example_packages ;;
-test) satisfy test && musl_target && example_packages ;;
+test) satisfy test && musl_target && example_packages && client_packages ;;
 lint) satisfy lint && cargo_deny ;;
 perf) satisfy perf && musl_target ;;
 bench) satisfy bench && musl_target && envoy && perf_tool ;;

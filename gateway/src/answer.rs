@@ -115,6 +115,12 @@ fn head(error: &HeadError) -> Failure {
     )
 }
 
+/// What a caller is told, if it can still be told, when the node has ended an answer for its time.
+pub fn cut_by_clock() -> Failure {
+    let detail = "the function took longer than a clock of its node allows";
+    Failure::new(504, ProxyError::HttpResponseTimeout, Component::Node, "clock", detail)
+}
+
 /// What a client is told when the exchange with a remote node broke before an answer began.
 pub fn node_lost(broken: &Broken) -> Failure {
     let failure = |status, error, reason| {

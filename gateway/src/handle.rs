@@ -3,6 +3,7 @@
 use hatchway_proto::http1::{RequestHead, ResponseEdit, ResponseHead, write_response};
 use hatchway_wire::backend::{Backend, Invocation, answer_failure};
 use hatchway_wire::core::Entered;
+use hatchway_wire::grpc;
 use hatchway_wire::http1::{
     Answer, Broken, Found, Outcome, Peer, Refused, Request, Service, Shape,
 };
@@ -174,13 +175,17 @@ impl<B: Backend> Service for Gateway<B> {
 
     async fn connect(&self, call: &mut Call) -> Found<B::Upstream> {
         match call {
-            Call::Refused { request_id, error, .. } => {
-                Found::Answer(answer_failure(&error.failure(), request_id))
+            Call::Refused { request_id, error, request, .. } => {
+                Found::Answer(grpc::answer(&error.failure(), request_id, request))
             }
             Call::Routed { invocation, target } => {
                 self.backend.connect(invocation).await.unwrap_or_else(|failure| {
                     target.metrics.refused(failure.reason);
-                    Found::Answer(answer_failure(&failure, &invocation.request_id))
+                    Found::Answer(grpc::answer(
+                        &failure,
+                        &invocation.request_id,
+                        &invocation.request,
+                    ))
                 })
             }
         }
@@ -211,7 +216,7 @@ impl<B: Backend> Service for Gateway<B> {
         };
         let failure = self.backend.explain(invocation, upstream, broken).await;
         target.metrics.refused(failure.reason);
-        answer_failure(&failure, &invocation.request_id)
+        grpc::answer(&failure, &invocation.request_id, &invocation.request)
     }
 
     fn finish(&self, call: Option<Call>, outcome: &Outcome) {

@@ -6,16 +6,14 @@ use std::time::Duration;
 
 use hatchway_proto::failure::{Component, Failure, ProxyError};
 use hatchway_proto::link::LoadSummary;
-use hatchway_proto::name::SandboxId;
 use hatchway_wire::backend::{Backend, Invocation, Start, Timing};
 use hatchway_wire::core::Core;
-use hatchway_wire::http1::idle::Idle;
 use hatchway_wire::http1::{Broken, Found};
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
 use crate::assets;
 use crate::hatch::ProcessHatchery;
-use crate::invoke::{self, SandboxUpstream};
+use crate::invoke::{self, Connections, SandboxUpstream};
 use crate::pool::{Pool, Slot, SlotRefused, VersionPool};
 use crate::rules::INCOMING;
 
@@ -32,21 +30,22 @@ const SWEEP_LIMIT: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub struct NodeCore {
     pool: Pool<ProcessHatchery>,
-    idle: Idle<SandboxId>,
+    connections: Connections,
 }
 
 impl NodeCore {
     /// Connections to sandboxes are kept per core; `core` sweeps them.
     pub fn new(pool: Pool<ProcessHatchery>, _core: &Core) -> Self {
-        let idle = Idle::default();
-        let swept: Idle<SandboxId> = idle.clone();
+        let connections = Connections::default();
+        let swept = connections.clone();
         tokio::task::spawn_local(async move {
             loop {
                 tokio::time::sleep(SWEEP).await;
-                swept.sweep(SWEEP_LIMIT);
+                swept.idle.sweep(SWEEP_LIMIT);
+                swept.h2c.sweep();
             }
         });
-        Self { pool, idle }
+        Self { pool, connections }
     }
 
     /// How full the node is.
@@ -73,7 +72,8 @@ impl NodeCore {
             };
             note(&slot, &mut invocation.timing);
             slot.sandbox().enter(&invocation.request_id);
-            match invoke::reach(slot, version.version(), &self.idle).await {
+            let deadline = invocation.request.deadline;
+            match invoke::reach(slot, version.version(), &self.connections, deadline).await {
                 Ok(upstream) => return Ok(upstream),
                 Err((slot, error)) => {
                     slot.sandbox().leave();
@@ -126,7 +126,13 @@ impl Backend for NodeCore {
         {
             return Ok(Found::Answer(answer));
         }
-        self.upstream(&version, invocation).await.map(Found::Upstream)
+        let found = match invocation.request.deadline {
+            None => self.upstream(&version, invocation).await,
+            Some(deadline) => timeout_at(deadline, self.upstream(&version, invocation))
+                .await
+                .unwrap_or_else(|_| Err(invoke::out_of_time())),
+        };
+        found.map(Found::Upstream)
     }
 
     async fn explain(

@@ -4,14 +4,16 @@
 use std::io;
 use std::time::Duration;
 
-use hatchway_proto::catalog::{Runtime, Version};
+use hatchway_proto::catalog::{Protocol, Runtime, Version};
 use hatchway_proto::failure::{Component, Failure, ProxyError};
 use hatchway_proto::name::SandboxId;
 use hatchway_wire::Stream;
 use hatchway_wire::http1::idle::Idle;
 use hatchway_wire::http1::{Broken, Cause, Clocks, Upstream};
+use hatchway_wire::http2::outbound::is_reset;
 use tokio::time::{Instant, timeout};
 
+use crate::h2c::H2cConnections;
 use crate::hatch::ProcessHatchery;
 use crate::pool::{Exit, Slot};
 
@@ -34,6 +36,17 @@ pub struct SandboxUpstream {
     idle: Idle<SandboxId>,
     clocks: Clocks,
     runs_one: bool,
+    /// The client's own deadline comes before the end of the run clock.
+    is_urgent: bool,
+}
+
+/// The connections of one core to its sandboxes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Connections {
+    /// Of HTTP/1.1, between two requests.
+    pub(crate) idle: Idle<SandboxId>,
+    /// Of HTTP/2.
+    pub(crate) h2c: H2cConnections,
 }
 
 /// How long an idle connection to a sandbox of `version` is trusted.
@@ -46,29 +59,55 @@ fn idle_limit(version: &Version) -> Duration {
     }
 }
 
-/// Takes a connection to the sandbox of `slot`, an idle one of this core where there is one.
+/// Takes a connection to the sandbox of `slot`, an idle or shared one of this core where there is one. `deadline`: when the
+/// client stops waiting.
 ///
 /// # Errors
 /// The slot comes back when nobody listens: the process is ending, and nothing was sent to it.
 pub(crate) async fn reach(
     slot: Slot<ProcessHatchery>,
     version: &Version,
-    idle: &Idle<SandboxId>,
+    connections: &Connections,
+    deadline: Option<Instant>,
 ) -> Result<SandboxUpstream, (Slot<ProcessHatchery>, io::Error)> {
-    let stream = match idle.take(&slot.sandbox_id(), idle_limit(version)) {
-        Some(stream) => stream,
-        None => match slot.sandbox().connect().await {
-            Ok(stream) => stream,
-            Err(error) => return Err((slot, error)),
-        },
+    let reached = match version.protocol {
+        Protocol::Http1 => reach_http1(&slot, version, &connections.idle).await,
+        Protocol::H2c => connections.h2c.reach(&slot).await.map(|shared| {
+            let request = shared.request(deadline);
+            Stream::Outbound(Box::new(request))
+        }),
     };
+    let stream = match reached {
+        Ok(stream) => stream,
+        Err(error) => return Err((slot, error)),
+    };
+    let run = Instant::now() + version.clocks.run;
     let clocks = Clocks {
         first_byte: version.clocks.first_byte,
         idle: version.clocks.idle,
-        run: Instant::now() + version.clocks.run,
+        run: deadline.map_or(run, |deadline| run.min(deadline)),
     };
     let runs_one = version.concurrency == 1;
-    Ok(SandboxUpstream { stream, slot, idle: idle.clone(), clocks, runs_one })
+    let is_urgent = clocks.run < run;
+    Ok(SandboxUpstream {
+        stream,
+        slot,
+        idle: connections.idle.clone(),
+        clocks,
+        runs_one,
+        is_urgent,
+    })
+}
+
+async fn reach_http1(
+    slot: &Slot<ProcessHatchery>,
+    version: &Version,
+    idle: &Idle<SandboxId>,
+) -> io::Result<Stream> {
+    match idle.take(&slot.sandbox_id(), idle_limit(version)) {
+        Some(stream) => Ok(stream),
+        None => slot.sandbox().connect().await,
+    }
 }
 
 impl Upstream for SandboxUpstream {
@@ -83,7 +122,8 @@ impl Upstream for SandboxUpstream {
     /// The connection is kept before the slot is given back: whoever takes the slot next finds it.
     fn release(self, reusable: bool) {
         self.slot.sandbox().leave();
-        if reusable {
+        // A request on a shared connection is over, and its connection is kept by others.
+        if reusable && !matches!(self.stream, Stream::Outbound(_)) {
             self.idle.put(self.slot.sandbox_id(), self.stream);
         }
     }
@@ -104,12 +144,17 @@ pub(crate) async fn explain(upstream: &SandboxUpstream, broken: &Broken) -> Fail
             failure(504, ProxyError::HttpResponseTimeout, "first-byte-clock")
         }
         Cause::IdleClock => failure(504, ProxyError::HttpResponseTimeout, "idle-clock"),
+        // Whoever waits for a moment only must not be able to end sandboxes by it.
+        Cause::RunClock if upstream.is_urgent => out_of_time(),
         Cause::RunClock => {
             end_if_alone(upstream).await;
             failure(504, ProxyError::HttpResponseTimeout, "run-clock")
         }
         Cause::BadAnswer(_) | Cause::BadBody(_) | Cause::UnwantedUpgrade => {
             failure(502, ProxyError::HttpProtocolError, "bad-answer")
+        }
+        Cause::UpstreamIo(error) if is_reset(error) => {
+            failure(502, ProxyError::ConnectionTerminated, "reset")
         }
         Cause::ClientGone | Cause::UpstreamClosed | Cause::UpstreamIo(_) => {
             match timeout(CAUSE_OF_DEATH, upstream.slot.died()).await {
@@ -118,6 +163,12 @@ pub(crate) async fn explain(upstream: &SandboxUpstream, broken: &Broken) -> Fail
             }
         }
     }
+}
+
+/// The client has waited for as long as it said.
+pub(crate) fn out_of_time() -> Failure {
+    let detail = "the deadline that the client set has passed";
+    Failure::new(504, ProxyError::HttpResponseTimeout, Component::Node, "deadline", detail)
 }
 
 /// A function that runs one request at a time and does not end it would swallow the next one as well. Its only slot is

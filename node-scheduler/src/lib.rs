@@ -10,6 +10,7 @@ pub mod admit;
 mod assets;
 mod boost;
 pub mod config;
+mod h2c;
 pub mod hatch;
 pub mod invoke;
 pub mod logs;

@@ -2,12 +2,13 @@
 //!
 //! Reading order: [`name`] (what things are called), [`units`] (how quantities are written),
 //! [`catalog`] (the objects that operators push), [`manifest`] (the file they come from), [`http1`] (messages as they
-//! are on the wire), [`link`] (many of them between a gateway and a node).
+//! are on the wire), [`grpc`] (the little that a gateway knows of it), [`link`] (many of them between a gateway and a node).
 
 pub mod catalog;
 #[cfg(any(test, feature = "test-support"))]
 pub mod corpus;
 pub mod failure;
+pub mod grpc;
 pub mod http1;
 pub mod link;
 pub mod manifest;

@@ -24,7 +24,7 @@ pub use client::{Answer, Client, Problem, agent};
 pub use output::{Output, Source};
 pub use pair::{GatewayProgram, NodeProgram, Pair, apply};
 pub use program::Program;
-pub use programs::path as program_path;
+pub use programs::{path as program_path, python_with_packages};
 pub use project::Project;
 pub use puppet::{PUPPET, PUPPET_PY, SERVER, puppet};
 pub use raw::{Head, Raw};

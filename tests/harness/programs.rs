@@ -34,6 +34,16 @@ pub fn path(name: &str) -> PathBuf {
     beside
 }
 
+/// A Python that has the packages which some clients are made of: `deploy/setup.sh test` keeps it beside the builds.
+pub fn python_with_packages() -> Option<PathBuf> {
+    let programs = path("hatchway");
+    let mut folders = programs.ancestors().skip(1);
+    folders.find_map(|folder| {
+        let python = folder.join("clients/bin/python");
+        python.exists().then_some(python)
+    })
+}
+
 /// `target/debug`, for a test in `target/debug/deps`.
 fn beside_the_test() -> PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();

@@ -16,6 +16,7 @@ pub mod admin;
 pub mod backend;
 pub mod catalog;
 pub mod core;
+pub mod grpc;
 pub mod http1;
 pub mod http2;
 pub mod link;

@@ -151,7 +151,9 @@ fn poll_io<T>(
                 })?;
                 socket.try_io(interest, || work(socket.as_fd()))
             }
-            Stream::Call(_) | Stream::Tls(_) => Err(io::ErrorKind::Unsupported.into()),
+            Stream::Call(_) | Stream::Tls(_) | Stream::Outbound(_) => {
+                Err(io::ErrorKind::Unsupported.into())
+            }
         };
         match tried {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -168,7 +170,7 @@ pub(crate) fn settle(stream: &Stream) {
     let _ = match stream {
         Stream::Tcp(socket) => socket.try_io(Interest::READABLE, || peek(SockRef::from(socket))),
         Stream::Unix(socket) => socket.try_io(Interest::READABLE, || peek(SockRef::from(socket))),
-        Stream::Call(_) | Stream::Tls(_) => Ok(0),
+        Stream::Call(_) | Stream::Tls(_) | Stream::Outbound(_) => Ok(0),
     };
 }
 

@@ -14,6 +14,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::task::coop;
 use tokio::time::{Instant, sleep};
 
+use crate::http2::outbound::Outbound;
 use crate::link::Call;
 use crate::tls::Tls;
 
@@ -33,6 +34,8 @@ pub enum Stream {
     Call(Call),
     /// Over either, encrypted.
     Tls(Box<Tls>),
+    /// One of many on a connection to a function that speaks HTTP/2.
+    Outbound(Box<Outbound>),
 }
 
 impl Stream {
@@ -97,6 +100,11 @@ impl Stream {
                 Poll::Ready(Ok(()))
             }
             Self::Tls(stream) => stream.poll_read(cx, into),
+            Self::Outbound(request) => {
+                let count = ready!(request.poll_read(cx, into.initialize_unfilled()))?;
+                into.advance(count);
+                Poll::Ready(Ok(()))
+            }
         }
     }
 
@@ -111,6 +119,7 @@ impl Stream {
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Call(call) => call.poll_send(cx, bytes, &[]),
             Self::Tls(stream) => stream.poll_write(cx, bytes),
+            Self::Outbound(request) => request.poll_write(cx, bytes),
         };
         not_zero(polled)
     }
@@ -134,6 +143,8 @@ impl Stream {
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, &parts),
             Self::Call(call) => call.poll_send(cx, first, second),
             Self::Tls(stream) => stream.poll_write_both(cx, first, second),
+            // A head and what follows it are two things there.
+            Self::Outbound(request) => request.poll_write(cx, first),
         };
         not_zero(polled)
     }
@@ -148,6 +159,8 @@ impl Stream {
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Call(call) => call.poll_shutdown(cx),
             Self::Tls(stream) => stream.poll_shutdown(cx),
+            // The end of a request is said by its framing.
+            Self::Outbound(_) => Poll::Ready(Ok(())),
         }
     }
 
@@ -165,7 +178,7 @@ impl Stream {
         match self {
             // The close that follows says less without it, and nothing else can be done.
             Self::Tcp(stream) => drop(stream.set_zero_linger()),
-            Self::Unix(_) | Self::Call(_) => {}
+            Self::Unix(_) | Self::Call(_) | Self::Outbound(_) => {}
             Self::Tls(stream) => stream.reset(),
         }
     }
@@ -174,7 +187,7 @@ impl Stream {
     /// far as the runtime knows. Costs no system call, and may be late by a turn of the runtime's loop. A connection behind TLS
     /// never is: even its end has to be said.
     pub fn is_quiet(&self) -> bool {
-        if let Self::Tls(_) = self {
+        if let Self::Tls(_) | Self::Outbound(_) = self {
             return false;
         }
         // Without budget the runtime would answer that nothing is ready, whatever there is.
@@ -186,7 +199,7 @@ impl Stream {
             Self::Tcp(stream) => stream.poll_read_ready(&mut cx).is_pending(),
             Self::Unix(stream) => stream.poll_read_ready(&mut cx).is_pending(),
             Self::Call(call) => call.is_quiet(),
-            Self::Tls(_) => false,
+            Self::Tls(_) | Self::Outbound(_) => false,
         }
     }
 
@@ -198,6 +211,7 @@ impl Stream {
             Self::Unix(stream) => SockRef::from(stream).peek(&mut byte),
             Self::Call(call) => return call.is_quiet(),
             Self::Tls(stream) => return stream.is_silent(),
+            Self::Outbound(_) => return false,
         };
         peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use hatchway_proto::failure::Failure;
 use hatchway_proto::http1::Limits;
-use hatchway_proto::link::{CallHead, FileRequest};
+use hatchway_proto::link::{CallHead, Cancel, FileRequest};
 use hatchway_wire::Stream;
 use hatchway_wire::backend::{AssetRequest, Backend, Invocation};
 use hatchway_wire::http1::{Broken, Cause, Clocks, Found, Upstream};
@@ -55,6 +55,7 @@ impl RemoteNodes {
             framing: request.framing,
             is_head: request.is_head,
             wants_upgrade: request.wants_upgrade,
+            is_grpc: request.is_grpc,
             file: invocation.asset.as_ref().map(file_request),
             credit: 0,
         };
@@ -108,10 +109,13 @@ impl Backend for RemoteNodes {
         _upstream: &mut NodeUpstream,
         broken: &Broken,
     ) -> Failure {
-        match &broken.cause {
-            Cause::UpstreamIo(error) if link::Broken::of(error) == Some(link::Broken::NotSent) => {
-                CallError::NoNode.failure()
-            }
+        let lost = match &broken.cause {
+            Cause::UpstreamIo(error) => link::Broken::of(error),
+            _ => None,
+        };
+        match lost {
+            Some(link::Broken::NotSent) => CallError::NoNode.failure(),
+            Some(link::Broken::Cancelled(Cancel::Clock)) => answer::cut_by_clock(),
             _ => answer::node_lost(broken),
         }
     }

@@ -22,7 +22,7 @@ pub use condition::{Conditions, FieldMatch};
 pub use function::{DEFAULT_QUEUE_DEPTH, Function};
 pub use release::{BASIS_POINTS, Release, Rule, Share, Sticky};
 pub use route::{PathMatch, Route};
-pub use version::{Clocks, Network, Package, Resources, Runtime, Version};
+pub use version::{Clocks, Network, Package, Protocol, Resources, Runtime, Version};
 
 /// Everything one source knows at one moment. A clone shares everything with the original, and two that
 /// share are compared in the time that their difference takes.

@@ -39,6 +39,9 @@ pub struct Version {
     /// What network the sandbox sees.
     #[serde(default)]
     pub network: Network,
+    /// What its server speaks.
+    #[serde(default, skip_serializing_if = "Protocol::is_default")]
+    pub protocol: Protocol,
     /// A folder inside the package whose files are answered without starting the function.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assets: Option<String>,
@@ -143,6 +146,25 @@ pub struct Clocks {
     #[serde(with = "units::duration")]
     #[schemars(with = "String")]
     pub run: Duration,
+}
+
+/// What a function's server speaks.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2 without TLS, by prior knowledge (RFC 9113 section 3.3): gRPC for example.
+    H2c,
+}
+
+impl Protocol {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What network a sandbox sees.

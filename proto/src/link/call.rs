@@ -25,6 +25,8 @@ pub struct CallHead<'b> {
     pub is_head: bool,
     /// A 101 is welcome.
     pub wants_upgrade: bool,
+    /// A call of gRPC: failures are told in its way, and the head may say how long the client waits.
+    pub is_grpc: bool,
     /// A file of the version may answer.
     pub file: Option<FileRequest<'b>>,
     /// Bytes of the answer that may be sent before the first CREDIT; at least 1.
@@ -45,6 +47,7 @@ pub struct FileRequest<'b> {
 pub(super) const HEAD: u8 = 1;
 pub(super) const UPGRADE: u8 = 2;
 pub(super) const FILE: u8 = 4;
+pub(super) const GRPC: u8 = 8;
 
 impl<'b> CallHead<'b> {
     /// Flags of the frame.
@@ -53,6 +56,7 @@ impl<'b> CallHead<'b> {
         flag(self.is_head, HEAD)
             | flag(self.wants_upgrade, UPGRADE)
             | flag(self.file.is_some(), FILE)
+            | flag(self.is_grpc, GRPC)
     }
 
     /// Appends the payload up to the head, which follows. A field of a file request that is longer than any of ours is
@@ -107,9 +111,17 @@ impl<'b> CallHead<'b> {
         if credit == 0 || !head.ends_with(b"\r\n\r\n") {
             return Err(LinkError::BadPayload);
         }
-        let (is_head, wants_upgrade) = (flags & HEAD != 0, flags & UPGRADE != 0);
-        let call =
-            Self { function, version, request_id, framing, is_head, wants_upgrade, file, credit };
+        let call = Self {
+            function,
+            version,
+            request_id,
+            framing,
+            is_head: flags & HEAD != 0,
+            wants_upgrade: flags & UPGRADE != 0,
+            is_grpc: flags & GRPC != 0,
+            file,
+            credit,
+        };
         Ok((call, head))
     }
 }

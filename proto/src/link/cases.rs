@@ -42,6 +42,7 @@ pub fn sound_call(call: u64) -> Frame<'static> {
         framing: Framing::Chunked,
         is_head: false,
         wants_upgrade: false,
+        is_grpc: false,
         file: None,
         credit: 65_536,
     };

@@ -113,7 +113,7 @@ impl Header {
             return Err(LinkError::FrameSize);
         }
         let (known_flags, is_of_call) = match kind {
-            kind::CALL => (call::HEAD | call::UPGRADE | call::FILE, true),
+            kind::CALL => (call::HEAD | call::UPGRADE | call::FILE | call::GRPC, true),
             kind::DATA => (END, true),
             kind::REFUSED => (refused::ELSEWHERE, true),
             kind::CREDIT | kind::CANCEL => (0, true),

@@ -40,7 +40,7 @@
 //! | kind | sent by | call | flags | payload |
 //! |---|---|---|---|---|
 //! | 1 HELLO | both, first | 0 | | `"HWLK"`, lowest and highest version u16 each, features u64 (none yet: 0), instance 16 bytes, first credit u32, calls u32; more may follow and is ignored |
-//! | 2 CALL | gateway | new | 1 `head`, 2 `upgrade`, 4 `file` | see below |
+//! | 2 CALL | gateway | new | 1 `head`, 2 `upgrade`, 4 `file`, 8 `grpc` | see below |
 //! | 3 DATA | both | open | 1 `end` | bytes of the request behind its head, or of the answer with its heads |
 //! | 4 CREDIT | both | open | | u32, at least 1: bytes of DATA that may be sent beyond what was allowed before |
 //! | 5 CANCEL | both | open | | u8, see below |
@@ -67,7 +67,8 @@
 //! | with `file`: path, `If-None-Match`, `Range` | u16 length and text, each; empty when absent. A file of the version may answer, if it has files |
 //! | head | the rest, up to and with its empty line |
 //!
-//! `head` says that the method is HEAD, `upgrade` that a 101 is welcome. The head has one framing, the one that is
+//! `head` says that the method is HEAD, `upgrade` that a 101 is welcome, `grpc` that failures are to be told in the way of gRPC
+//! and that the head may say in `grpc-timeout` how long the client waits. The head has one framing, the one that is
 //! named; the node relies on it. There is no deadline here: the function reads its own in the head, and the gateway
 //! cancels.
 //!

@@ -72,6 +72,7 @@ impl Owned {
                     framing: *framing,
                     is_head: bits & 1 != 0,
                     wants_upgrade: bits & 2 != 0,
+                    is_grpc: bits & 4 != 0,
                     file,
                     credit: *credit,
                 };

@@ -40,6 +40,7 @@ fn function(
         .map_err(|error| report.wrong(&at_name.span, error.to_string()))
         .ok();
     let run = run::runtime(at_name, &table, report);
+    let protocol = run::protocol(&table, report);
     let routes = trigger::routes(at_name, &table.http, report);
     let resources = limits::resources(&table, report);
     let clocks = limits::clocks(&table.timeouts, report);
@@ -69,6 +70,7 @@ fn function(
         clocks,
         env: table.env.value().unwrap_or_default().0,
         network: table.network.value().unwrap_or_default(),
+        protocol,
         assets,
         places,
     })

@@ -24,6 +24,7 @@ impl Function {
             clocks: self.clocks,
             env: self.env.clone(),
             network: self.network,
+            protocol: self.protocol,
             assets: self.assets.clone(),
         }
     }

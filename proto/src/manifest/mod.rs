@@ -35,7 +35,7 @@ pub use diagnostic::{Diagnostic, Place, Source};
 pub use nearest::nearest;
 pub use schema::schema;
 
-use crate::catalog::{self, Clocks, Network, Resources, Route, Runtime};
+use crate::catalog::{self, Clocks, Network, Protocol, Resources, Route, Runtime};
 use crate::name::{FunctionName, TenantName};
 
 /// What the file is called.
@@ -79,6 +79,8 @@ pub struct Function {
     pub env: BTreeMap<String, String>,
     /// What network its sandboxes see.
     pub network: Network,
+    /// What its server speaks.
+    pub protocol: Protocol,
     /// A folder of the package that is answered without starting the function.
     pub assets: Option<String>,
     /// Where its words stand in the manifest.

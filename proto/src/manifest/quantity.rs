@@ -8,7 +8,7 @@ use toml::de::DeValue;
 
 use super::nearest::{nearest, one_of};
 use super::read::{Field, Kind, Report, Text, Wrong, wrong_type};
-use crate::catalog::Network;
+use crate::catalog::{Network, Protocol};
 use crate::name::TenantName;
 use crate::units;
 
@@ -148,6 +148,11 @@ impl Choice for Network {
     const WORDS: &'static [(&'static str, Self)] = &[("none", Self::None), ("open", Self::Open)];
 }
 
+impl Choice for Protocol {
+    const NOUN: &'static str = "a protocol";
+    const WORDS: &'static [(&'static str, Self)] = &[("http1", Self::Http1), ("h2c", Self::H2c)];
+}
+
 fn choose<T: Choice>(text: &str) -> Result<T, Wrong> {
     if let Some((_, choice)) = T::WORDS.iter().find(|(word, _)| *word == text) {
         return Ok(*choice);
@@ -183,3 +188,4 @@ macro_rules! text_choice {
 
 text_choice!(RuntimeWord);
 text_choice!(Network);
+text_choice!(Protocol);

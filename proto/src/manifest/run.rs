@@ -6,7 +6,7 @@ use super::nearest::one_of;
 use super::quantity::RuntimeWord;
 use super::read::{At, Report};
 use super::written::FunctionTable;
-use crate::catalog::Runtime;
+use crate::catalog::{Protocol, Runtime};
 
 /// A field that says what to run.
 struct Program {
@@ -114,6 +114,17 @@ fn compile(
         (span, Runtime::Command { argv: argv.0.clone() })
     };
     Some(At { span: span.clone(), value: runtime })
+}
+
+/// What the program speaks. Only a server of somebody's own can speak anything but what our adapters do.
+pub(super) fn protocol(table: &FunctionTable, report: &mut Report<'_>) -> Protocol {
+    let Some(At { span, value }) = table.protocol.as_right() else { return Protocol::default() };
+    let is_adapted = !table.handler.is_absent() || !table.app.is_absent();
+    if *value != Protocol::Http1 && is_adapted {
+        let message = "only a server of your own speaks another protocol: `main` or `command`";
+        report.wrong_with_help(span, message, "remove `protocol`");
+    }
+    *value
 }
 
 fn handler(

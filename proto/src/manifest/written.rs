@@ -10,7 +10,7 @@ use super::env::Env;
 use super::quantity::{Bytes, CpuMillis, Label, RuntimeWord, Span, Whole};
 use super::read::{At, Field, Given, Kind, Report, Table, Text, read_table, take, wrong_type};
 use super::trigger::{Host, RoutePath, Triggers};
-use crate::catalog::Network;
+use crate::catalog::{Network, Protocol};
 use crate::name::TenantName;
 
 /// Declares a table: each field with its kind and, as TOML, a value that would be right. Every field is
@@ -135,6 +135,8 @@ table! {
     server_timing: bool = true,
     /// What network the function sees: "none" or "open"; "none" when absent.
     network: Network = "open",
+    /// What its server speaks: "http1", or "h2c" for HTTP/2 without TLS, as gRPC servers do; "http1" when absent.
+    protocol: Protocol = "h2c",
     /// Environment of the function, beside what the platform sets.
     env: Env = { GREETING = "hi" },
 }

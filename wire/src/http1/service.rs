@@ -3,14 +3,15 @@
 use std::future::Future;
 use std::net::IpAddr;
 
-use hatchway_proto::http1::{Framing, HeadError, Limits, RequestHead, ResponseHead, Version};
+use hatchway_proto::grpc;
+use hatchway_proto::http1::{self, Framing, HeadError, Limits, RequestHead, ResponseHead, Version};
 use hatchway_proto::link::CallHead;
 use tokio::time::Instant;
 
-use crate::{Stream, scratch};
 use crate::http1::answer::Answer;
 use crate::http1::exchange::{Broken, Outcome};
 use crate::http1::upgrade;
+use crate::{Stream, scratch};
 
 /// Who sent a request.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,11 +44,19 @@ pub struct Request {
     pub wants_upgrade: bool,
     /// When the head was complete.
     pub arrived: Instant,
+    /// A call of gRPC: failures are told in its own way.
+    pub is_grpc: bool,
+    /// When its client stops waiting, where it has said so.
+    pub deadline: Option<Instant>,
 }
 
 impl Request {
     /// What the exchange needs of `head`, with the rewritten bytes in `rewritten`.
     pub fn new(head: &RequestHead<'_>, rewritten: Vec<u8>) -> Self {
+        let arrived = Instant::now();
+        // Calls of gRPC are POST: no other request pays for the look.
+        let is_grpc =
+            head.method == "POST" && head.field("content-type").is_some_and(grpc::is_grpc);
         Self {
             head_bytes: rewritten.len(),
             head: rewritten,
@@ -57,7 +66,9 @@ impl Request {
             keep_alive: head.keep_alive,
             expects_continue: head.expects_continue,
             wants_upgrade: upgrade::asked(head).is_some(),
-            arrived: Instant::now(),
+            arrived,
+            is_grpc,
+            deadline: if is_grpc { deadline(head, arrived) } else { None },
         }
     }
 
@@ -65,6 +76,10 @@ impl Request {
     pub fn of_call(about: &CallHead<'_>, head: &[u8]) -> Self {
         let mut bytes = scratch::take();
         bytes.extend_from_slice(head);
+        let arrived = Instant::now();
+        let parsed = || http1::parse_request(head, &Limits::inside()).ok().flatten();
+        let deadline =
+            if about.is_grpc { parsed().and_then(|head| deadline(&head, arrived)) } else { None };
         Self {
             head_bytes: head.len(),
             head: bytes,
@@ -75,7 +90,9 @@ impl Request {
             // The gateway asks its client for a body.
             expects_continue: false,
             wants_upgrade: about.wants_upgrade,
-            arrived: Instant::now(),
+            arrived,
+            is_grpc: about.is_grpc,
+            deadline,
         }
     }
 
@@ -91,8 +108,15 @@ impl Request {
             expects_continue: false,
             wants_upgrade: false,
             arrived: Instant::now(),
+            is_grpc: false,
+            deadline: None,
         }
     }
+}
+
+/// When a client of gRPC stops waiting, where it says so.
+fn deadline(head: &RequestHead<'_>, arrived: Instant) -> Option<Instant> {
+    arrived.checked_add(grpc::parse_timeout(head.field(grpc::TIMEOUT)?)?)
 }
 
 /// How long an exchange may take; a clock that has run out is named in the answer.

@@ -207,7 +207,8 @@ impl<S: Service> Exchange<'_, '_, S> {
     async fn fail(&mut self, mut upstream: S::Upstream, cause: Cause) {
         let head_sent = self.reply.is_begun();
         let broken = Broken { cause, head_sent, request_bytes: self.up.sent };
-        if head_sent || matches!(broken.cause, Cause::ClientGone) {
+        let is_gone = matches!(broken.cause, Cause::ClientGone);
+        if is_gone || (head_sent && !self.call.as_mut().is_grpc) {
             upstream.release(false);
             self.reply.reset(reason(&broken.cause));
             self.outcome.broken = Some(broken.cause);
@@ -217,10 +218,23 @@ impl<S: Service> Exchange<'_, '_, S> {
         let answer = unless_gone(&mut self.reply, explaining).await;
         // Whoever is slow to read about the failure must not hold a slot meanwhile.
         upstream.release(false);
-        if let Some(answer) = answer {
-            self.answer(answer).await;
+        match answer {
+            None => {}
+            Some(answer) if head_sent => self.end_by_status(&answer, &broken.cause),
+            Some(answer) => self.answer(answer).await,
         }
         self.outcome.broken = Some(broken.cause);
+    }
+
+    /// A call of gRPC may fail at any time: its status comes last.
+    fn end_by_status(&mut self, answer: &Answer, cause: &Cause) {
+        let ended = match head::grpc_status(answer) {
+            Some(status) => self.reply.end(Some(status)).is_ok(),
+            None => false,
+        };
+        if !ended {
+            self.reply.reset(reason(cause));
+        }
     }
 
     async fn answer(&mut self, answer: Answer) {

@@ -143,6 +143,17 @@ pub(super) fn of_answer(answer: &crate::http1::Answer) -> Response<()> {
     response
 }
 
+/// What an answer of ours says of a call of gRPC, if it is one to such a call.
+pub(super) fn grpc_status(answer: &crate::http1::Answer) -> Option<HeaderMap> {
+    let fields = answer.fields.iter().filter(|(name, _)| name.starts_with("grpc-"));
+    let fields: HeaderMap = fields
+        .filter_map(|(name, value)| {
+            Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))
+        })
+        .collect();
+    (!fields.is_empty()).then_some(fields)
+}
+
 /// True when no body follows the head, whatever there is (RFC 9110 sections 15.3.5 and 15.4.5).
 pub(super) fn is_bodiless(status: u16) -> bool {
     matches!(status, 204 | 304)

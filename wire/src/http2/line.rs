@@ -38,10 +38,20 @@ struct Inner {
 }
 
 impl Line {
+    /// To a client, of which `read` was read already.
     pub(super) fn new(stream: Stream, read: Vec<u8>, settings: &Settings) -> Self {
-        let taken_at = Instant::now();
-        let mut glitches = Glitches::new(settings, taken_at);
+        let mut glitches = Glitches::new(settings, Instant::now());
         glitches.received(&read);
+        Self::with(stream, read, glitches)
+    }
+
+    /// To a function. What it sends, it pays for with its own share of the cores: it is not counted.
+    pub(super) fn to_function(stream: Stream) -> Self {
+        Self::with(stream, Vec::new(), Glitches::unlimited())
+    }
+
+    fn with(stream: Stream, read: Vec<u8>, glitches: Glitches) -> Self {
+        let taken_at = Instant::now();
         let inner = Inner { stream, read, used: 0, out: Vec::new(), sent: 0, taken_at, glitches };
         Self(Rc::new(RefCell::new(inner)))
     }

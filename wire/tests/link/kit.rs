@@ -62,6 +62,7 @@ impl Call {
             framing,
             is_head: false,
             wants_upgrade: head.contains("Upgrade: websocket"),
+            is_grpc: false,
             file: None,
             credit: 0,
         };

@@ -208,6 +208,7 @@ pub(in crate::pool) fn version() -> Version {
         },
         env: BTreeMap::new(),
         network: Network::None,
+        protocol: Default::default(),
         assets: None,
     }
 }
