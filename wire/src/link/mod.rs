@@ -10,7 +10,8 @@
 //!
 //! Reading order: [`settings`] (limits and clocks), [`shared`] (what calls and driver share), [`cell`] (one call
 //! in it), [`call`] (its end as a stream), [`driver`] (the socket), then the two halves: [`client`] with [`offer`],
-//! what a gateway can take back, and [`server`] with its [`workers`].
+//! what a gateway can take back, and [`server`] with its [`workers`],
+//! whose links [`spread`] lays over the cores.
 
 pub mod call;
 mod cell;
@@ -21,6 +22,7 @@ mod out;
 pub mod server;
 pub mod settings;
 mod shared;
+pub mod spread;
 mod workers;
 
 pub use call::{Broken, Call, Handle};

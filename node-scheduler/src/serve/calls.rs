@@ -1,82 +1,28 @@
-//! Stage 7: calls arrive from gateways in other processes, over links. The head comes in the bytes that the function reads,
-//! and what is between gateway and node comes beside it: nothing is parsed here.
+//! What a node makes of a call: an invocation, an answer, a refusal.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::io;
-use std::time::Duration;
 
 use hatchway_proto::failure::{Component, Failure, ProxyError};
 use hatchway_proto::http1::{RequestHead, ResponseEdit, ResponseHead, write_response};
 use hatchway_proto::link::{CallHead, Cancel, FileRequest, LoadSummary};
 use hatchway_proto::name::{FunctionName, VersionId};
 use hatchway_wire::backend::{AssetRequest, Backend, Invocation, Timing, answer_failure};
-use hatchway_wire::core::{Core, Cores, InFlight};
+use hatchway_wire::grpc;
 use hatchway_wire::http1::{
     Answer, Broken, Cause, Found, Outcome, Peer, Refused, Request, Service, Shape,
 };
-use hatchway_wire::link::{self, Calls, Handle, Served};
-use hatchway_wire::listen::{Accept, Listener};
+use hatchway_wire::link::{Calls, Handle};
 
 use crate::admit::NodeCore;
 use crate::invoke::SandboxUpstream;
 
-/// Out of descriptors: trying again at once would only burn a core.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
 /// Reasons that are this node's own: another one may well take the call. What is wrong with the function is wrong everywhere.
 const ELSEWHERE: &[&str] = &["queue-full", "no-room", "draining", "retired", "unknown-version"];
 
-/// Starts a thread per listener.
-///
-/// # Errors
-/// When a thread cannot be started.
-pub fn start<M>(listeners: Vec<Listener>, make: M) -> io::Result<Cores>
-where
-    M: Fn(&Core) -> NodeCore + Clone + Send + 'static,
-{
-    let instance = link::draw_instance();
-    Cores::start("node", listeners, move |core, listener| {
-        let calls = GatewayCalls { node: make(&core), names: RefCell::default() };
-        let served = Served::new(calls, core.ticker, instance);
-        async move {
-            match Accept::from_listener(listener) {
-                Ok(listener) => accept(listener, served).await,
-                Err(error) => tracing::error!(%error, "a listener is lost"),
-            }
-        }
-    })
-}
-
-async fn accept(listener: Accept, served: Served<GatewayCalls>) {
-    let links = InFlight::default();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = served.ticker().drained() => break,
-        };
-        match accepted {
-            Ok((stream, _)) => {
-                let (served, entered) = (served.clone(), links.enter());
-                tokio::task::spawn_local(async move {
-                    served.serve(stream).await;
-                    drop(entered);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a gateway was not accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-    drop(listener);
-    links.none().await;
-    served.none().await;
-}
-
 /// Calls of gateways, on one core.
 #[derive(Debug)]
-struct GatewayCalls {
+pub(super) struct GatewayCalls {
     node: NodeCore,
     names: RefCell<HashMap<VersionId, FunctionName>>,
 }
@@ -85,6 +31,10 @@ struct GatewayCalls {
 const NAMES: usize = 4096;
 
 impl GatewayCalls {
+    pub(super) fn new(node: NodeCore) -> Self {
+        Self { node, names: RefCell::default() }
+    }
+
     fn names(&self, about: &CallHead<'_>) -> Option<(FunctionName, VersionId)> {
         let version = VersionId::parse(about.version).ok()?;
         let mut names = self.names.borrow_mut();
@@ -104,7 +54,7 @@ impl GatewayCalls {
 
 /// A call between its head and its end.
 #[derive(Debug)]
-struct Call {
+pub(super) struct Call {
     invocation: Invocation,
     handle: Handle,
 }
@@ -160,7 +110,8 @@ impl Service for GatewayCalls {
             }
             Err(failure) => {
                 call.handle.refuse(ELSEWHERE.contains(&failure.reason), failure.reason);
-                Found::Answer(answer_failure(&failure, &call.invocation.request_id))
+                let Invocation { request_id, request, .. } = &call.invocation;
+                Found::Answer(grpc::answer(&failure, request_id, request))
             }
         }
     }
@@ -184,8 +135,9 @@ impl Service for GatewayCalls {
         upstream: &mut SandboxUpstream,
         broken: &Broken,
     ) -> Answer {
+        let Invocation { request_id, request, .. } = &call.invocation;
         let failure = self.node.explain(&call.invocation, upstream, broken).await;
-        answer_failure(&failure, &call.invocation.request_id)
+        grpc::answer(&failure, request_id, request)
     }
 
     fn finish(&self, call: Option<Call>, outcome: &Outcome) {
