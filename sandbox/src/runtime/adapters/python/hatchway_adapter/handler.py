@@ -22,7 +22,7 @@ def main(module_path, attribute):
     # Threads wait here, not in the handler: no more of them run at once than the function was promised.
     slots = threading.BoundedSemaphore(concurrency())
     server = Server(lambda exchange: _respond(exchange, handler, slots))
-    if ready.is_zygote():
+    if ready.has_leisure():
         _rehearse()
     server.serve()
     sys.exit(0)

@@ -21,7 +21,7 @@ def server(application):
 
     def serve():
         server = Server(respond)
-        if ready.is_zygote():
+        if ready.has_leisure():
             _rehearse()
         server.serve()
 

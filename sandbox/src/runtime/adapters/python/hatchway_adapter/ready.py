@@ -41,6 +41,15 @@ def loaded():
     zygote.wait_to_be_forked(int(_zygote))
 
 
+def has_leisure():
+    """True in a child of a zygote that nobody waits for yet."""
+    if _zygote is None:
+        return False
+    from . import zygote
+
+    return not zygote.is_let_go()
+
+
 def park():
     """A child of a zygote waits here until it is to serve. It has its own pipe at the same place, and its own time."""
     global _is_open, _started

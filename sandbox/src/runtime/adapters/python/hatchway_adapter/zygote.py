@@ -10,6 +10,7 @@ import ctypes
 import gc
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -109,6 +110,13 @@ def _become_child(number, handed):
     except OSError:
         os._exit(1)
     _control = control
+
+
+def is_let_go():
+    """True when somebody waits for this child already."""
+    poll = select.poll()
+    poll.register(_control, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def wait_to_be_let_go():
