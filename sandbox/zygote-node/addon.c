@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -27,18 +28,17 @@ static int32_t first_argument(napi_env env, napi_callback_info info) {
     return result;
 }
 
-// park(socket): forks on request; comes back in every child, as { child, control, pid, errno }, and never in the zygote.
+// park(socket): forks on request; comes back in every child, as { control, pid, errno }, and never in the zygote.
 static napi_value park_here(napi_env env, napi_callback_info info) {
     struct uv_loop_s *loop = NULL;
     napi_get_uv_event_loop(env, &loop);
-    struct child child = park(first_argument(env, info));
+    int control = park(first_argument(env, info));
     // The loop's epoll, wake-up and signal descriptors are the zygote's: make new ones. Its clock stood still.
     int failed = uv_loop_fork(loop);
     uv_update_time(loop);
     napi_value result = NULL;
     napi_create_object(env, &result);
-    napi_set_named_property(env, result, "child", number(env, (int64_t)child.number));
-    napi_set_named_property(env, result, "control", number(env, child.control));
+    napi_set_named_property(env, result, "control", number(env, control));
     napi_set_named_property(env, result, "pid", number(env, getpid()));
     napi_set_named_property(env, result, "errno", number(env, failed));
     return result;
@@ -69,6 +69,12 @@ static napi_value children(napi_env env, napi_callback_info info) {
     return number(env, waitid(P_ALL, 0, &unused, WEXITED | WNOHANG | WNOWAIT) == 0 ? 1 : 0);
 }
 
+// waits(descriptor): 1 when there is something to read, or its end.
+static napi_value waits(napi_env env, napi_callback_info info) {
+    struct pollfd watched = {.fd = first_argument(env, info), .events = POLLIN};
+    return number(env, poll(&watched, 1, 0) == 1 ? 1 : 0);
+}
+
 // listen(path): a listening Unix socket there. Its descriptor is no handle of libuv's yet, as that of a child.
 static napi_value listen_there(napi_env env, napi_callback_info info) {
     size_t count = 1, length = 0;
@@ -91,7 +97,7 @@ __attribute__((visibility("default"))) napi_value napi_register_module_v1(napi_e
         const char *name;
         napi_callback call;
     } functions[] = {
-        {"park", park_here},     {"confine", confine_here},  {"leave", leave},
+        {"park", park_here},    {"confine", confine_here},      {"leave", leave},         {"waits", waits},
         {"children", children}, {"closeAtExec", close_at_exec}, {"listen", listen_there},
     };
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {

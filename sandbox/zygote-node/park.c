@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,7 +77,18 @@ static int receive(int socket, char *text, size_t size, int given[GIVEN]) {
     return (int)(bytes / sizeof(int));
 }
 
-// In the child: a session and descriptors of its own.
+// In the child, first thing: whatever is written to before it is in its own group is charged to the zygote. Told that it
+// is, it goes on.
+static void wait_for_group(int control, uint64_t number) {
+    char text[80], told[80];
+    int length = snprintf(text, sizeof text, "{\"here\":%llu,\"prepare\":true}", (unsigned long long)number);
+    fcntl(control, F_SETFL, fcntl(control, F_GETFL) & ~O_NONBLOCK);
+    ssize_t got = send(control, text, (size_t)length, MSG_NOSIGNAL);
+    while (got > 0 && (got = recv(control, told, sizeof told, 0)) == -1 && errno == EINTR) got = 1;
+    if (got <= 0) _exit(0);
+}
+
+// A session and descriptors of its own.
 static void settle(int socket, int given[GIVEN]) {
     setsid();
     // The zygote's socket is replaced by the listener, which stands at its number.
@@ -89,7 +101,6 @@ static void settle(int socket, int given[GIVEN]) {
         if (is_standard && blocking) fcntl(places[i], F_SETFL, fcntl(places[i], F_GETFL) | O_NONBLOCK);
         close(given[i]);
     }
-    fcntl(given[CONTROL], F_SETFL, fcntl(given[CONTROL], F_GETFL) & ~O_NONBLOCK);
 }
 
 static void tell_failure(int control, uint64_t number, int error) {
@@ -112,7 +123,7 @@ static struct living *collect(struct living *all, uint64_t number) {
     return all;
 }
 
-struct child park(int socket) {
+int park(int socket) {
     struct living *all = NULL;
     // What is not written yet would be written by every child.
     fflush(NULL);
@@ -131,8 +142,9 @@ struct child park(int socket) {
         struct living *child = malloc(sizeof *child);
         pid_t pid = child == NULL ? -1 : fork();
         if (pid == 0) {
+            wait_for_group(given[CONTROL], number);
             settle(socket, given);
-            return (struct child){.number = number, .control = given[CONTROL]};
+            return given[CONTROL];
         }
         if (pid == -1) {
             tell_failure(given[CONTROL], number, errno);

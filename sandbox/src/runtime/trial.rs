@@ -19,7 +19,7 @@ use serde::Deserialize;
 
 use super::{Adapters, Interpreter, node};
 use crate::protocol::packet::{self, Receiver};
-use crate::protocol::zygote::{Answer, Go, Request};
+use crate::protocol::zygote::{Answer, Go, Prepare, Request};
 
 /// For the whole of it. It takes half a second, but a node may start on a busy machine.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -135,9 +135,10 @@ impl Zygote {
         };
         let child = Sibling::find(sender.ok_or_else(garbled)?, address)?;
         match packet::decode::<Answer>(bytes) {
-            Ok(Answer::Here { here, .. }) if here == number => {}
+            Ok(Answer::Here { here, prepare: true }) if here == number => {}
             Ok(Answer::Here { .. } | Answer::Failed { .. }) | Err(_) => return Err(garbled()),
         }
+        packet::send_message(&control, &Prepare { prepare: number }, &[])?;
         let go = Go { go: number, sandbox: "trial".to_owned() };
         packet::send_message(&control, &go, &[])?;
         deadline.wait(&ready, "child that serves")?;

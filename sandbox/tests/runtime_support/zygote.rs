@@ -129,7 +129,9 @@ impl Zygote {
         );
         drop((listener, ready_end, log_end, control_end));
         let (text, pid) = receive(&control);
-        assert_eq!(text, format!(r#"{{"here":{number}}}"#));
+        assert_eq!(text, format!(r#"{{"here":{number},"prepare":true}}"#));
+        let prepare = format!(r#"{{"prepare":{number}}}"#);
+        rustix::net::send(&control, prepare.as_bytes(), SendFlags::NOSIGNAL).unwrap();
         let pid = pid.expect("the kernel names the sender");
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).unwrap();
         let (ready, log) = (Some(ready), BufReader::new(log));

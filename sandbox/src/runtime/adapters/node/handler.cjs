@@ -29,7 +29,12 @@ async function main([modulePath, exportName]) {
     server.listen({ fd: LISTENER }, () => ready(performance.now() - since));
   };
   if (zygote === undefined) start(started);
-  else await zygote.forkWhenQuiet(createServer(async (context, ...args) => (args.length === 0 ? 'warm' : { args })), start);
+  else await zygote.forkWhenQuiet(() => createServer(warmHandler), start);
+}
+
+/** In a zygote, answers in each way but with the tenant's code. */
+async function warmHandler(context, ...args) {
+  return args.length === 0 ? 'warm' : { args };
 }
 
 async function load(modulePath, exportName) {

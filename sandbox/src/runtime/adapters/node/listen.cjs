@@ -45,8 +45,9 @@ if (claim()) {
 /** The rest of the script runs on as if the call had been made. */
 function hold(server, zygote, start) {
   Object.defineProperty(server, 'listening', { value: true, configurable: true });
-  const warm = require('node:http').createServer((request, response) => response.end('warm'));
-  zygote.forkWhenQuiet(warm, (since) => {
+  const http = require('node:http');
+  const makeServer = () => http.createServer((request, response) => response.end('warm'));
+  zygote.forkWhenQuiet(makeServer, (since) => {
     delete server.listening;
     start(since);
   });

@@ -30,7 +30,7 @@ function startPool() {
 
 /** Why this process cannot be forked: `{ what, message }`, or undefined. */
 function check() {
-  const extra = countThreads() - threads - poolSize();
+  const extra = countLastingThreads() - threads - poolSize();
   if (extra > 0) return { what: 'threads', message: `${extra} threads were started when the code was loaded` };
   if (addon.children() === 1) return { what: 'children', message: 'a child process was started when the code was loaded' };
   for (const [descriptor, target] of openDescriptors()) {
@@ -62,6 +62,13 @@ function openDescriptors() {
 
 function countThreads() {
   return fs.readdirSync('/proc/self/task').length;
+}
+
+/** One that was joined has run to its end, and may still be on its way out of the kernel, which tells nobody. */
+function countLastingThreads() {
+  const pause = new Int32Array(new SharedArrayBuffer(4));
+  for (let round = 0; round < 50 && countThreads() > threads + poolSize(); round++) Atomics.wait(pause, 0, 0, 2);
+  return countThreads();
 }
 
 /** As libuv reads it. */

@@ -9,7 +9,7 @@ const { again, ready, unfit } = require('../ready.cjs');
 const fitness = require('./fitness.cjs');
 const life = require('./life.cjs');
 const random = require('./random.cjs');
-const { warm } = require('./warm.cjs');
+const { warm, rehearse } = require('./warm.cjs');
 
 const SOCKET = 3;
 const READY = 4;
@@ -49,13 +49,14 @@ function limit(ms, explain) {
 }
 
 /**
- * To be called when the code is loaded. Warms the process with `server`, which answers without the tenant's code, waits
- * until there is nothing left to wait for, and forks on request: in every child calls `start`, with the time at which it
- * was let go. Garbage is not collected before: it was tried, and children then sweep and copy more (0.5 MiB, 1.5 ms).
+ * To be called when the code is loaded. Warms the process by requests to what `makeServer` makes, which answers without
+ * the tenant's code, waits until there is nothing left to wait for, and forks on request. In every child it calls `start`
+ * when that is let go, with the time. Garbage is not collected before: it was tried, and children then sweep and copy more
+ * (0.5 MiB, 1.5 ms).
  */
-async function forkWhenQuiet(server, start) {
+async function forkWhenQuiet(makeServer, start) {
   await fitness.startPool();
-  await warm(server, addon);
+  await warm(makeServer(), addon);
   const patience = limit(QUIET_LIMIT_MS, fitness.busy);
   life.onceQuiet(() => {
     clearTimeout(patience);
@@ -63,7 +64,12 @@ async function forkWhenQuiet(server, start) {
     if (found !== undefined) end(found);
     random.settle();
     ready(performance.now() - started);
-    start(parkAndFork());
+    const control = becomeChild(addon.park(SOCKET));
+    const serve = () => start(waitToBeLetGo(control));
+    if (addon.waits(control) === 1) return serve();
+    // Nobody waits yet: the pages that a first request copies are copied before it comes.
+    rehearse(makeServer(), addon);
+    life.onceQuiet(serve);
   });
 }
 
@@ -72,13 +78,19 @@ function end({ what, message }) {
   addon.leave(1);
 }
 
-/** Comes back in a child that has been let go, with the time. */
-function parkAndFork() {
-  const { child, control, pid, errno } = addon.park(SOCKET);
-  const failed = errno < 0 ? errno : becomeChild(pid);
-  const word = failed < 0 ? { failed: child, errno: -failed } : { here: child };
-  fs.writeSync(control, JSON.stringify(word));
-  if (failed < 0) addon.leave(1);
+/** What every child does before any code of the tenant runs. */
+function becomeChild({ control, pid, errno }) {
+  // The zygote has compiled all that it has loaded, see `ZYGOTE_FLAGS`; what a child loads is its own, and mostly not needed.
+  v8.setFlagsFromString('--lazy');
+  life.becomeChild(pid);
+  random.reseed();
+  const failed = errno < 0 ? errno : addon.confine();
+  if (failed < 0) throw new Error(`a child cannot be made, error ${-failed}`);
+  return control;
+}
+
+/** Parked: comes back when the child is to serve, with the time. */
+function waitToBeLetGo(control) {
   const order = Buffer.alloc(ORDER_BYTES);
   const length = fs.readSync(control, order);
   // The spawner is gone, or has no use for this child.
@@ -88,14 +100,6 @@ function parkAndFork() {
   process.env.HATCHWAY_SANDBOX = JSON.parse(order.toString('utf8', 0, length)).sandbox;
   again();
   return released;
-}
-
-function becomeChild(pid) {
-  // The zygote has compiled all that it has loaded, see `ZYGOTE_FLAGS`; what a child loads is its own, and mostly not needed.
-  v8.setFlagsFromString('--lazy');
-  life.becomeChild(pid);
-  random.reseed();
-  return addon.confine();
 }
 
 module.exports = { begin, limit, forkWhenQuiet };
