@@ -44,6 +44,34 @@ impl NodeState {
     }
 }
 
+/// How many calls may be offered to a second node: a fifth of all, so that a fleet which refuses everything is not asked
+/// three times as much, and a burst after a quiet time.
+#[derive(Clone, Copy, Debug)]
+pub struct RetryBudget(u32);
+
+impl RetryBudget {
+    const PER_RETRY: u32 = 5;
+    const MOST: u32 = 100 * Self::PER_RETRY;
+
+    /// A call was offered.
+    #[must_use]
+    pub fn offered(self) -> Self {
+        Self((self.0 + 1).min(Self::MOST))
+    }
+
+    /// The budget after another try; none when it is spent.
+    pub fn again(self) -> Option<Self> {
+        self.0.checked_sub(Self::PER_RETRY).map(Self)
+    }
+}
+
+impl Default for RetryBudget {
+    /// A burst.
+    fn default() -> Self {
+        Self(Self::MOST)
+    }
+}
+
 /// All nodes, best first: the rendezvous order of the version (Thaler and Ravishankar 1998), so that
 /// gateways that share nothing agree and a node that leaves moves only its own versions. The same for as
 /// long as the nodes are the same.
@@ -147,6 +175,20 @@ mod tests {
         assert_eq!(order(&all, now), rank[..], "when all rest, they are asked all the same");
         assert_eq!(choose::<2>(&rank, |_| true), [Some(rank[0]), Some(rank[1])]);
         assert_eq!(choose::<3>(&rank[..1], |_| false), [Some(rank[0]), None, None]);
+    }
+
+    #[test]
+    fn a_fifth_of_all_calls_may_be_offered_again_after_a_burst_of_a_hundred() {
+        let (mut budget, mut retries) = (RetryBudget::default(), 0);
+        for _ in 0..1000 {
+            budget = budget.offered();
+            if let Some(left) = budget.again() {
+                (budget, retries) = (left, retries + 1);
+            }
+        }
+        assert!((290..=310).contains(&retries), "{retries}");
+        let spent = std::iter::successors(Some(budget), |budget| budget.again()).last();
+        assert!(spent.is_some_and(|spent| spent.again().is_none()));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Nodes and the links to them: connected when first needed, and again after a rest when they were lost.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
@@ -16,7 +16,7 @@ use hatchway_wire::ticker::Ticker;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use crate::place::{self, NodeState};
+use crate::place::{self, NodeState, RetryBudget};
 
 /// A node on the same network answers a connect within a round trip.
 const CONNECT_CLOCK: Duration = Duration::from_secs(1);
@@ -33,6 +33,7 @@ pub(super) struct Nodes {
     slots: Vec<Slot>,
     states: RefCell<Vec<NodeState>>,
     ranks: RefCell<HashMap<VersionId, Box<[usize]>, RandomState>>,
+    retries: Cell<RetryBudget>,
     dialer: Dialer,
 }
 
@@ -87,11 +88,18 @@ impl Nodes {
             .collect();
         let (instance, settings) = (link::draw_instance(), Rc::default());
         let dialer = Dialer { instance, settings, ticker: ticker.clone() };
-        Self { slots, states: RefCell::new(states), ranks: RefCell::default(), dialer }
+        Self {
+            slots,
+            states: RefCell::new(states),
+            ranks: RefCell::default(),
+            retries: Cell::default(),
+            dialer,
+        }
     }
 
     /// Nodes to ask for a version, best first.
     pub(super) fn choose(&self, version: &VersionId, now: Instant) -> [Option<usize>; TRIES] {
+        self.retries.set(self.retries.get().offered());
         let (states, mut ranks) = (self.states.borrow(), self.ranks.borrow_mut());
         if ranks.len() > RANKS {
             ranks.clear();
@@ -108,9 +116,9 @@ impl Nodes {
         }
     }
 
-    /// The node has said that it takes nothing new, and nobody has connected since.
+    /// The node takes nothing new, and still serves what it has.
     fn is_leaving(&self, node: usize) -> bool {
-        matches!(&*self.slots[node].link.borrow(), Reached::Yes(link) if !link.is_open())
+        matches!(&*self.slots[node].link.borrow(), Reached::Yes(link) if link.is_leaving())
     }
 
     /// The link to a node, connected if need be. None when it cannot be reached: the node rests then. Cancel safe: an attempt
@@ -159,6 +167,7 @@ impl Nodes {
 impl Placer for Nodes {
     fn again(self: Rc<Self>, choices: Choices) -> Again {
         Box::pin(async move {
+            self.retries.set(self.retries.get().again()?);
             let mut left = choices.into_iter().flatten();
             while let Some(node) = left.next() {
                 if let Some(link) = self.reach(node).await {

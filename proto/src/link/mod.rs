@@ -84,8 +84,9 @@
 //!   another node: with `elsewhere` set that is worth it, without it the answer inside is final.
 //! * The connection may end while a call is offered. If no byte of its CALL was written, it may be offered again. Otherwise it
 //!   may be running, and is lost.
-//! * DATA from the node with `end` ends the answer and the call, whether or not the request was whole. DATA from the gateway
-//!   with `end` is the half-close of a tunnel, after a 101; a plain request ends where its framing says.
+//! * DATA from the node with `end` ends the answer and the call, whether or not the request was whole. A request ends where its
+//!   framing says, without a flag.
+//! * After a 101 the call is a tunnel. Each side ends its direction by DATA with `end`, and the call is over when both have.
 //! * CANCEL ends a call at once, both ways, and is not answered. What was read of it is not to be taken for a whole.
 //! * Frames about a call that is over were on their way, and are ignored; a frame about an id that was never opened is an
 //!   error.

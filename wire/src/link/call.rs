@@ -14,6 +14,9 @@ use super::shared::Shared;
 /// buffer for the next frame.
 pub(super) const PIECE_BYTES: usize = 32 * 1024;
 
+/// The longest answer that fits into a refusal beside its reason; a longer one is an answer like any other.
+const REFUSAL_BYTES: usize = FRAME_BYTES - 256;
+
 /// One end of a call. Dropped before its end, it cancels.
 #[derive(Debug)]
 pub struct Call {
@@ -114,14 +117,6 @@ impl Call {
         if let Some(over) = cell.over {
             return Poll::Ready(Err(Broken::from(over).into()));
         }
-        if let Some((elsewhere, reason)) = cell.refuses.take() {
-            let answer = [first, second].concat();
-            let refusal = Refusal { elsewhere, reason, answer: &answer };
-            state.send(&Frame::Refused { call: cell.id, refusal });
-            state.remove(cell.id);
-            cell.flow.end();
-            return Poll::Ready(Ok(answer.len()));
-        }
         let room = cell.flow.room().min(PIECE_BYTES);
         if room == 0 || state.out.waiting() >= self.shared.settings.out_bytes {
             cell.writer = Some(cx.waker().clone());
@@ -129,6 +124,17 @@ impl Call {
                 state.wait_for_room(&self.cell, cell);
             }
             return Poll::Pending;
+        }
+        let whole = first.len() + second.len();
+        if let Some((elsewhere, reason)) = cell.refuses.take()
+            && whole <= REFUSAL_BYTES
+        {
+            let answer = [first, second].concat();
+            let refusal = Refusal { elsewhere, reason, answer: &answer };
+            state.send(&Frame::Refused { call: cell.id, refusal });
+            state.remove(cell.id);
+            cell.flow.end();
+            return Poll::Ready(Ok(whole));
         }
         let first = &first[..first.len().min(room)];
         let second = &second[..second.len().min(room - first.len())];

@@ -68,6 +68,12 @@ impl Link {
         state.over.is_none() && !state.is_draining
     }
 
+    /// True once the node has said that it takes no more, until its last call here is over.
+    pub fn is_leaving(&self) -> bool {
+        let state = self.0.state.borrow();
+        state.over.is_none() && state.is_draining
+    }
+
     /// Why the connection is over, once it is.
     pub fn ended(&self) -> Option<Ended> {
         self.0.state.borrow().over.clone()
