@@ -18,7 +18,7 @@ pub fn heads(data: &[u8]) {
 fn request(data: &[u8]) {
     let Some(parts) = parts(data) else { return };
     for has_body in [false, true] {
-        let Ok(written) = head::to_http1(&parts, has_body) else { continue };
+        let Ok(written) = head::to_http1(&parts, has_body, None) else { continue };
         match parse_request(&written, &Limits::default()) {
             Ok(Some(head)) => {
                 assert_eq!(head.len, written.len(), "one head became two");

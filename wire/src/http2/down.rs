@@ -3,12 +3,16 @@
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use hatchway_proto::http1::{self, BodyDecoder, BodyError, Framing, Limits, Piece, ResponseHead};
+use hatchway_proto::http1::{
+    self, BodyDecoder, BodyError, Framing, HeadError, Limits, Piece, ResponseHead,
+};
+use http::{StatusCode, header};
 use tokio::time::Instant;
 
 use crate::http1::{Cause, Shape};
 use crate::http2::head;
 use crate::http2::reply::{Gone, Reply};
+use crate::http2::websocket::Key;
 use crate::{Stream, scratch};
 
 /// What is read of an answer before the client has taken what came before it: the most that a stream buffers.
@@ -30,6 +34,8 @@ enum State {
 pub(super) struct Down<'a> {
     respond: &'a mut Respond<'a>,
     is_head: bool,
+    /// The client asks for a web socket.
+    key: Option<&'a Key>,
     limits: Limits,
     state: State,
     /// Data that the client has not allowed yet.
@@ -49,13 +55,21 @@ pub(super) struct Passed {
     pub(super) bytes: u64,
     /// The upstream is between two messages.
     pub(super) keep_upstream: bool,
+    /// The answer was 101: what follows is no HTTP.
+    pub(super) is_tunnel: bool,
 }
 
 impl<'a> Down<'a> {
-    pub(super) fn new(is_head: bool, limits: Limits, respond: &'a mut Respond<'a>) -> Self {
+    pub(super) fn new(
+        is_head: bool,
+        key: Option<&'a Key>,
+        limits: Limits,
+        respond: &'a mut Respond<'a>,
+    ) -> Self {
         Self {
             respond,
             is_head,
+            key,
             limits,
             state: State::Head(Vec::new()),
             out: Bytes::new(),
@@ -82,6 +96,9 @@ impl<'a> Down<'a> {
         cx: &mut Context<'_>,
     ) -> Result<Poll<()>, Cause> {
         loop {
+            if self.answer.is_tunnel {
+                return Ok(Poll::Ready(()));
+            }
             if !self.out.is_empty() {
                 let before = self.out.len();
                 let is_last = matches!(self.state, State::Done) && self.trailers.is_empty();
@@ -149,7 +166,11 @@ impl<'a> Down<'a> {
             };
             let rest = &bytes[head.len..];
             match head.status {
-                101 => return Err(Cause::UnwantedUpgrade),
+                101 => return self.begin_tunnel(&head, rest, reply),
+                // Over HTTP/2 that would say that the socket is open (RFC 8441 section 5).
+                200..=299 if self.key.is_some() => {
+                    return Err(Cause::BadAnswer(HeadError::BadStatus));
+                }
                 // Ours to give, and was given.
                 100 => {}
                 102..=199 => {
@@ -161,6 +182,31 @@ impl<'a> Down<'a> {
             bytes = rest;
         }
         Ok(())
+    }
+
+    /// The function has agreed to a web socket.
+    fn begin_tunnel(
+        &mut self,
+        head: &ResponseHead<'_>,
+        rest: &[u8],
+        reply: &mut Reply,
+    ) -> Result<(), Cause> {
+        if !self.key.is_some_and(|key| key.is_accepted_by(head)) {
+            return Err(Cause::UnwantedUpgrade);
+        }
+        let mut response = self.written(head, Framing::None)?;
+        *response.status_mut() = StatusCode::OK;
+        response.headers_mut().remove(header::SEC_WEBSOCKET_ACCEPT);
+        self.answer.status = 200;
+        self.answer.first_byte = Some(Instant::now());
+        self.answer.is_tunnel = true;
+        self.out = Bytes::copy_from_slice(rest);
+        reply.head(response, false).map_err(gone)
+    }
+
+    /// What came of a tunnel with its 101.
+    pub(super) fn take_rest(&mut self) -> Bytes {
+        std::mem::take(&mut self.out)
     }
 
     /// The head as the service wants the client to see it.

@@ -22,6 +22,7 @@ use crate::http2::head;
 use crate::http2::relay::Relay;
 use crate::http2::reply::Reply;
 use crate::http2::up::Up;
+use crate::http2::websocket::{Key, Tunnel};
 use crate::scratch;
 use crate::ticker::{Ticker, Timer};
 
@@ -59,13 +60,16 @@ pub(super) async fn exchange<S: Service>(
     }
     let (parts, body) = request.into_parts();
     let timer = shared.ticker.timer();
-    let outcome = match begin(shared, &parts, !body.is_end_stream()) {
+    let key = Key::for_request(&parts);
+    // What follows the head of a web socket is no body.
+    let has_body = key.is_none() && !body.is_end_stream();
+    let outcome = match begin(shared, &parts, has_body, key.as_ref()) {
         Ok(mut call) => {
             let request = call.as_mut();
             let (arrived, is_head) = (request.arrived, request.is_head);
             let up = Up::new(request, body);
             let outcome = Outcome::default();
-            let mut exchange = Exchange { shared, call, is_head, up, reply, timer, outcome };
+            let mut exchange = Exchange { shared, call, is_head, key, up, reply, timer, outcome };
             exchange.run().await;
             exchange.outcome.total = arrived.elapsed();
             shared.service.finish(Some(exchange.call), &exchange.outcome);
@@ -91,9 +95,10 @@ fn begin<S: Service>(
     shared: &Shared<'_, S>,
     parts: &Parts,
     has_body: bool,
+    key: Option<&Key>,
 ) -> Result<S::Call, Answer> {
     let refuse = |error| Err(shared.service.refuse(&Refused::Head(error)));
-    let written = match head::to_http1(parts, has_body) {
+    let written = match head::to_http1(parts, has_body, key) {
         Ok(written) => written,
         Err(error) => return refuse(error),
     };
@@ -145,11 +150,21 @@ fn reason(cause: &Cause) -> Reason {
     }
 }
 
+/// What follows an answer that was relayed whole.
+enum After {
+    /// Nothing; the upstream may be used again.
+    Release { reusable: bool },
+    /// A web socket, of which the function has sent this already.
+    Tunnel(Bytes),
+}
+
 /// A request between its head and its end.
 struct Exchange<'e, 'c, S: Service> {
     shared: &'e Shared<'c, S>,
     call: S::Call,
     is_head: bool,
+    /// The client asks for a web socket.
+    key: Option<Key>,
     up: Up,
     reply: Reply,
     timer: Timer,
@@ -170,7 +185,11 @@ impl<S: Service> Exchange<'_, '_, S> {
                 Some(Found::Upstream(upstream)) => upstream,
             };
             match self.relay(&mut upstream).await {
-                Ok(keep) => return upstream.release(keep),
+                Ok(After::Release { reusable }) => return upstream.release(reusable),
+                Ok(After::Tunnel(first)) => {
+                    // Boxed, as all that is rare: every request pays for the size of this future.
+                    return Box::pin(self.tunnel(upstream, first)).await;
+                }
                 Err(Cause::UpstreamClosed | Cause::UpstreamIo(_))
                     if self.up.sent == 0 && tries_left > 0 =>
                 {
@@ -183,24 +202,47 @@ impl<S: Service> Exchange<'_, '_, S> {
         }
     }
 
-    /// Relays until the answer is whole; true when the upstream can be used again.
-    async fn relay(&mut self, upstream: &mut S::Upstream) -> Result<bool, Cause> {
+    /// Relays until the answer is whole.
+    async fn relay(&mut self, upstream: &mut S::Upstream) -> Result<After, Cause> {
         let (service, call) = (self.shared.service, &self.call);
         let mut respond = |head: &ResponseHead<'_>, shape: Shape, out: &mut Vec<u8>| {
             service.respond(call, head, shape, out);
         };
         let pace = Pace::new(upstream.clocks(), self.shared.settings);
-        let down = Down::new(self.is_head, upstream.limits(), &mut respond);
+        let down = Down::new(self.is_head, self.key.as_ref(), upstream.limits(), &mut respond);
         let ends = (&mut self.up, &mut self.reply);
         let mut relay = Relay::new(ends, upstream, (pace, &self.timer), down);
         let result = poll_fn(|cx| relay.poll(cx)).await;
-        let (answer, keep) = (relay.down.answer, relay.keeps_upstream());
+        let (answer, reusable) = (relay.down.answer, relay.keeps_upstream());
+        let rest = relay.down.take_rest();
         let arrived = self.call.as_mut().arrived;
         self.outcome.status = answer.status;
         self.outcome.request_bytes = self.up.sent;
         self.outcome.response_bytes = answer.bytes;
         self.outcome.first_byte = answer.first_byte.map_or(Duration::ZERO, |at| at - arrived);
-        result.map(|()| keep)
+        result.map(|()| match answer.is_tunnel {
+            true => After::Tunnel(rest),
+            false => After::Release { reusable },
+        })
+    }
+
+    /// Carries a web socket to its end.
+    async fn tunnel(&mut self, mut upstream: S::Upstream, first: Bytes) {
+        let clocks = upstream.clocks();
+        let tunnel = Tunnel {
+            body: self.up.body(),
+            reply: &mut self.reply,
+            upstream: upstream.stream(),
+            down: first,
+        };
+        match tunnel.carry(clocks, &self.timer).await {
+            Ok(bytes) => self.outcome.response_bytes += bytes,
+            Err(cause) => {
+                self.reply.reset(reason(&cause));
+                self.outcome.broken = Some(cause);
+            }
+        }
+        upstream.release(false);
     }
 
     /// The answer cannot be sent whole. One of ours takes its place where none has begun.

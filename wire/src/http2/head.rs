@@ -9,6 +9,7 @@ use http::request::Parts;
 use http::{Response, StatusCode};
 
 use crate::http1::Shape;
+use crate::http2::websocket::Key;
 
 /// For heads that we wrote ourselves from one that was checked.
 pub(super) const OWN: Limits =
@@ -20,16 +21,23 @@ pub(super) const OWN: Limits =
 /// What `h2` refuses before this: fields of a connection (`connection`, `transfer-encoding`, ...), `te` other than
 /// `trailers`, upper case in names, pseudo-fields that are missing, repeated or late, and control bytes anywhere.
 ///
+/// `key`: the stream asks for a web socket, and this is what it asks the function with.
+///
 /// # Errors
 /// A `host` beside an `:authority` that it contradicts: the two are for two servers.
-pub(super) fn to_http1(parts: &Parts, has_body: bool) -> Result<Vec<u8>, HeadError> {
+pub(super) fn to_http1(
+    parts: &Parts,
+    has_body: bool,
+    key: Option<&Key>,
+) -> Result<Vec<u8>, HeadError> {
     let mut out = crate::scratch::take();
+    let method = if key.is_some() { "GET" } else { parts.method.as_str() };
     let target = match parts.uri.path_and_query() {
         Some(target) => target.as_str(),
         // CONNECT has none, and is refused by its name.
         None => "/",
     };
-    put(&mut out, &[parts.method.as_str().as_bytes(), b" ", target.as_bytes(), b" HTTP/1.1\r\n"]);
+    put(&mut out, &[method.as_bytes(), b" ", target.as_bytes(), b" HTTP/1.1\r\n"]);
     let authority = parts.uri.authority().map(|authority| authority.as_str());
     if let Some(authority) = authority {
         put(&mut out, &[b"host: ", authority.as_bytes(), b"\r\n"]);
@@ -46,6 +54,10 @@ pub(super) fn to_http1(parts: &Parts, has_body: bool) -> Result<Vec<u8>, HeadErr
         }
     }
     write_cookies(&mut out, &parts.headers);
+    if let Some(key) = key {
+        put(&mut out, &[b"connection: upgrade\r\nupgrade: websocket\r\n"]);
+        put(&mut out, &[b"sec-websocket-key: ", key.as_str().as_bytes(), b"\r\n"]);
+    }
     if has_body && !parts.headers.contains_key(header::CONTENT_LENGTH) {
         put(&mut out, &[b"transfer-encoding: chunked\r\n"]);
     }

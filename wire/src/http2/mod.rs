@@ -7,7 +7,7 @@
 //! Reading order: [`connection`] is one client's connection and its streams, [`line`] the bytes below it with one write
 //! a turn, [`exchange`] one request, [`relay`] its two bodies: [`up`] and [`down`]. [`reply`] is our half of a
 //! stream, [`answer`] what we say ourselves, [`settings`] what a connection may take, [`glitches`] counts what brings nothing.
-//! [`outbound`] is the other side: functions that speak HTTP/2.
+//! [`websocket`] is what a stream may become. [`outbound`] is the other side: functions that speak HTTP/2.
 
 mod answer;
 #[cfg(any(test, feature = "test-support"))]
@@ -23,6 +23,7 @@ mod relay;
 mod reply;
 pub mod settings;
 mod up;
+mod websocket;
 
 pub use connection::serve;
 pub use settings::Settings;

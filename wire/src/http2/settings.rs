@@ -57,6 +57,8 @@ impl Settings {
     pub(super) fn builder(&self) -> Builder {
         let mut builder = Builder::new();
         builder
+            // Web sockets (RFC 8441).
+            .enable_connect_protocol()
             .max_concurrent_streams(self.streams)
             .max_header_list_size(self.head_bytes)
             .initial_window_size(self.stream_window)

@@ -72,6 +72,11 @@ impl Up {
         }
     }
 
+    /// What follows a request that is over: the client's side of a web socket.
+    pub(super) fn body(&mut self) -> &mut RecvStream {
+        &mut self.body
+    }
+
     pub(super) fn waits(&self) -> Waits {
         self.waits
     }
