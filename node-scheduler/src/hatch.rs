@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use crate::boost::{BOOSTED_MILLIS, Boost, Boosts, UNANSWERED};
 use crate::logs::{Logs, Origin};
 use crate::pool::{Exit, HatchFailure, Hatched, Hatchery, LiveSandbox, StartPhases, Usage};
-use crate::zygote::{Blueprint, CHILD_CLOCK, Zygotes};
+use crate::zygote::{Blueprint, CHILD_CLOCK, Trial, Zygotes};
 
 /// Starts sandboxes through the spawner.
 #[derive(Debug)]
@@ -31,6 +31,7 @@ pub struct ProcessHatchery {
     logs: Logs,
     boosts: Boosts,
     zygotes: Zygotes,
+    trial: Trial,
 }
 
 /// A process that can answer.
@@ -68,7 +69,8 @@ impl ProcessHatchery {
         logs: Logs,
         boosts: usize,
     ) -> Self {
-        Self { spawner, interpreters, adapters, logs, boosts: Boosts::new(boosts), zygotes }
+        let trial = Trial::new(&interpreters, &adapters);
+        Self { spawner, interpreters, adapters, logs, boosts: Boosts::new(boosts), zygotes, trial }
     }
 
     fn plan(
@@ -97,7 +99,8 @@ impl ProcessHatchery {
         let plan =
             StartPlan::zygote(&runtime, &assignment, &self.interpreters, &self.adapters, &layout)?;
         let spec = specify(0, &version_id, version, plan.ok()?);
-        Some(Blueprint { id: version_id, version: Arc::clone(version), spec })
+        let trial = matches!(runtime, Runtime::Node(_)).then(|| self.trial.clone());
+        Some(Blueprint { id: version_id, version: Arc::clone(version), spec, trial })
     }
 
     /// A start from the version's zygote; none when there is none, or when its child does not come to serve.

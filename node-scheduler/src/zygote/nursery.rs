@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::ZygoteSettings;
 use super::table::{BACK_OFF, Bar, Table, ZygoteStatus};
+use super::trial::Trial;
 use crate::logs::{Logs, Origin};
 use crate::metrics::ZygoteMetrics;
 
@@ -51,6 +52,15 @@ pub(crate) struct Blueprint {
     pub(crate) version: Arc<Version>,
     /// Its id is not looked at.
     pub(crate) spec: SandboxSpec,
+    /// For a runtime that is tried before it is forked.
+    pub(crate) trial: Option<Trial>,
+}
+
+impl Blueprint {
+    async fn may_be_forked(&self) -> Result<(), Bar> {
+        let Some(trial) = &self.trial else { return Ok(()) };
+        trial.verdict().await.map_err(|detail| Bar { reason: "runtime", detail })
+    }
 }
 
 /// All zygotes of a node. Cloning it shares it.
@@ -172,9 +182,12 @@ impl Zygotes {
         self.leisure().await;
         let version = blueprint.id;
         let clock = blueprint.version.clocks.start;
-        let made = timeout(clock, self.load(&blueprint)).await;
         let late = || Bar { reason: "load-slow", detail: format!("not loaded within {clock:?}") };
-        match made.unwrap_or_else(|_| Err(late())) {
+        let made = match blueprint.may_be_forked().await {
+            Ok(()) => timeout(clock, self.load(&blueprint)).await.unwrap_or_else(|_| Err(late())),
+            Err(bar) => Err(bar),
+        };
+        match made {
             Ok(zygote) => self.keep(version, zygote),
             Err(bar) => {
                 tracing::info!(function = %blueprint.version.function, reason = bar.reason, detail = bar.detail, "no zygote");
@@ -297,8 +310,8 @@ impl Zygotes {
 
 /// What an adapter says is let into labels only if it is a word of ours.
 fn reason_word(why: &NotReady) -> &'static str {
-    const UNFIT: [&str; 7] =
-        ["threads", "sockets", "files", "timers", "children", "handles", "runtime"];
+    const UNFIT: [&str; 8] =
+        ["threads", "sockets", "files", "timers", "children", "handles", "random", "runtime"];
     match why {
         NotReady::Failed { report } if report["reason"] == "unfit" => {
             let what = report["what"].as_str();
