@@ -5,8 +5,8 @@ use super::Violation;
 /// A call never has more credit than this in one direction.
 const MOST: u32 = (1 << 31) - 1;
 
-/// Credit is given when less than this is left of it: sooner would cost a frame for each small message, later would
-/// let a fast reader wait.
+/// The first credit beyond the first is given when less than this is left: sooner would cost a frame for each small message.
+/// From then on half of a window is low, so that a fast reader does not wait.
 const LOW_BYTES: u32 = 32 * 1024;
 
 /// Less than this is not worth a frame.
@@ -22,6 +22,8 @@ pub struct Flow {
     allowed: u32,
     /// What came and was not taken by its reader.
     unread: u32,
+    /// More than the first credit was needed.
+    is_long: bool,
     is_ended: bool,
 }
 
@@ -29,7 +31,7 @@ impl Flow {
     /// A new call: we may send `credit`, the other end may send `allowed`.
     pub fn new(credit: u32, allowed: u32) -> Self {
         let credit = credit.min(MOST);
-        Self { credit, has_ended: false, allowed, unread: 0, is_ended: false }
+        Self { credit, has_ended: false, allowed, unread: 0, is_long: false, is_ended: false }
     }
 
     /// How much may be sent now.
@@ -105,7 +107,8 @@ impl Flow {
     /// with what waits to be read.
     #[must_use = "what is granted is sent"]
     pub fn grant(&mut self, window: u32) -> Option<u32> {
-        if self.is_ended || self.allowed >= LOW_BYTES {
+        let low = if self.is_long { window / 2 } else { LOW_BYTES };
+        if self.is_ended || self.allowed >= low {
             return None;
         }
         let missing = window.min(MOST).saturating_sub(self.allowed.saturating_add(self.unread));
@@ -113,6 +116,7 @@ impl Flow {
             return None;
         }
         self.allowed += missing;
+        self.is_long = true;
         Some(missing)
     }
 }
@@ -143,6 +147,9 @@ mod tests {
         flow.read(64 * 1024 - 20_000);
         assert_eq!(flow.grant(256 * KIB), Some(256 * KIB - 20_000));
         assert_eq!(flow.grant(256 * KIB), None);
+        flow.take_data(129 * 1024, false).unwrap();
+        flow.read(129 * 1024);
+        assert_eq!(flow.grant(256 * KIB), Some(129 * KIB), "half of the window is low now");
     }
 
     #[test]

@@ -4,14 +4,13 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use hatchway_proto::link::{Cancel, FRAME_BYTES, Frame, Refusal, frame};
+use hatchway_proto::link::{Cancel, FRAME_BYTES, Frame, Refusal};
 
 use super::cell::{CallCell, Over};
 use super::offer::Offer;
 use super::shared::Shared;
 
-/// The most of one call that is written before others have their turn. With its header it leaves room in a reader's
-/// buffer for the next frame.
+/// What goes into one frame of data. What a reader has of a frame whose rest has not come is copied.
 pub(super) const PIECE_BYTES: usize = 32 * 1024;
 
 /// The longest answer that fits into a refusal beside its reason; a longer one is an answer like any other.
@@ -117,10 +116,13 @@ impl Call {
         if let Some(over) = cell.over {
             return Poll::Ready(Err(Broken::from(over).into()));
         }
-        let room = cell.flow.room().min(PIECE_BYTES);
-        if room == 0 || state.out.waiting() >= self.shared.settings.out_bytes {
+        let limit = self.shared.settings.out_bytes;
+        // A call that has little room would fill the rest of the buffer with small frames.
+        let has_room = state.out.waiting() <= limit / 2;
+        let room = cell.flow.room().min(limit.saturating_sub(state.out.waiting()));
+        if cell.flow.room() == 0 || !has_room {
             cell.writer = Some(cx.waker().clone());
-            if room > 0 {
+            if !has_room {
                 state.wait_for_room(&self.cell, cell);
             }
             return Poll::Pending;
@@ -138,10 +140,7 @@ impl Call {
         }
         let first = &first[..first.len().min(room)];
         let second = &second[..second.len().min(room - first.len())];
-        cell.last_frame = Some(state.out.position());
-        frame::encode_data(state.out.buffer(), cell.id, first, second);
-        state.wake_driver();
-        cell.flow.sent(first.len() + second.len());
+        state.send_data(cell, first, second);
         if let Some(offer) = &mut self.offer {
             offer.keep(first, second);
         }

@@ -82,6 +82,15 @@ impl Cell {
         if self.inbox.capacity() == 0 {
             self.inbox = scratch::take();
         }
+        if self.inbox.len() + bytes.len() > self.inbox.capacity() {
+            // A reader that is never done would let it grow for ever.
+            self.inbox.drain(..std::mem::take(&mut self.used));
+        }
+        let length = self.inbox.len() + bytes.len();
+        if length > self.inbox.capacity() {
+            // Grown by itself it may become larger than what is kept as a spare.
+            self.inbox.reserve_exact(length.next_power_of_two() - self.inbox.len());
+        }
         self.inbox.extend_from_slice(bytes);
     }
 
@@ -138,5 +147,24 @@ impl Cell {
 impl Drop for Cell {
     fn drop(&mut self) {
         self.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_that_is_never_done_does_not_let_the_inbox_grow() {
+        let mut cell = Cell::new(1, Flow::new(0, 0), Cancel::Left);
+        let mut buffer = [0; 1000];
+        cell.put(&[7; 1500]);
+        for _ in 0..1000 {
+            assert_eq!(cell.take(&mut buffer), 1000);
+            cell.put(&[7; 1000]);
+        }
+        assert!(cell.inbox.capacity() <= 4096, "{} bytes", cell.inbox.capacity());
+        assert_eq!((cell.take(&mut buffer), cell.take(&mut buffer)), (1000, 500));
+        assert!(!cell.has_unread() && cell.inbox.capacity() == 0);
     }
 }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use hatchway_proto::link::frame;
 
-use super::call::{Broken, Call, PIECE_BYTES};
+use super::call::{Broken, Call};
 use super::cell::Over;
 use super::client::Link;
 use crate::scratch;
@@ -218,10 +218,8 @@ impl Call {
         cell.id = state.session.open();
         cell.first_frame = state.out.position();
         frame::encode_call(state.out.buffer(), cell.id, offer.flags, opening);
-        for piece in body.chunks(PIECE_BYTES) {
-            cell.last_frame = Some(state.out.position());
-            frame::encode_data(state.out.buffer(), cell.id, piece, b"");
-            cell.flow.sent(piece.len());
+        if !body.is_empty() {
+            state.send_data(cell, body, &[]);
         }
         state.calls.insert(cell.id, Rc::clone(&self.cell));
         state.wake_driver();

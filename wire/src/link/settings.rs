@@ -8,15 +8,15 @@ pub struct Settings {
     /// Credit of a direction before its reader has taken anything: what a gateway keeps of a request until a node has
     /// accepted it, and what a reader that takes nothing can hold.
     pub first_credit: u32,
-    /// What a reader that keeps up is given. More does not make a call faster: 256 KiB on their way and a round trip of
-    /// a millisecond are 250 MB a second.
+    /// What a reader that keeps up is given: 128 KiB on their way and a round trip of a millisecond are 125 MB a second. No
+    /// more than a spare buffer holds, for larger ones are fetched from the system and given back each time.
     pub window: u32,
     /// What all calls together may be promised before windows shrink.
     pub budget: u64,
     /// A new call's credit, and the window of all, beyond the budget.
     pub tight: u32,
-    /// Bytes that wait to be written before calls have to wait: what a socket takes in one or two writes. Credit,
-    /// cancels and pings do not wait.
+    /// Bytes that wait to be written before calls have to wait: what a socket takes in one write, and with the headers of
+    /// its frames no more than a spare buffer. Credit, cancels and pings do not wait.
     pub out_bytes: usize,
     /// More than this waits only for a peer that asks and does not read the answers.
     pub flood_bytes: usize,
@@ -41,10 +41,10 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             first_credit: 64 * 1024,
-            window: 256 * 1024,
+            window: 128 * 1024,
             budget: 32 * 1024 * 1024,
             tight: 32 * 1024,
-            out_bytes: 256 * 1024,
+            out_bytes: 120 * 1024,
             flood_bytes: 4 * 1024 * 1024,
             calls: 16 * 1024,
             hello_clock: Duration::from_secs(1),

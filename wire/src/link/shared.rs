@@ -9,10 +9,11 @@ use std::task::Waker;
 
 use foldhash::fast::RandomState;
 use hatchway_proto::link::{
-    CallHead, Cancel, Flow, Frame, Hello, LinkError, LoadSummary, Session, Side,
+    CallHead, Cancel, Flow, Frame, Hello, LinkError, LoadSummary, Session, Side, frame,
 };
 use tokio::sync::Notify;
 
+use super::call::PIECE_BYTES;
 use super::cell::{CallCell, Cell, Over, Refused};
 use super::out::Out;
 use super::settings::Settings;
@@ -170,6 +171,22 @@ impl State {
             frame.encode(self.out.buffer());
             self.wake_driver();
         }
+    }
+
+    /// Queues data, in frames of a size that readers like. There is credit for all of it.
+    pub(super) fn send_data(&mut self, cell: &mut Cell, mut first: &[u8], mut second: &[u8]) {
+        cell.flow.sent(first.len() + second.len());
+        loop {
+            let one = first.split_off(..first.len().min(PIECE_BYTES)).unwrap_or_default();
+            let room = second.len().min(PIECE_BYTES - one.len());
+            let two = second.split_off(..room).unwrap_or_default();
+            cell.last_frame = Some(self.out.position());
+            frame::encode_data(self.out.buffer(), cell.id, one, two);
+            if first.is_empty() && second.is_empty() {
+                break;
+            }
+        }
+        self.wake_driver();
     }
 
     /// The driver writes, and looks at how things stand, once all who are ready have had their turn.
