@@ -80,6 +80,11 @@ soak: setup-test build ## Random load over a hundred functions, then 10 GiB up a
 bench: setup-bench build bench-programs ## Figures beside nginx, HAProxy and Envoy (ARGS="--quick", "--help")
 	@$(BENCH) --envoy $(TARGET)/envoy $(ARGS)
 
+.PHONY: fuzz
+FUZZ_SECONDS ?= 3600
+fuzz: setup-fuzz ## Look for inputs that break a claim; keep the best of them (FUZZ_SECONDS=3600, ARGS="http1_request")
+	@PATH="$(TARGET)/tools/bin:$$PATH" proto/fuzz/run.sh $(FUZZ_SECONDS) $(TARGET)/fuzz $(ARGS)
+
 .PHONY: perf-budget
 perf-budget: PROFILE := quick
 perf-budget: setup-perf build bench-programs ## Count instructions and system calls per request (ARGS="--accept", "--cases get")
@@ -87,12 +92,13 @@ perf-budget: setup-perf build bench-programs ## Count instructions and system ca
 
 ##@ Other
 
-.PHONY: setup-test setup-lint setup-bench setup-perf
+.PHONY: setup-test setup-lint setup-bench setup-perf setup-fuzz
 setup-test: ## What the tests need besides
 setup-lint: ## What the lints need besides
 setup-bench: ## What the figures need besides
 setup-perf: ## What counting needs besides
-setup-test setup-lint setup-bench setup-perf:
+setup-fuzz: ## What fuzzing needs besides
+setup-test setup-lint setup-bench setup-perf setup-fuzz:
 	@deploy/setup.sh $(@:setup-%=%)
 
 .PHONY: clean

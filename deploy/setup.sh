@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing on this machine, and says in one line what it cannot install.
 #
-#   deploy/setup.sh run | test | lint | bench | perf
+#   deploy/setup.sh run | test | lint | bench | perf | fuzz
 #
 # Every stage is a list of claims ("`cc` is there") with the Debian package that makes the claim
 # true. A claim that holds costs a few milliseconds and prints nothing, so `make` asks every time.
@@ -46,6 +46,7 @@ needs_test() {
     claim "h2load and nghttp" nghttp2-client command -v nghttp
     claim "etcd" etcd-server command -v etcd
     claim "etcdctl" etcd-client command -v etcdctl
+    claim "slowhttptest" slowhttptest command -v slowhttptest
 }
 
 needs_lint() {
@@ -68,6 +69,11 @@ needs_perf() {
     needs_run
     claim "valgrind with callgrind" valgrind valgrind --tool=callgrind true
     claim "vgdb, which talks to it" valgrind command -v vgdb
+}
+
+needs_fuzz() {
+    claim "the Rust toolchain with rustup (https://rustup.rs)" - command -v rustup
+    claim "a C++ compiler (c++)" build-essential command -v c++
 }
 
 # Packages that would start a server at boot. We run them by hand, on free ports.
@@ -205,14 +211,25 @@ cargo_deny() {
         --config profile.release.opt-level=1 --config profile.release.debug=false >&2 </dev/null
 }
 
+# Fuzz targets are built by a nightly compiler, with its sanitizers.
+cargo_fuzz() {
+    rustup run nightly rustc --version >/dev/null 2>&1 ||
+        rustup toolchain install nightly --profile minimal >&2 </dev/null || return
+    [ -x "$target/tools/bin/cargo-fuzz" ] && return
+    say "building cargo-fuzz, once"
+    cargo install cargo-fuzz --version 0.13.2 --locked --root "$target/tools" \
+        --config profile.release.opt-level=1 >&2 </dev/null
+}
+
 case ${1:-run} in
 run) satisfy run && musl_target && example_packages ;;
 test) satisfy test && musl_target && example_packages && client_packages ;;
 lint) satisfy lint && cargo_deny ;;
 perf) satisfy perf && musl_target ;;
+fuzz) satisfy fuzz && cargo_fuzz ;;
 bench) satisfy bench && musl_target && envoy && perf_tool ;;
 *)
-    say "unknown stage '$1': run, test, lint, bench or perf"
+    say "unknown stage '$1': run, test, lint, bench, perf or fuzz"
     exit 64
     ;;
 esac
