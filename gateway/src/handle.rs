@@ -93,14 +93,15 @@ impl AsMut<Request> for Call {
 impl<B: Backend> Gateway<B> {
     /// Puts the stages together for one core.
     pub fn new(catalog: CachedCatalog, backend: B, metrics: Arc<EdgeMetrics>) -> Self {
-        let (catalog, trigger) = (RefCell::new(catalog), Trigger::new());
+        let (catalog, trigger) = (RefCell::new(catalog), Trigger::default());
         Self { catalog, trigger, backend, metrics, load: None }
     }
 
-    /// Takes on no more than `door` says. Called on the core.
+    /// Takes on no more than `door` says, and believes whom it trusts. Called on the core.
     #[must_use]
     pub(crate) fn within(self, door: &Door) -> Self {
-        Self { load: Some(Load::within(door)), ..self }
+        let trigger = Trigger::new(door.trusted.clone());
+        Self { load: Some(Load::within(door)), trigger, ..self }
     }
 
     /// True while no more may come in, whatever it is.
@@ -118,6 +119,11 @@ impl<B: Backend> Gateway<B> {
         let failure = answer::full(why);
         self.metrics.refused(failure.reason);
         answer_failure(&failure, &trigger::next_id())
+    }
+
+    /// Counts a connection that is closed without a word.
+    pub(crate) fn ignored(&self, reason: &str) {
+        self.metrics.refused(reason);
     }
 
     /// What a request is told that came without TLS to a port for it.

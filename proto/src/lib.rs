@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`name`] (what things are called), [`units`] (how quantities are written),
 //! [`catalog`] (the objects that operators push), [`manifest`] (the file they come from), [`http1`] (messages as they
-//! are on the wire), [`grpc`] (the little that a gateway knows of it), [`link`] (many of them between a gateway and a node).
+//! are on the wire), [`proxy_protocol`] and [`network`] (who sends them, behind a balancer), [`grpc`] (the little that a gateway knows of it), [`link`] (many of them between a gateway and a node).
 
 pub mod catalog;
 #[cfg(any(test, feature = "test-support"))]
@@ -13,4 +13,6 @@ pub mod http1;
 pub mod link;
 pub mod manifest;
 pub mod name;
+pub mod network;
+pub mod proxy_protocol;
 pub mod units;

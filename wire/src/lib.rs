@@ -6,7 +6,8 @@
 //! Reading order: [`core`] (a thread per core), [`listen`] (a listener per core), [`stream`] (bytes in
 //! and out), [`scratch`] (buffers that belong to the core), [`ticker`] (clocks), then [`http1`]: a
 //! connection, one exchange on it, and the relay between two streams; [`http2`] joins clients of the newer version to the
-//! same, [`tls`] those who want to be alone with us. [`link`] carries many requests between a gateway and a node.
+//! same, [`tls`] those who want to be alone with us, [`proxied`] those who come
+//! through a balancer. [`link`] carries many requests between a gateway and a node.
 //! [`backend`] is the seam between the two levels,
 //! [`catalog`] brings rules in,
 //! [`admin`] is the slow door for
@@ -23,6 +24,7 @@ pub mod link;
 pub mod listen;
 mod pipe;
 pub mod process;
+pub mod proxied;
 pub mod scratch;
 pub mod stream;
 pub mod ticker;

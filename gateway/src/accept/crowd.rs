@@ -65,19 +65,30 @@ impl Crowd {
         if self.all.count() >= door.connections_per_core {
             return Err(Full::House);
         }
-        let address = match address.map(Origin::from) {
-            None => None,
-            Some(origin) => {
-                let mut counts = self.by_address.borrow_mut();
-                let count = counts.entry(origin).or_default();
-                if *count >= door.connections_per_address {
-                    return Err(Full::Address);
-                }
-                *count += 1;
-                Some((origin, Rc::clone(&self.by_address)))
-            }
-        };
+        let address = address.map(|address| self.claim(address, door)).transpose()?;
         Ok(Inside { _all: self.all.enter(), address })
+    }
+
+    /// Counts one that is inside by an address that was learnt there.
+    pub(super) fn name(
+        &self,
+        inside: &mut Inside,
+        address: IpAddr,
+        door: &Door,
+    ) -> Result<(), Full> {
+        inside.address = Some(self.claim(address, door)?);
+        Ok(())
+    }
+
+    fn claim(&self, address: IpAddr, door: &Door) -> Result<(Origin, Counts), Full> {
+        let origin = Origin::from(address);
+        let mut counts = self.by_address.borrow_mut();
+        let count = counts.entry(origin).or_default();
+        if *count >= door.connections_per_address {
+            return Err(Full::Address);
+        }
+        *count += 1;
+        Ok((origin, Rc::clone(&self.by_address)))
     }
 
     /// Waits until nobody is inside. Cancel safe.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use hatchway_proto::network::Network;
 use hatchway_wire::http1::Settings;
+
+use crate::trigger::Trusted;
 
 /// How many may come in, and what a connection may take.
 #[derive(Clone, Debug)]
@@ -20,6 +23,10 @@ pub struct Door {
     pub memory_bytes: u64,
     /// From a connection to the end of its TLS handshake. It holds a place meanwhile.
     pub handshake_clock: Duration,
+    /// Proxies that are believed when they say for whom they speak; they count as one client only among all.
+    pub trusted: Trusted,
+    /// Every connection begins with a header of the PROXY protocol; one from anybody else is closed.
+    pub proxy_protocol: bool,
     /// Limits of a connection.
     pub http1: Settings,
 }
@@ -39,6 +46,8 @@ impl Default for Door {
             memory_bytes: 1024 * 1024 * 1024,
             // Three messages, and a second for each on a bad line; an attacker's place is free again soon.
             handshake_clock: Duration::from_secs(5),
+            trusted: Trusted::default(),
+            proxy_protocol: false,
             http1: Settings::default(),
         }
     }
@@ -59,6 +68,13 @@ pub struct DoorConfig {
     /// What this process may hold in memory, in MiB; while it holds more, what is new is answered 503.
     #[arg(long, value_name = "MIB", default_value_t = Door::default().memory_bytes >> 20)]
     pub own_memory_mib: u64,
+    /// A proxy or balancer whose word is taken for who its clients are (X-Forwarded-*, Forwarded): 10.0.0.0/8, 2001:db8::/32
+    /// or an address. Repeat for more.
+    #[arg(long = "trusted-proxy", value_name = "CIDR")]
+    pub trusted_proxies: Vec<Network>,
+    /// Connections come from trusted proxies alone, and begin with a header of the PROXY protocol, version 2.
+    #[arg(long, requires = "trusted_proxies")]
+    pub proxy_protocol: bool,
 }
 
 impl From<&DoorConfig> for Door {
@@ -68,6 +84,8 @@ impl From<&DoorConfig> for Door {
             connections_per_address: config.connections_per_address,
             requests_per_core: config.requests_per_core,
             memory_bytes: config.own_memory_mib.saturating_mul(1 << 20),
+            trusted: Trusted::from(&config.trusted_proxies[..]),
+            proxy_protocol: config.proxy_protocol,
             ..Self::default()
         }
     }

@@ -4,14 +4,15 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+use hatchway_proto::proxy_protocol::Header;
 use hatchway_wire::backend::Backend;
 use hatchway_wire::core::{Core, Cores, InFlight};
 use hatchway_wire::http1::{self, Peer};
 use hatchway_wire::listen::{Accept, Accepted, Listener};
 use hatchway_wire::ticker::Ticker;
-use hatchway_wire::{Stream, http2, process, tls};
+use hatchway_wire::{Stream, http2, process, proxied, tls};
 
-use super::crowd::{Crowd, Full};
+use super::crowd::{Crowd, Full, Inside};
 use super::door::Door;
 use super::ports::{Ports, Share};
 use crate::handle::Gateway;
@@ -89,16 +90,29 @@ impl<B: Backend> Entrance<B> {
     /// Serves a connection where there is room.
     fn admit(self: &Rc<Self>, (stream, peer): Accepted, tls: &Encryption) {
         let address = peer.map(|peer| peer.ip());
+        let is_trusted = self.door.trusted.includes(address);
+        if self.door.proxy_protocol && !is_trusted {
+            return self.gateway.ignored("untrusted-proxy");
+        }
+        // A trusted proxy brings the clients of many addresses.
+        let counted = address.filter(|_| !is_trusted);
         let entered = match self.gateway.has_no_memory() {
             true => Err(Full::Memory),
-            false => self.crowd.enter(address, &self.door),
+            false => self.crowd.enter(counted, &self.door),
         };
         match entered {
-            Ok(inside) => {
+            Ok(mut inside) => {
                 let connected = self.gateway.connected();
                 let (this, tls) = (Rc::clone(self), tls.clone());
                 tokio::task::spawn_local(async move {
-                    let peer = Peer { address, is_encrypted: tls.is_some() };
+                    let (mut stream, mut peer) = (stream, Peer { address, is_encrypted: false });
+                    if this.door.proxy_protocol {
+                        let introducing = this.introduce(&mut stream, &mut inside, peer);
+                        match Box::pin(introducing).await {
+                            Some(client) => peer = client,
+                            None => return,
+                        }
+                    }
                     match tls {
                         None => this.serve(stream, peer).await,
                         Some(server) => this.serve_encrypted(stream, peer, &server).await,
@@ -120,11 +134,36 @@ impl<B: Backend> Entrance<B> {
         }
     }
 
+    /// Hears from a balancer for whom it has connected; none when the connection is to be closed.
+    async fn introduce(
+        &self,
+        stream: &mut Stream,
+        inside: &mut Inside,
+        balancer: Peer,
+    ) -> Option<Peer> {
+        match proxied::read(stream, self.door.http1.head_clock, &self.ticker).await {
+            Err(why) => {
+                tracing::debug!(error = %process::chain(&why), "a balancer is not understood");
+                self.gateway.ignored("bad-proxy-header");
+                None
+            }
+            Ok(Header { client: None, .. }) => Some(balancer),
+            Ok(Header { client: Some(address), is_encrypted }) => {
+                if let Err(full) = self.crowd.name(inside, address, &self.door) {
+                    self.gateway.turn_away(full);
+                    return None;
+                }
+                Some(Peer { address: Some(address), is_encrypted })
+            }
+        }
+    }
+
     async fn serve(&self, stream: Stream, peer: Peer) {
         http1::serve(stream, peer, &self.gateway, &self.door.http1, &self.ticker).await;
     }
 
     async fn serve_encrypted(&self, stream: Stream, peer: Peer, server: &tls::Server) {
+        let peer = Peer { is_encrypted: true, ..peer };
         // Boxed, as all that does not last: an idle connection pays for the size of this future.
         let shaking = tls::accept(stream, server, self.door.handshake_clock, &self.ticker);
         let shaken = match Box::pin(shaking).await {

@@ -1,9 +1,11 @@
 //! Stage 2: a protocol's head becomes an invocation, the one form that everything behind works with.
 //!
-//! Here the head is rewritten; [`ids`] names requests and traces, [`lines`] writes what we say.
+//! Here the head is rewritten; [`ids`] names requests and traces, [`lines`] writes what we say, [`origin`] finds the client behind
+//! proxies that are trusted.
 
 mod ids;
 mod lines;
+mod origin;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,6 +17,7 @@ use hatchway_wire::scratch;
 use crate::catalog::ReleaseTarget;
 
 pub use ids::{draw, next_id};
+pub use origin::Trusted;
 
 use lines::Lines;
 
@@ -40,12 +43,14 @@ const FORWARDED: &[u8; 12] = b"x-forwarded-";
 
 /// Makes invocations, on one core.
 #[derive(Debug, Default)]
-pub struct Trigger(());
+pub struct Trigger {
+    trusted: Trusted,
+}
 
 impl Trigger {
-    /// Nothing is shared with other cores.
-    pub fn new() -> Self {
-        Self(())
+    /// Believes what proxies of `trusted` say of their clients.
+    pub fn new(trusted: Trusted) -> Self {
+        Self { trusted }
     }
 
     /// The client's request id where it is a sane one, a new one otherwise.
@@ -62,6 +67,7 @@ impl Trigger {
         release: &ReleaseTarget,
         rest: &str,
     ) -> Invocation {
+        let peer = self.trusted.origin(head, peer);
         let trace = ids::given_trace(head);
         let mut rewritten = scratch::take();
         let edit = RequestEdit {

@@ -5,5 +5,6 @@ mod certificates;
 mod http2;
 #[path = "../edge/kit/node.rs"]
 mod node;
+mod proxies;
 mod tls;
 mod world;
