@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::http2::outbound::Outbound;
 use crate::link::Call;
+use crate::scratch;
 use crate::tls::Tls;
 
 /// How long a full queue of a listening Unix socket is waited for, and how often it is tried. The kernel
@@ -82,7 +83,29 @@ impl Stream {
         self.poll_read_buf(cx, &mut buffer).map_ok(|()| buffer.filled().len())
     }
 
-    /// The same into memory that need not be initialised.
+    /// Shows what is there to `step`, nothing at the end. From a socket it comes through the core's scratch buffer; what came
+    /// for a call is shown where it is.
+    ///
+    /// # Errors
+    /// As recv(2).
+    ///
+    /// # Panics
+    /// When called from inside another `step`: one of them reads one stream.
+    pub(crate) fn poll_bytes<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        step: impl FnOnce(&[u8], &mut Context<'_>) -> T,
+    ) -> Poll<io::Result<T>> {
+        if let Self::Call(call) = self {
+            return call.poll_bytes(cx, step);
+        }
+        scratch::with_scratch(|buffer| {
+            let count = ready!(self.poll_read(cx, buffer))?;
+            Poll::Ready(Ok(step(&buffer[..count], cx)))
+        })
+    }
+
+    /// The same as [`poll_read`](Self::poll_read) into memory that need not be initialised.
     ///
     /// # Errors
     /// As recv(2).

@@ -9,6 +9,7 @@ use hatchway_proto::link::{Cancel, FRAME_BYTES, Frame, Refusal};
 use super::cell::{CallCell, Over};
 use super::offer::Offer;
 use super::shared::Shared;
+use crate::scratch;
 
 /// What goes into one frame of data. What a reader has of a frame whose rest has not come is copied.
 pub(super) const PIECE_BYTES: usize = 32 * 1024;
@@ -73,27 +74,57 @@ impl Call {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        if !ready!(self.poll_unread(cx))? {
+            return Poll::Ready(Ok(0));
+        }
+        let count = self.cell.borrow_mut().take(buffer);
+        self.was_read(count);
+        Poll::Ready(Ok(count))
+    }
+
+    /// Shows all that came to `step`, or nothing once the other end sends no more.
+    pub(crate) fn poll_bytes<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        step: impl FnOnce(&[u8], &mut Context<'_>) -> T,
+    ) -> Poll<io::Result<T>> {
+        if !ready!(self.poll_unread(cx))? {
+            return Poll::Ready(Ok(step(&[], cx)));
+        }
+        let (bytes, used) = self.cell.borrow_mut().take_all();
+        self.was_read(bytes.len() - used);
+        let shown = step(&bytes[used..], cx);
+        scratch::give(bytes);
+        Poll::Ready(Ok(shown))
+    }
+
+    /// Ready with true when something has come that was not read, with false at the end.
+    fn poll_unread(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         if self.offer.is_some() {
             ready!(self.poll_offered(cx))?;
         }
-        let state = &mut *self.shared.state.borrow_mut();
         let cell = &mut *self.cell.borrow_mut();
         if cell.has_unread() {
-            let count = cell.take(buffer);
-            cell.flow.read(count);
-            if cell.over.is_none() && cell.is_accepted {
-                state.grant(cell, &self.shared.settings);
-            }
-            return Poll::Ready(Ok(count));
+            return Poll::Ready(Ok(true));
         }
         if cell.flow.is_ended() {
-            return Poll::Ready(Ok(0));
+            return Poll::Ready(Ok(false));
         }
         if let Some(over) = cell.over {
             return Poll::Ready(Err(Broken::from(over).into()));
         }
         cell.reader = Some(cx.waker().clone());
         Poll::Pending
+    }
+
+    /// Gives the credit that is due now.
+    fn was_read(&self, count: usize) {
+        let state = &mut *self.shared.state.borrow_mut();
+        let cell = &mut *self.cell.borrow_mut();
+        cell.flow.read(count);
+        if cell.over.is_none() && cell.is_accepted {
+            state.grant(cell, &self.shared.settings);
+        }
     }
 
     /// As send(2), of two pieces that follow each other: takes what there is credit and room for.

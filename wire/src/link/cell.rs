@@ -119,6 +119,11 @@ impl Cell {
         self.put(answer);
     }
 
+    /// Takes the whole inbox, and says how much of it was read before.
+    pub(super) fn take_all(&mut self) -> (Vec<u8>, usize) {
+        (std::mem::take(&mut self.inbox), std::mem::take(&mut self.used))
+    }
+
     /// Ends the call, unless it had ended, and tells both who may wait.
     pub(super) fn end(&mut self, over: Over) {
         self.over.get_or_insert(over);

@@ -146,7 +146,7 @@ impl<H: Half> Driver<H> {
             }
         }
         let waiting = state.out.waiting();
-        if waiting < self.shared.settings.out_bytes {
+        if waiting <= self.shared.settings.out_bytes / 2 {
             state.offer_room();
         }
         if waiting > self.shared.settings.flood_bytes {

@@ -16,7 +16,7 @@ use crate::http1::relay::splice::Splice;
 use crate::http1::service::{Request, Shape};
 use crate::http1::upgrade;
 use crate::ticker::Ticker;
-use crate::{Stream, pipe, scratch};
+use crate::{Stream, pipe};
 
 /// Writes the head of an answer for the client.
 pub(crate) type Respond<'a> = dyn FnMut(&ResponseHead<'_>, Shape, &mut Vec<u8>) + 'a;
@@ -171,15 +171,9 @@ impl<'a> Down<'a> {
             if matches!(self.state, State::Done) {
                 return Ok(Poll::Ready(()));
             }
-            let polled = scratch::with_scratch(|buffer| match upstream.poll_read(cx, buffer) {
-                Poll::Pending => Ok(Poll::Pending),
-                Poll::Ready(result) => {
-                    let count = result.map_err(Cause::UpstreamIo)?;
-                    self.take(&buffer[..count], asked, client, cx).map(Poll::Ready)
-                }
-            });
-            if polled?.is_pending() {
-                return Ok(Poll::Pending);
+            match upstream.poll_bytes(cx, |bytes, cx| self.take(bytes, asked, client, cx)) {
+                Poll::Pending => return Ok(Poll::Pending),
+                Poll::Ready(taken) => taken.map_err(Cause::UpstreamIo)??,
             }
         }
     }

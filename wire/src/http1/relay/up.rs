@@ -10,7 +10,7 @@ use crate::http1::exchange::Cause;
 use crate::http1::pending::Pending;
 use crate::http1::relay::splice::Splice;
 use crate::http1::service::Request;
-use crate::{Stream, scratch};
+use crate::Stream;
 
 /// The request under way.
 #[derive(Debug)]
@@ -103,9 +103,10 @@ impl Up {
                 break;
             } else {
                 self.waits = Waits::Client;
-                scratch::with_scratch(|buffer| {
-                    self.poll_client((client, ahead), upstream, buffer, cx)
-                })?
+                match client.poll_bytes(cx, |bytes, cx| self.pass(bytes, ahead, upstream, cx)) {
+                    Poll::Pending => Poll::Pending,
+                    Poll::Ready(passed) => Poll::Ready(passed.map_err(|_| Cause::ClientGone)??),
+                }
             };
             if polled.is_pending() {
                 break;
@@ -176,19 +177,17 @@ impl Up {
         }
     }
 
-    /// Reads once and passes it on without keeping it, but for what the upstream does not take at once.
-    fn poll_client(
+    /// Passes on what was read without keeping it, but for what the upstream does not take at once.
+    fn pass(
         &mut self,
-        (client, ahead): (&mut Stream, &mut Ahead),
+        bytes: &[u8],
+        ahead: &mut Ahead,
         upstream: &mut Stream,
-        buffer: &mut [u8],
         cx: &mut Context<'_>,
-    ) -> Result<Poll<()>, Cause> {
-        let bytes = match client.poll_read(cx, buffer) {
-            Poll::Pending => return Ok(Poll::Pending),
-            Poll::Ready(Ok(0) | Err(_)) => return Err(Cause::ClientGone),
-            Poll::Ready(Ok(count)) => &buffer[..count],
-        };
+    ) -> Result<(), Cause> {
+        if bytes.is_empty() {
+            return Err(Cause::ClientGone);
+        }
         let used = self.body.advance(bytes).map_err(Cause::ClientBody)?;
         let taken = match upstream.poll_write_both(cx, &bytes[..used], &[]) {
             Poll::Ready(Ok(count)) => count,
@@ -201,6 +200,6 @@ impl Up {
         self.sent += taken as u64;
         self.cleared = used - taken;
         ahead.push(&bytes[taken..]);
-        Ok(Poll::Ready(()))
+        Ok(())
     }
 }
