@@ -4,13 +4,13 @@ use std::task::{Context, Poll};
 
 use hatchway_proto::http1::BodyDecoder;
 
+use crate::Stream;
 use crate::http1::ahead::Ahead;
 use crate::http1::copy::Side;
 use crate::http1::exchange::Cause;
 use crate::http1::pending::Pending;
 use crate::http1::relay::splice::Splice;
 use crate::http1::service::Request;
-use crate::Stream;
 
 /// The request under way.
 #[derive(Debug)]
