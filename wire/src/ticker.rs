@@ -16,6 +16,23 @@ use tokio::time::{Instant, sleep_until};
 /// How late a clock may ring. Looking more often than this is never needed.
 pub const TICK: Duration = Duration::from_millis(25);
 
+thread_local! {
+    static READ: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// The time.
+pub fn now() -> Instant {
+    let now = Instant::now();
+    READ.set(Some(now));
+    now
+}
+
+/// The time as [`now`] last read it on this core: for what follows from that in the same turn. A request would look at the
+/// clock a dozen times otherwise, and find the same.
+pub fn recent() -> Instant {
+    READ.get().unwrap_or_else(now)
+}
+
 #[derive(Debug, Default)]
 struct Slot {
     deadline: Option<Instant>,

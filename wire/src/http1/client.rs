@@ -13,7 +13,7 @@ use crate::http1::exchange::{Cause, Next, Outcome};
 use crate::http1::pending::Pending;
 use crate::http1::service::Request;
 use crate::http1::settings::Settings;
-use crate::ticker::{Ticker, Timer};
+use crate::ticker::{self, Ticker, Timer};
 use crate::{Stream, scratch};
 
 /// The connection between and during requests.
@@ -34,13 +34,18 @@ impl<'c> Client<'c> {
     /// Waits for `work` as long as the client is there; what it sends meanwhile is kept, up to a bound.
     pub(super) async fn unless_gone<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
+        let mut has_waited = false;
         poll_fn(|cx| {
             if let Poll::Ready(result) = work.as_mut().poll(cx) {
+                if has_waited {
+                    ticker::now();
+                }
                 return Poll::Ready(Some(result));
             }
             if self.ahead.hears_end(&mut self.stream, cx) {
                 return Poll::Ready(None);
             }
+            has_waited = true;
             Poll::Pending
         })
         .await
@@ -83,6 +88,7 @@ impl<'c> Client<'c> {
                 self.send_file(&mut pending, file, *offset, *len, outcome).await
             }
         };
+        ticker::now();
         match sent {
             Ok(()) if keep => Next::Request,
             Ok(()) => Next::Linger,

@@ -10,6 +10,7 @@ use crate::http1::client::Client;
 use crate::http1::relay::{Over, Relay};
 use crate::http1::service::{Found, Request, Service, Shape, Upstream};
 use crate::http1::tunnel;
+use crate::ticker;
 
 /// How often an upstream is asked for again when the one that was found had closed its connection before a
 /// byte of the request reached it.
@@ -108,7 +109,7 @@ pub(super) async fn exchange<S: Service>(
     let mut exchange = Exchange { client, service, call, outcome: Outcome::default() };
     let next = exchange.run().await;
     let Exchange { call, mut outcome, .. } = exchange;
-    outcome.total = arrived.elapsed();
+    outcome.total = ticker::recent() - arrived;
     service.finish(Some(call), &outcome);
     next
 }
@@ -214,6 +215,7 @@ impl<S: Service> Exchange<'_, '_, S> {
             Ok(bytes) => self.outcome.response_bytes += bytes,
             Err(cause) => self.outcome.broken = Some(cause),
         }
+        ticker::now();
         upstream.release(false);
         Next::Cut
     }

@@ -10,6 +10,7 @@ use foldhash::fast::RandomState;
 use tokio::time::Instant;
 
 use crate::Stream;
+use crate::ticker;
 
 /// How long what the runtime knows of a connection is trusted. It may be late by a turn of its loop, and a
 /// request must not meet a connection that the other side has closed; under load connections are taken again
@@ -63,9 +64,10 @@ impl<K: Eq + Hash + Clone + 'static> Idle<K> {
         None
     }
 
-    /// Keeps a connection that is between two messages.
+    /// Keeps a connection that is between two messages. It counts as idle from the last look at the clock on: a moment too
+    /// early, which only has it looked at once more.
     pub fn put(&self, key: K, stream: Stream) {
-        self.0.borrow_mut().entry(key).or_default().push((stream, Instant::now()));
+        self.0.borrow_mut().entry(key).or_default().push((stream, ticker::recent()));
     }
 
     /// Closes what has been idle for `limit` and what was closed by the other side.

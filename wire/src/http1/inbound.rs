@@ -13,7 +13,7 @@ use crate::http1::exchange::{self, Next, Outcome};
 use crate::http1::service::{Peer, Refused, Request, Service};
 use crate::http1::settings::Settings;
 use crate::http2;
-use crate::ticker::Ticker;
+use crate::ticker::{self, Ticker};
 use crate::{Stream, scratch};
 
 /// Serves a connection until either side ends it or the core drains.
@@ -25,6 +25,8 @@ pub async fn serve<S: Service>(
     ticker: &Ticker,
 ) {
     let mut client = Client::new(stream, settings, ticker);
+    // From here on, whoever waits for a request has looked at the clock in the same turn.
+    ticker::now();
     let mut is_first = true;
     loop {
         // What is large is boxed and lives as long as a request: thousands of connections wait for one.
@@ -75,12 +77,15 @@ struct Waiting {
     begun: Option<Instant>,
     /// How much of what has come is known to be no whole head.
     seen: usize,
+    /// It is not the first turn.
+    has_waited: bool,
 }
 
 impl<'c> Client<'c> {
     /// Waits for a request. An idle connection ends without a word, a slow head is told so.
     async fn read_head<S: Service>(&mut self, service: &S, peer: Peer) -> Head<'c, S::Call> {
-        let mut waiting = Waiting { idle_since: Instant::now(), begun: None, seen: 0 };
+        let mut waiting =
+            Waiting { idle_since: ticker::recent(), begun: None, seen: 0, has_waited: false };
         poll_fn(move |cx| {
             // What is there may already hold a head: a client that sends ahead.
             if waiting.seen == 0
@@ -96,7 +101,9 @@ impl<'c> Client<'c> {
                 }
             }
             self.timer.set(self.head_deadline(&waiting));
-            ready!(self.timer.poll(cx));
+            let has_waited = std::mem::replace(&mut waiting.has_waited, true);
+            let now = if has_waited { ticker::now() } else { ticker::recent() };
+            ready!(self.timer.poll_at(now, cx));
             Poll::Ready(match waiting.begun {
                 None => Head::End,
                 Some(_) => Head::Answer(service.refuse(&Refused::TooSlow)),
@@ -136,7 +143,7 @@ impl<'c> Client<'c> {
             let (head, used) = self.begin(bytes, service, peer);
             self.ahead.push(&bytes[used..]);
             if head.is_none() {
-                waiting.begun = Some(Instant::now());
+                waiting.begun = Some(ticker::now());
                 waiting.seen = bytes.len();
             }
             Poll::Ready(head)
@@ -154,7 +161,7 @@ impl<'c> Client<'c> {
         if bytes.is_empty() || !http1::worth_parsing(bytes, waiting.seen, &self.settings.limits) {
             return None;
         }
-        waiting.begun.get_or_insert_with(Instant::now);
+        waiting.begun.get_or_insert_with(ticker::now);
         waiting.seen = bytes.len();
         let (head, used) = self.begin(bytes, service, peer);
         self.ahead.consume(used);

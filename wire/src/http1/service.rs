@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::http1::answer::Answer;
 use crate::http1::exchange::{Broken, Outcome};
 use crate::http1::upgrade;
+use crate::ticker;
 use crate::{Stream, scratch};
 
 /// Who sent a request.
@@ -53,7 +54,7 @@ pub struct Request {
 impl Request {
     /// What the exchange needs of `head`, with the rewritten bytes in `rewritten`.
     pub fn new(head: &RequestHead<'_>, rewritten: Vec<u8>) -> Self {
-        let arrived = Instant::now();
+        let arrived = ticker::now();
         // Calls of gRPC are POST: no other request pays for the look.
         let is_grpc =
             head.method == "POST" && head.field("content-type").is_some_and(grpc::is_grpc);
@@ -76,7 +77,7 @@ impl Request {
     pub fn of_call(about: &CallHead<'_>, head: &[u8]) -> Self {
         let mut bytes = scratch::take();
         bytes.extend_from_slice(head);
-        let arrived = Instant::now();
+        let arrived = ticker::now();
         let parsed = || http1::parse_request(head, &Limits::inside()).ok().flatten();
         let deadline =
             if about.is_grpc { parsed().and_then(|head| deadline(&head, arrived)) } else { None };

@@ -24,7 +24,7 @@ use crate::http2::reply::Reply;
 use crate::http2::up::Up;
 use crate::http2::websocket::{Key, Tunnel};
 use crate::scratch;
-use crate::ticker::{Ticker, Timer};
+use crate::ticker::{self, Ticker, Timer};
 
 /// How often an upstream is asked for again when the one that was found had closed its connection before a
 /// byte of the request reached it.
@@ -288,9 +288,13 @@ impl<S: Service> Exchange<'_, '_, S> {
 /// Waits for `work` as long as the client wants it.
 async fn unless_gone<T>(reply: &mut Reply, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
+    let mut has_waited = false;
     poll_fn(|cx| {
         if reply.poll_gone(cx).is_ready() {
             return Poll::Ready(None);
+        }
+        if std::mem::replace(&mut has_waited, true) {
+            ticker::now();
         }
         work.as_mut().poll(cx).map(Some)
     })

@@ -15,7 +15,7 @@ use crate::http1::pending::Pending;
 use crate::http1::relay::splice::Splice;
 use crate::http1::service::{Request, Shape};
 use crate::http1::upgrade;
-use crate::ticker::Ticker;
+use crate::ticker::{self, Ticker};
 use crate::{Stream, pipe};
 
 /// Writes the head of an answer for the client.
@@ -319,7 +319,7 @@ impl<'a> Down<'a> {
 
     fn note_head(&mut self, head: &ResponseHead<'_>) {
         self.answer.status = head.status;
-        self.answer.first_byte = Some(Instant::now());
+        self.answer.first_byte = Some(ticker::now());
     }
 
     /// Passes on what `bytes` hold of the body, behind what waits.

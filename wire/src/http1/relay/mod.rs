@@ -19,7 +19,7 @@ use crate::http1::ahead::Ahead;
 use crate::http1::client::Client;
 use crate::http1::exchange::Cause;
 use crate::http1::service::{Request, Upstream};
-use crate::ticker::Timer;
+use crate::ticker::{self, Timer};
 
 pub(super) use down::Respond;
 
@@ -89,11 +89,17 @@ impl<'a> Relay<'a> {
 
     /// Ready when the answer has been written whole, or when it cannot be.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Cause>> {
-        match self.poll_parts(cx) {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(())) => Poll::Ready(Ok(())),
-            Err(cause) => Poll::Ready(Err(cause)),
+        let was_answered = self.down.is_answered();
+        let result = match self.poll_parts(cx) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(())) => Ok(()),
+            Err(cause) => Err(cause),
+        };
+        if was_answered || result.is_err() {
+            // Otherwise this turn has looked, for the first byte.
+            ticker::now();
         }
+        Poll::Ready(result)
     }
 
     fn poll_parts(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, Cause> {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::http1::exchange::Cause;
 use crate::http1::service::Clocks;
 use crate::http1::settings::{BodyRate, Settings};
-use crate::ticker::Timer;
+use crate::ticker::{self, Timer};
 
 /// What the clocks have seen.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub(crate) struct Pace {
     moved: u64,
     moved_at: Instant,
     window: Option<Window>,
+    /// It is not the first turn.
+    has_waited: bool,
 }
 
 /// A stretch of time in which enough of the body has to come.
@@ -54,8 +56,9 @@ impl Pace {
             body_rate: settings.body_rate,
             handed_over: None,
             moved: 0,
-            moved_at: Instant::now(),
+            moved_at: ticker::recent(),
             window: None,
+            has_waited: false,
         }
     }
 
@@ -66,7 +69,8 @@ impl Pace {
         timer: &Timer,
         cx: &mut Context<'_>,
     ) -> Poll<Cause> {
-        let now = Instant::now();
+        let has_waited = std::mem::replace(&mut self.has_waited, true);
+        let now = if has_waited { ticker::now() } else { ticker::recent() };
         let (deadline, cause) = self.next(scene, now);
         timer.set(deadline);
         ready!(timer.poll_at(now, cx));

@@ -21,5 +21,7 @@ impl Still {
     /// Lets `time` pass at once.
     pub(crate) async fn pass(&self, time: Duration) {
         tokio::time::advance(time).await;
+        // As every turn of a core does.
+        hatchway_wire::ticker::now();
     }
 }
