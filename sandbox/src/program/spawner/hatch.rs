@@ -34,6 +34,19 @@ impl Keeper {
         Ok(())
     }
 
+    /// Looks after an order: the id has to be new.
+    pub(super) fn check_in(&self, id: u64, decided: u64) -> Result<Clock, StepError> {
+        let received = now_ns();
+        if self.keys.contains_key(&id) {
+            return Err(StepError {
+                step: Step::Check,
+                errno: libc::EEXIST,
+                detail: format!("id {id} lives already"),
+            });
+        }
+        Ok(Clock { decided, received, executing: received })
+    }
+
     /// Makes the nest `key` become what `spec` says.
     pub(super) fn move_in(
         &mut self,

@@ -5,11 +5,12 @@
 //! `nests` or by a fresh one, `birth` makes and assigns it, `resident` is what is known
 //! of it, `listen` hears what it says and sees its end, `leaving` waits until nobody is left
 //! of it, `door` connects to it, `seats` are its user id. `zygote` makes one that is forked, `park`
-//! has it forked, `fork` is what is known of a child, `peer` is its process.
+//! has it forked, `depart` ends a child, `fork` is what is known of a child, `peer` is its process.
 //!
 //! When the node goes, by whatever end, its socket closes, and everything here ends.
 
 mod birth;
+mod depart;
 mod door;
 mod fork;
 mod hatch;
