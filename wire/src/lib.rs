@@ -4,7 +4,7 @@
 //! connections on a single-threaded runtime, so nothing here is `Send` and nothing takes a lock.
 //!
 //! Reading order: [`core`] (a thread per core), [`listen`] (a listener per core), [`stream`] (bytes in
-//! and out), [`scratch`] (buffers that belong to the core), [`ticker`] (clocks), then [`http1`]: a
+//! and out), [`scratch`] (buffers that belong to the core), [`pipe`] (bytes that need none), [`ticker`] (clocks), then [`http1`]: a
 //! connection, one exchange on it, and the relay between two streams; [`http2`] joins clients of the newer version to the
 //! same, [`tls`] those who want to be alone with us, [`proxied`] those who come
 //! through a balancer. [`link`] carries many requests between a gateway and a node.
