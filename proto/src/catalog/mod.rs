@@ -2,11 +2,14 @@
 //! and that gateways and nodes read. Stored as JSON; unknown fields are refused.
 //!
 //! [`route`] leads a request to a function, [`release`] from there to a [`version`]; [`condition`] is what both
-//! may ask of a request, [`check`] what is wrong with one of them.
+//! may ask of a request, [`check`] what is wrong with one of them. [`keys`] says where each stands in etcd, and an
+//! [`Object`] is one of them with its key.
 
 pub mod check;
 mod condition;
 mod function;
+pub mod keys;
+mod object;
 mod release;
 mod route;
 mod version;
@@ -20,6 +23,8 @@ use crate::name::{FunctionName, VersionId};
 
 pub use condition::{Conditions, FieldMatch};
 pub use function::{DEFAULT_QUEUE_DEPTH, Function};
+pub use keys::{Key, Keys};
+pub use object::{OBJECT_BYTES, Object, ObjectError};
 pub use release::{BASIS_POINTS, Release, Rule, Share, Sticky};
 pub use route::{PathMatch, Route};
 pub use version::{Clocks, Network, Package, Protocol, Resources, Runtime, Version};
