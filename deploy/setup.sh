@@ -29,9 +29,23 @@ claim() {
     [ "$package" = - ] || packages+=("$package")
 }
 
+# etcd's messages are compiled by `protoc` while we are; Debian keeps the types that it knows by itself apart.
+needs_protoc() {
+    claim "the protobuf compiler (protoc)" protobuf-compiler command -v protoc
+    claim "protoc's own types (google/protobuf/*.proto)" libprotobuf-dev knows_own_types
+}
+
+knows_own_types() {
+    local folder
+    folder=$(dirname "$(dirname "$(command -v protoc)")")
+    [ -e "$folder/include/google/protobuf/struct.proto" ] ||
+        [ -e /usr/include/google/protobuf/struct.proto ]
+}
+
 needs_run() {
     claim "the Rust toolchain with rustup (https://rustup.rs)" - command -v cargo
     claim "a C compiler (cc)" build-essential command -v cc
+    needs_protoc
     claim "curl" curl command -v curl
     claim "Node.js 18 or newer" nodejs node -e 'process.exit(+(parseInt(process.versions.node) < 18))'
     claim "npm" npm command -v npm
@@ -52,6 +66,7 @@ needs_test() {
 needs_lint() {
     claim "the Rust toolchain with rustup (https://rustup.rs)" - command -v cargo
     claim "a C compiler (cc)" build-essential command -v cc
+    needs_protoc
     claim "shellcheck" shellcheck command -v shellcheck
 }
 

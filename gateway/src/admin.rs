@@ -8,6 +8,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use hatchway_proto::http1::{Limits, parse_request};
 use hatchway_proto::name::{FunctionName, VersionId};
 use hatchway_wire::admin::{self, Page, Reply};
+use hatchway_wire::catalog::StatusReader;
+use hatchway_wire::catalog::intake::Shown;
 use http::request::Parts;
 use http::{Method, StatusCode};
 use prometheus::Registry;
@@ -43,7 +45,7 @@ pub struct GatewayPages {
     /// Where clients connect.
     pub listen: String,
     /// Where the rules come from.
-    pub source: String,
+    pub source: StatusReader,
     /// The rules.
     pub catalog: Catalog,
     /// All metrics.
@@ -94,7 +96,8 @@ struct Status {
 
 #[derive(Serialize)]
 struct CatalogStatus {
-    source: String,
+    #[serde(flatten)]
+    source: Shown,
     revision: u64,
     applied_unix_ms: u128,
     problems: Vec<String>,
@@ -144,7 +147,7 @@ impl GatewayPages {
             listen: self.listen.clone(),
             isolation: self.node.as_ref().map(|node| node.isolation()),
             catalog: CatalogStatus {
-                source: self.source.clone(),
+                source: self.source.read(),
                 revision: snapshot.revision,
                 applied_unix_ms: unix_ms(snapshot.applied),
                 problems: problems(&snapshot),

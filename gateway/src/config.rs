@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Parser;
+use hatchway_wire::catalog::SourceArgs;
 use hatchway_wire::listen::{self, Address, Listener};
 use hatchway_wire::process::Exit;
 use hatchway_wire::tls::{self, Pair};
@@ -23,9 +24,11 @@ pub struct Config {
     /// Where operators connect; never on an address that clients reach.
     #[arg(long, default_value = "127.0.0.1:8081")]
     pub admin: std::net::SocketAddr,
-    /// The rules, as `hatchway apply` writes them; followed while they change.
-    #[arg(long)]
-    pub catalog: PathBuf,
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// A folder of this gateway's own, for what it has applied: with it, a start does not need etcd.
+    #[arg(long, value_name = "DIR", requires = "etcd")]
+    pub state: Option<PathBuf>,
     /// A node: IP:PORT or unix:/path. Repeat for more.
     #[arg(long = "node", required = true)]
     pub nodes: Vec<Address>,

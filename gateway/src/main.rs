@@ -13,7 +13,7 @@ use hatchway_gateway::forward::RemoteNodes;
 use hatchway_gateway::handle::Gateway;
 use hatchway_gateway::metrics::EdgeMetrics;
 use hatchway_wire::admin::Admin;
-use hatchway_wire::catalog as file;
+use hatchway_wire::catalog::{Intake, StatusReader};
 use hatchway_wire::core;
 use hatchway_wire::listen;
 use hatchway_wire::process::{self, Exit};
@@ -29,13 +29,18 @@ fn run(config: Config) -> Result<(), Exit> {
     let registry = Registry::new();
     let metrics = Arc::new(EdgeMetrics::register(&registry));
     let (publisher, catalog) = catalog::channel();
-    publish(&publisher, file::read(&config.catalog).map_err(Exit::config)?, &metrics);
+    let intake = Intake::open(&config.source, config.state.as_deref(), &registry);
+    let intake = intake.map_err(Exit::config)?;
+    if intake.is_known() {
+        publish(&publisher, intake.first(), &metrics);
+    }
 
     let cores = config.cores.unwrap_or_else(core::available);
     let (listeners, address) = listen::bind(&config.listen, cores)
         .map_err(|error| Exit::unavailable(format!("cannot listen on {}", config.listen), error))?;
     let tls = config.tls.open(cores)?;
-    let admin = Admin::start(config.admin, vec![pages(&config, &address, &catalog, &registry)])
+    let pages = pages(&address, &catalog, &registry, intake.status());
+    let admin = Admin::start(config.admin, vec![pages])
         .map_err(|error| Exit::unavailable(format!("cannot listen on {}", config.admin), error))?;
 
     let (nodes, reading, counts) = (config.nodes.clone(), catalog.clone(), Arc::clone(&metrics));
@@ -49,18 +54,8 @@ fn run(config: Config) -> Result<(), Exit> {
     .map_err(|error| Exit::unavailable("cannot start the cores".to_owned(), error))?;
     tracing::info!(%address, tls = tls_address, admin = %admin.address, "serving");
 
-    let following = file::follow(config.catalog.clone(), |found| match found {
-        Ok(objects) => publish(&publisher, objects, &metrics),
-        Err(error) => {
-            tracing::error!(error = %process::chain(&error), "the catalog is not applied")
-        }
-    });
     process::until_stopped(async {
-        let catalog = async {
-            if let Err(error) = following.await {
-                tracing::error!(%error, "changes of the catalog are not seen");
-            }
-        };
+        let catalog = intake.follow(|objects| publish(&publisher, objects, &metrics));
         let certificates = async {
             if let Some(following) = certificates {
                 following.await;
@@ -91,15 +86,15 @@ fn publish(
 }
 
 fn pages(
-    config: &Config,
     address: &listen::Address,
     catalog: &Catalog,
     registry: &Registry,
+    source: StatusReader,
 ) -> Arc<GatewayPages> {
     Arc::new(GatewayPages {
         program: "hatchway-gateway",
         listen: address.to_string(),
-        source: config.catalog.display().to_string(),
+        source,
         catalog: catalog.clone(),
         registry: registry.clone(),
         started: (SystemTime::now(), Instant::now()),

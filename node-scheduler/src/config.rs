@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, ValueEnum};
+use hatchway_wire::catalog::SourceArgs;
 use hatchway_wire::listen::Address;
 
 /// Level two of Hatchway: decides which sandbox is hatched and reaped on this machine.
@@ -16,9 +17,9 @@ pub struct Config {
     /// Where operators connect.
     #[arg(long, default_value = "127.0.0.1:8091")]
     pub admin: SocketAddr,
-    /// The rules, as `hatchway apply` writes them; followed while they change.
-    #[arg(long)]
-    pub catalog: PathBuf,
+    /// Where the rules come from.
+    #[command(flatten)]
+    pub source: SourceArgs,
     /// How long running requests may take to finish once the node is told to stop, in seconds.
     #[arg(long, default_value_t = 30)]
     pub drain_seconds: u64,

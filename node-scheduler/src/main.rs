@@ -12,9 +12,8 @@ use hatchway_node::node::{self, Node};
 use hatchway_node::pool::PoolEvent;
 use hatchway_node::rules;
 use hatchway_node::serve;
-use hatchway_proto::catalog::Objects;
 use hatchway_wire::admin::Admin;
-use hatchway_wire::catalog;
+use hatchway_wire::catalog::Intake;
 use hatchway_wire::core;
 use hatchway_wire::listen::{self, Address};
 use hatchway_wire::process::{self, Exit};
@@ -28,7 +27,6 @@ fn main() -> ExitCode {
 
 fn run(config: Config) -> Result<(), Exit> {
     check(&config.listen)?;
-    let objects = catalog::read(&config.catalog).map_err(Exit::config)?;
     let prepared =
         node::prepare(&config.machine, IsolationMode::Strict, None).map_err(Exit::config)?;
     let cores = config.cores.unwrap_or_else(core::available);
@@ -37,8 +35,10 @@ fn run(config: Config) -> Result<(), Exit> {
     prepared.drop_privileges().map_err(Exit::config)?;
 
     let registry = Registry::new();
+    let intake = Intake::open(&config.source, Some(prepared.state()), &registry);
+    let intake = intake.map_err(Exit::config)?;
     let node = prepared.start(&registry, log).map_err(Exit::config)?;
-    node.apply(&objects, None);
+    node.apply(&intake.first(), None);
     let pages = Arc::new(node.pages());
     let health = Arc::new(HealthPages { registry });
     let admin = Admin::start(config.admin, vec![pages, health])
@@ -48,7 +48,7 @@ fn run(config: Config) -> Result<(), Exit> {
         .map_err(|error| Exit::unavailable("cannot start the cores".to_owned(), error))?;
     tracing::info!(%address, admin = %admin.address, "serving");
 
-    process::until_stopped(follow(&config, &node, objects))?;
+    process::until_stopped(follow(intake, &node))?;
 
     tracing::info!("draining");
     serving.drain();
@@ -69,23 +69,16 @@ fn remove_socket(address: &Address) {
     }
 }
 
-/// Applies the catalog after every change, for as long as the node runs.
-async fn follow(config: &Config, node: &Node, first: Arc<Objects>) -> Exit {
+/// Applies the rules after every change, for as long as the node runs.
+async fn follow(intake: Intake, node: &Node) -> Exit {
     let (changed, changes) = tokio::sync::mpsc::unbounded_channel();
-    let following = catalog::follow(config.catalog.clone(), move |found| match found {
-        Ok(objects) => {
-            tracing::info!("the catalog has changed");
-            // Nobody listens once the node stops.
-            let _ = changed.send(objects);
-        }
-        Err(error) => {
-            tracing::error!(error = %process::chain(&error), "the catalog is not applied");
-        }
+    let first = intake.first();
+    let following = intake.follow(move |objects| {
+        tracing::info!("the catalog has changed");
+        // Nobody listens once the node stops.
+        let _ = changed.send(objects);
     });
-    let (followed, ()) = tokio::join!(following, rules::follow(node, first, changes));
-    if let Err(error) = followed {
-        tracing::error!(%error, "changes of the catalog are not seen");
-    }
+    tokio::join!(following, rules::follow(node, first, changes));
     std::future::pending().await
 }
 

@@ -149,6 +149,11 @@ pub struct Node {
 }
 
 impl Prepared {
+    /// The folder of this node's own.
+    pub fn state(&self) -> &std::path::Path {
+        &self.state.path
+    }
+
     /// Becomes the unprivileged user for good. Nothing after this can undo it.
     ///
     /// # Errors

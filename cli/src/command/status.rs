@@ -1,5 +1,6 @@
 //! `hatchway status`: what is served, how well, and what is missing.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -53,6 +54,21 @@ struct Catalog {
     source: String,
     revision: u64,
     problems: Vec<serde_json::Value>,
+    #[serde(default)]
+    link: Link,
+    #[serde(default)]
+    from_disk: bool,
+    held: Option<String>,
+    #[serde(default)]
+    quarantined: BTreeMap<String, String>,
+}
+
+/// Whether the source of rules is there.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Link {
+    state: String,
+    why: String,
 }
 
 /// A function that is served.
@@ -142,6 +158,21 @@ fn heading(status: &Status) -> String {
     let (source, revision) = (&catalog.source, catalog.revision);
     // Writing to a string cannot fail.
     let _ = writeln!(text, "catalog    {source}, revision {revision}");
+    if catalog.link.state == "lost" {
+        let _ = writeln!(text, "  lost     {}", catalog.link.why);
+    }
+    if catalog.from_disk {
+        let _ = writeln!(
+            text,
+            "  disk     the rules are those of the last run; the source was not heard yet"
+        );
+    }
+    if let Some(held) = &catalog.held {
+        let _ = writeln!(text, "  held     {held}");
+    }
+    for (key, reason) in &catalog.quarantined {
+        let _ = writeln!(text, "  refused  {key}: {reason}");
+    }
     for problem in &catalog.problems {
         let problem = problem.as_str().map_or_else(|| problem.to_string(), str::to_owned);
         let _ = writeln!(text, "  problem  {problem}");

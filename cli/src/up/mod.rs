@@ -25,6 +25,7 @@ use hatchway_node::admit::NodeCore;
 use hatchway_node::config::{IsolationMode, Machine};
 use hatchway_node::node::{self, Node, Prepared};
 use hatchway_wire::admin::Admin;
+use hatchway_wire::catalog::StatusReader;
 use hatchway_wire::core::{self, Cores};
 use hatchway_wire::listen::{self, Address};
 use hatchway_wire::process::{self, Exit};
@@ -188,7 +189,7 @@ fn pages(
     Arc::new(GatewayPages {
         program: "hatchway up",
         listen: address.to_string(),
-        source: dirs.join(" "),
+        source: StatusReader::of_projects(&dirs.join(" ")),
         catalog: catalog.clone(),
         registry: registry.clone(),
         started: (SystemTime::now(), Instant::now()),

@@ -1,47 +1,32 @@
-//! `hatchway apply`: from projects to a catalog file, whole or not at all.
+//! The catalog as a file.
 
 use std::fs::{self, File, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::json;
 
 use crate::failure::{Failure, Outcome, count};
-use crate::{output, project, report};
+use crate::project::Project;
+use crate::{output, report};
 
-/// What `hatchway apply` is told.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    /// Folders with a hatchway.toml, or folders of such folders.
-    #[arg(default_value = ".")]
-    dirs: Vec<PathBuf>,
-    /// The file that gateways and nodes read.
-    #[arg(long, value_name = "FILE")]
-    catalog: PathBuf,
-    /// Print the result as JSON.
-    #[arg(long)]
-    json: bool,
-}
-
-/// Checks, then writes.
-pub(crate) fn run(args: &Args) -> Outcome {
-    let project = project::load(&args.dirs).map_err(Failure::Project)?;
+/// Replaces the file by the objects of the project.
+pub(super) fn apply(path: &Path, project: &Project, is_json: bool) -> Outcome {
     let mut text = serde_json::to_vec_pretty(&project.objects)
         .expect("catalog objects are strings, numbers and maps with text keys");
     text.push(b'\n');
-    let written = write_whole(&args.catalog, &text);
-    written.map_err(|source| Failure::Io {
-        what: format!("could not write {}", args.catalog.display()),
+    write_whole(path, &text).map_err(|source| Failure::Io {
+        what: format!("could not write {}", path.display()),
         source,
     })?;
-    if args.json {
+    if is_json {
         let releases = &project.objects.releases;
-        return output::json(&json!({ "catalog": args.catalog, "releases": releases }));
+        return output::json(&json!({ "catalog": path, "releases": releases }));
     }
     report::print_notes(&project.notes);
     let functions = count(project.functions.len(), "function");
-    output::line(&format!("{functions} in {}", args.catalog.display()))
+    output::line(&format!("{functions} in {}", path.display()))
 }
 
 /// Replaces a file so that a reader, and a machine that loses power, sees the old text or the new one:
