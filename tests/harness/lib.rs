@@ -2,12 +2,13 @@
 //! before each start and after each end.
 //!
 //! Reading order: [`Project`] a project in a folder of its own; [`Up`] `hatchway up` over it, and [`Pair`] a gateway
-//! and a node; [`Client`] calls, and [`Raw`] where bytes matter; [`Admin`] what the programs say of themselves;
+//! and a node, over a file or an [`Etcd`]; [`Client`] calls, and [`Raw`] where bytes matter; [`Admin`] what the programs say of themselves;
 //! [`audit`] what nobody may leave behind. Waiting is [`eventually`] or a line of output, never a guess.
 
 mod admin;
 pub mod audit;
 mod client;
+mod etcd;
 mod output;
 mod pair;
 pub mod proc;
@@ -21,8 +22,9 @@ mod wait;
 
 pub use admin::{Admin, Metrics, Sandbox};
 pub use client::{Answer, Client, Problem, agent};
+pub use etcd::Etcd;
 pub use output::{Output, Source};
-pub use pair::{GatewayProgram, NodeProgram, Pair, apply};
+pub use pair::{GatewayProgram, NodeProgram, Pair, apply, apply_to};
 pub use program::Program;
 pub use programs::{path as program_path, python_with_packages};
 pub use project::Project;

@@ -59,10 +59,25 @@ impl Pair {
 /// When it is refused.
 #[track_caller]
 pub fn apply(project: &Project) {
+    apply_to(project, &in_file(project));
+}
+
+/// The same, to where `rules` says; the line that it prints.
+///
+/// # Panics
+/// When it is refused.
+#[track_caller]
+pub fn apply_to(project: &Project, rules: &[String]) -> String {
     let mut command = Command::new(program_path("hatchway"));
-    command.arg("apply").arg(project.folder()).arg("--catalog").arg(project.catalog());
+    command.arg("apply").arg(project.folder()).args(rules);
     let output = command.output().expect("the program starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Rules in a file.
+fn in_file(project: &Project) -> [String; 2] {
+    ["--catalog".to_owned(), project.catalog().display().to_string()]
 }
 
 /// In a folder that belongs to whom the node becomes: it removes the socket at its end.
@@ -96,14 +111,23 @@ impl NodeProgram {
     /// When it does not serve.
     #[track_caller]
     pub fn start_again(project: &Project) -> Self {
+        Self::start_with(project, &in_file(project))
+    }
+
+    /// Starts with rules from where `rules` says.
+    ///
+    /// # Panics
+    /// When it does not serve.
+    #[track_caller]
+    pub fn start_with(project: &Project, rules: &[String]) -> Self {
         let mut traces = Traces::of(project);
-        let (catalog, state) = (project.catalog(), project.state());
-        let words = ["--catalog", &catalog.display().to_string(), "--listen", &socket(project)]
-            .into_iter()
-            .chain(["--state", &state.display().to_string(), "--admin", "127.0.0.1:0"])
-            .chain(["--isolation", "best-effort", "--cores", "1"])
-            .map(str::to_owned)
-            .collect::<Vec<_>>();
+        let words =
+            ["--listen", &socket(project), "--state", &project.state().display().to_string()]
+                .into_iter()
+                .chain(["--admin", "127.0.0.1:0", "--isolation", "best-effort", "--cores", "1"])
+                .map(str::to_owned)
+                .chain(rules.iter().cloned())
+                .collect::<Vec<_>>();
         let program = Program::start("hatchway-node", &words, &project.temporary());
         let admin = serving(&program, "admin").parse().expect("an address");
         let admin = Admin::new(admin);
@@ -180,11 +204,20 @@ impl GatewayProgram {
     /// When it does not.
     #[track_caller]
     pub fn start(project: &Project) -> Self {
-        let catalog = project.catalog().display().to_string();
-        let words = ["--catalog", &catalog, "--node", &socket(project), "--cores", "1"]
+        Self::start_with(project, &in_file(project))
+    }
+
+    /// Starts with rules from where `rules` says.
+    ///
+    /// # Panics
+    /// When it does not serve.
+    #[track_caller]
+    pub fn start_with(project: &Project, rules: &[String]) -> Self {
+        let words = ["--node", &socket(project), "--cores", "1"]
             .into_iter()
             .chain(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
             .map(str::to_owned)
+            .chain(rules.iter().cloned())
             .collect::<Vec<_>>();
         let program = Program::start("hatchway-gateway", &words, &project.temporary());
         let address = serving(&program, "address").parse().expect("an address");
@@ -208,6 +241,16 @@ impl GatewayProgram {
         self.program.signal(Signal::INT);
         let status = self.program.wait();
         assert!(status.success(), "{status} after Ctrl-C:\n{}", self.program.output);
+    }
+
+    /// Kill -9.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn kill(mut self) {
+        self.is_stopped = true;
+        self.program.signal(Signal::KILL);
+        self.program.wait();
     }
 
     /// A connection to the functions.

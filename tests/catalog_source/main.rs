@@ -1,0 +1,7 @@
+//! Sources of rules: what a file and an etcd have in common ([`conformance`]), and what only an etcd can do to those
+//! who listen to it ([`faults`]), with a real one.
+
+mod conformance;
+mod faults;
+mod followed;
+mod push;

@@ -1,0 +1,195 @@
+//! A real etcd on free ports, with its data in a folder that goes with it.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::eventually;
+
+/// A running `etcd`. Ended when dropped.
+#[derive(Debug)]
+pub struct Etcd {
+    child: Child,
+    root: TempDir,
+    /// Each start with nothing, or with a backup, has a data folder of its own.
+    generation: u32,
+    client: u16,
+    peer: u16,
+}
+
+impl Etcd {
+    /// Starts one, and waits until it answers.
+    ///
+    /// # Panics
+    /// When it does not: `etcd` and `etcdctl` are among what tests need.
+    #[track_caller]
+    pub fn start() -> Self {
+        let root = tempfile::Builder::new().prefix("hw-etcd").tempdir().expect("a folder");
+        let (client, peer) = (free_port(), free_port());
+        let child = spawn(&root, 0, client, peer);
+        let etcd = Self { child, root, generation: 0, client, peer };
+        etcd.wait_until_it_answers();
+        etcd
+    }
+
+    /// Where clients find it.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.client)
+    }
+
+    /// Kill -9.
+    pub fn kill(&mut self) {
+        // It may be killed already.
+        let _ = self.child.kill();
+        self.child.wait().expect("it is our child");
+    }
+
+    /// Starts it again with the data that it had.
+    #[track_caller]
+    pub fn start_again(&mut self) {
+        self.kill();
+        self.child = spawn(&self.root, self.generation, self.client, self.peer);
+        self.wait_until_it_answers();
+    }
+
+    /// Starts it again, at the same address, with nothing.
+    #[track_caller]
+    pub fn start_empty(&mut self) {
+        self.generation += 1;
+        self.start_again();
+    }
+
+    /// What it holds, as a backup.
+    #[track_caller]
+    pub fn backup(&self) {
+        let path = self.root.path().join("backup").display().to_string();
+        self.ctl(&["snapshot", "save", &path]);
+    }
+
+    /// Starts it again, at the same address, with what the backup holds.
+    #[track_caller]
+    pub fn restore(&mut self) {
+        self.kill();
+        self.generation += 1;
+        let data = data(&self.root, self.generation);
+        let peers = format!("default=http://127.0.0.1:{}", self.peer);
+        let peer = format!("http://127.0.0.1:{}", self.peer);
+        let path = self.root.path().join("backup").display().to_string();
+        let words = ["snapshot", "restore", &path, "--data-dir", &data];
+        let of_cluster = ["--initial-cluster", &peers, "--initial-advertise-peer-urls", &peer];
+        self.ctl(&[&words[..], &of_cluster[..]].concat());
+        self.start_again();
+    }
+
+    /// Stops it in its tracks: connections stay, answers do not come.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        kill_process(pid.expect("a process id is positive"), signal).expect("it is our child");
+    }
+
+    /// `etcdctl`, and what it prints.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[track_caller]
+    pub fn ctl(&self, words: &[&str]) -> String {
+        let output = self.ctl_command(words).output().expect("etcdctl starts");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "etcdctl {words:?}: {error}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    fn ctl_command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new("etcdctl");
+        command.env("ETCDCTL_API", "3").arg("--endpoints").arg(self.url()).args(words);
+        command
+    }
+
+    /// Puts a value below the default prefix.
+    ///
+    /// # Panics
+    /// When it is refused, as the next.
+    #[track_caller]
+    pub fn put(&self, key: &str, value: &str) {
+        self.ctl(&["put", "--", &format!("/hatchway/v1/{key}"), value]);
+    }
+
+    /// Deletes a key below the default prefix.
+    #[track_caller]
+    pub fn delete(&self, key: &str) {
+        self.ctl(&["del", &format!("/hatchway/v1/{key}")]);
+    }
+
+    /// Deletes every key there is.
+    #[track_caller]
+    pub fn delete_all(&self) {
+        self.ctl(&["del", "", "--from-key"]);
+    }
+
+    /// Forgets every revision but the newest.
+    #[track_caller]
+    pub fn compact(&self) {
+        let status = self.ctl(&["endpoint", "status", "--write-out", "json"]);
+        let status: serde_json::Value = serde_json::from_str(&status).expect("it is JSON");
+        let revision = status[0]["Status"]["header"]["revision"].to_string();
+        self.ctl(&["compact", &revision]);
+    }
+
+    #[track_caller]
+    fn wait_until_it_answers(&self) {
+        eventually("etcd answers", || {
+            let mut command = self.ctl_command(&["--command-timeout", "1s", "get", "x"]);
+            let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+            status.expect("etcdctl starts").success().then_some(())
+        });
+    }
+}
+
+impl Drop for Etcd {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.root.path().join("log")).unwrap_or_default();
+            let last: Vec<&str> = log.lines().rev().take(20).collect();
+            eprintln!("--- etcd printed last:\n{}", last.join("\n"));
+        }
+    }
+}
+
+/// Somebody else could take it before etcd does; the kernel hands the same one out again late.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("it is bound").port()
+}
+
+fn data(root: &TempDir, generation: u32) -> String {
+    root.path().join(format!("data{generation}")).display().to_string()
+}
+
+fn spawn(root: &TempDir, generation: u32, client: u16, peer: u16) -> Child {
+    let log = File::options().create(true).append(true).open(root.path().join("log"));
+    let (client, peer) = (format!("http://127.0.0.1:{client}"), format!("http://127.0.0.1:{peer}"));
+    let name = format!("default={peer}");
+    Command::new("etcd")
+        .args(["--data-dir", &data(root, generation), "--logger", "zap", "--log-level", "warn"])
+        .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
+        .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
+        .args(["--initial-cluster", &name])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log.expect("own folder"))
+        .spawn()
+        .expect("etcd starts: `make setup-test` installs it")
+}
