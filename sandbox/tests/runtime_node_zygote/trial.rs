@@ -60,3 +60,11 @@ fn a_node_that_counts_on_threads_is_noticed() {
     let verdict = Interpreter { path, ..node }.try_fork(&adapters).unwrap_err();
     assert!(matches!(verdict, Unforkable::Unable { .. } | Unforkable::Late { .. }), "{verdict}");
 }
+
+#[test]
+fn a_version_that_nobody_has_tested_is_not_tried() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Interpreter { version: (19, 9, 0), ..interpreters().node.unwrap() };
+    let verdict = node.try_fork(&adapters(dir.path())).unwrap_err();
+    assert_eq!(verdict.to_string(), "only versions [20, 22, 24] have been tested with");
+}

@@ -1,7 +1,7 @@
 'use strict';
 // The life of a forked process as its code sees it: who it is, and how it ends. Node's own way to end joins threads, which
 // a fork does not copy, and would wait for ever; so a child ends by the addon, after everything that the code may do at
-// its end.
+// its end. What the code has kept of its first life stays with it: a process id in a logger's fields, `timeOrigin`.
 
 const fs = require('node:fs');
 const { inspect } = require('node:util');

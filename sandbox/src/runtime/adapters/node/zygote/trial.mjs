@@ -4,7 +4,9 @@
 import crypto from 'node:crypto';
 import fs from 'node:fs/promises';
 import v8 from 'node:v8';
+import { once } from 'node:events';
 import { promisify } from 'node:util';
+import { Worker } from 'node:worker_threads';
 
 const { random } = Math;
 const drawing = {
@@ -27,7 +29,9 @@ export async function answer(context, query) {
   if (query?.end) process.exit(0);
   const drawn = {};
   for (const [name, draw] of Object.entries(drawing)) drawn[name] = Array.from({ length: DRAWS[name] ?? 1 }, () => String(draw()));
-  return { drawn, can: { optimise: canOptimise(), wait: await canWait(), compile: await canCompile(), tell: canTell() } };
+  const can = { optimise: canOptimise(), tell: canTell() };
+  Object.assign(can, { wait: await canWait(), compile: await canCompile(), thread: await canThread() });
+  return { drawn, can };
 }
 
 /** True once V8 runs a function of ours by machine code that it has optimised: its compiler needs no thread. */
@@ -54,6 +58,12 @@ async function canWait() {
 async function canCompile() {
   const compiled = WebAssembly.compile(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0));
   return (await Promise.race([compiled, patience()])) !== undefined;
+}
+
+/** A thread of its own comes and goes. */
+async function canThread() {
+  const ended = once(new Worker('', { eval: true }), 'exit');
+  return (await Promise.race([ended, patience()])) !== undefined;
 }
 
 /** What waits for a thread that is not there waits for ever. */
