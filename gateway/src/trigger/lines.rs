@@ -40,17 +40,33 @@ fn hex_half(digits: u64) -> u64 {
     digits + 0x3030_3030_3030_3030 + letters * u64::from(b'a' - b'0' - 10)
 }
 
-/// `number` as people write it.
+/// `number` as people write it, two digits a division.
 pub(super) fn decimal(out: &mut Vec<u8>, number: u64) {
     let mut digits = [0; 20];
     let (mut at, mut left) = (digits.len(), number);
-    while at == digits.len() || left > 0 {
+    while left >= 10 {
+        at -= 2;
+        let pair = usize::try_from(left % 100).expect("below 100");
+        digits[at..at + 2].copy_from_slice(&PAIRS[2 * pair..2 * pair + 2]);
+        left /= 100;
+    }
+    if left > 0 || at == digits.len() {
         at -= 1;
-        digits[at] = b'0' + u8::try_from(left % 10).expect("a digit is small");
-        left /= 10;
+        digits[at] = b'0' + u8::try_from(left).expect("below 10");
     }
     out.extend_from_slice(&digits[at..]);
 }
+
+/// `00` to `99`.
+const PAIRS: [u8; 200] = {
+    let (mut pairs, mut number) = ([0; 200], 0);
+    while number < 100 {
+        pairs[2 * number as usize] = b'0' + number / 10;
+        pairs[2 * number as usize + 1] = b'0' + number % 10;
+        number += 1;
+    }
+    pairs
+};
 
 /// An address; an IPv4 one in any dress as what it is.
 pub(super) fn address(out: &mut Vec<u8>, address: IpAddr) {
@@ -77,7 +93,7 @@ mod tests {
 
     #[test]
     fn numbers_are_written_as_the_standard_library_does() {
-        for number in [0, 1, 9, 10, 255, 1_795_265_307_947, 0x0123_4567_89ab_cdef, u64::MAX] {
+        for number in [0, 1, 9, 10, 99, 100, 101, 255, 1000, 1_795_265_307_947, 0x0123_4567_89ab_cdef, u64::MAX] {
             let mut out = Vec::new();
             decimal(&mut out, number);
             out.extend_from_slice(&hex(number));
