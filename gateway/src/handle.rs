@@ -141,6 +141,7 @@ impl<B: Backend> Gateway<B> {
     /// Stages 2 to 4, all from the head.
     fn decide(&self, head: &RequestHead<'_>, peer: Peer) -> Call {
         let request_id = self.trigger.request_id(head);
+        let peer = self.trigger.origin(head, peer);
         let mut catalog = self.catalog.borrow_mut();
         let snapshot = catalog.load();
         let refuse = |error, target, request_id| {

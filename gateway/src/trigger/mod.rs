@@ -53,6 +53,11 @@ impl Trigger {
         Self { trusted }
     }
 
+    /// Who sent a request, behind the proxies that are trusted.
+    pub fn origin(&self, head: &RequestHead<'_>, peer: Peer) -> Peer {
+        self.trusted.origin(head, peer)
+    }
+
     /// The client's request id where it is a sane one, a new one otherwise.
     pub fn request_id(&self, head: &RequestHead<'_>) -> Box<str> {
         ids::request_id(head)
@@ -67,7 +72,6 @@ impl Trigger {
         release: &ReleaseTarget,
         rest: &str,
     ) -> Invocation {
-        let peer = self.trusted.origin(head, peer);
         let trace = ids::given_trace(head);
         let mut rewritten = scratch::take();
         let edit = RequestEdit {
