@@ -1,11 +1,13 @@
 //! Cold starts: every function of a project is called once, and then once more. And what each costs
-//! in memory while it waits for the next call.
+//! in memory while it waits for the next call. Then one function, called again and again after it was
+//! reaped: a start of a version that this node has started before.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -59,6 +61,32 @@ pub(crate) struct ColdFigures {
     pub(crate) idle_cgroup_bytes: Option<f64>,
     /// As one cold answer said it.
     pub(crate) server_timing: Option<String>,
+    pub(crate) again: Again,
+}
+
+/// Starts of a version that has been started before.
+#[derive(Debug, Serialize)]
+pub(crate) struct Again {
+    pub(crate) answer_ms: Vec<f64>,
+    /// What most of them were started from.
+    pub(crate) from: String,
+    /// What the node says they took, median, with the phases.
+    pub(crate) start_ms: Option<f64>,
+    pub(crate) phases_ms: BTreeMap<String, f64>,
+    /// As the cgroup counts: what each has for itself.
+    pub(crate) idle_cgroup_bytes: Option<f64>,
+}
+
+impl Again {
+    pub(crate) fn answer(&self) -> Option<Spread> {
+        Spread::of(self.answer_ms.iter().copied())
+    }
+
+    pub(crate) fn answer_p99_ms(&self) -> f64 {
+        let mut sorted = self.answer_ms.clone();
+        sorted.sort_by(f64::total_cmp);
+        percentile(&sorted, 99)
+    }
 }
 
 impl ColdFigures {
@@ -79,7 +107,7 @@ pub(crate) fn measure(
     starts: usize,
     site: &Site,
 ) -> Result<ColdFigures> {
-    let project = write_project(runtime, starts, site)?;
+    let project = write_project(runtime, starts, "3600s", site)?;
     let daemon = Daemon::start(site, &project, None)?;
     let mut answer_ms = Vec::new();
     let mut warm_ms = Vec::new();
@@ -91,6 +119,8 @@ pub(crate) fn measure(
         warm_ms.push(timed_call(&daemon, index)?.0);
     }
     let sandboxes = daemon.sandboxes()?;
+    drop(daemon);
+    let again = measure_again(runtime, starts, site)?;
     Ok(ColdFigures {
         runtime: runtime.name,
         answer_ms,
@@ -102,7 +132,46 @@ pub(crate) fn measure(
         idle_bytes: median(sandboxes.iter().map(held_bytes)).unwrap_or_default(),
         idle_cgroup_bytes: median(sandboxes.iter().filter_map(|s| Some(s.memory_bytes? as f64))),
         server_timing,
+        again,
     })
+}
+
+/// Hatches one function `starts` times, each time after it was reaped.
+fn measure_again(runtime: &'static Runtime, starts: usize, site: &Site) -> Result<Again> {
+    let project = write_project(runtime, 1, "100ms", site)?;
+    let daemon = Daemon::start(site, &project, None)?;
+    timed_call(&daemon, 0)?;
+    let (mut answer_ms, mut sandboxes) = (Vec::new(), Vec::new());
+    for _ in 0..starts {
+        let is_settled = || Ok(daemon.sandboxes()?.is_empty() && daemon.is_warmed()?);
+        wait_until(is_settled)?;
+        answer_ms.push(timed_call(&daemon, 0)?.0);
+        sandboxes.extend(daemon.sandboxes()?);
+    }
+    let kinds = sandboxes.iter().filter_map(|sandbox| Some(sandbox.start.as_ref()?.kind.as_str()));
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    kinds.for_each(|kind| *counts.entry(kind).or_default() += 1);
+    let most = counts.into_iter().max_by_key(|(_, count)| *count);
+    Ok(Again {
+        answer_ms,
+        from: most.map_or_else(String::new, |(kind, _)| kind.to_owned()),
+        start_ms: median(sandboxes.iter().filter_map(|s| Some(s.start.as_ref()?.total_ms))),
+        phases_ms: phases(&sandboxes),
+        idle_cgroup_bytes: median(sandboxes.iter().filter_map(|s| Some(s.memory_bytes? as f64))),
+    })
+}
+
+fn wait_until(is_so: impl Fn() -> Result<bool>) -> Result<()> {
+    const LIMIT: Duration = Duration::from_secs(60);
+    let began = Instant::now();
+    while !is_so()? {
+        if began.elapsed() > LIMIT {
+            let text = format!("still not so after {LIMIT:?}");
+            return Err(BenchError::Unexpected { what: "a function that is not reaped", text });
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
 }
 
 fn timed_call(daemon: &Daemon, index: usize) -> Result<(f64, Option<String>)> {
@@ -134,7 +203,12 @@ fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     Spread::of(values).map(|spread| spread.median)
 }
 
-fn write_project(runtime: &Runtime, functions: usize, site: &Site) -> Result<PathBuf> {
+fn write_project(
+    runtime: &Runtime,
+    functions: usize,
+    idle_timeout: &str,
+    site: &Site,
+) -> Result<PathBuf> {
     let project = site.dir.join("cold");
     if project.exists() {
         fs::remove_dir_all(&project).at("remove", &project)?;
@@ -149,7 +223,7 @@ fn write_project(runtime: &Runtime, functions: usize, site: &Site) -> Result<Pat
         let _ = write!(
             manifest,
             "[function.f{index}]\n{}\nhttp = {{ path = \"/f{index}\" }}\n\
-             memory = \"128MiB\"\ncpu = \"1000m\"\nmax = 1\nidle_timeout = \"3600s\"\n\n",
+             memory = \"128MiB\"\ncpu = \"1000m\"\nmax = 1\nidle_timeout = \"{idle_timeout}\"\n\n",
             runtime.manifest
         );
         manifest

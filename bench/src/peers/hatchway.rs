@@ -49,9 +49,18 @@ pub(crate) struct Sandbox {
 
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Start {
+    /// What it was started from.
+    #[serde(default)]
+    pub(crate) kind: String,
     pub(crate) total_ms: f64,
     #[serde(default)]
     pub(crate) phases: std::collections::BTreeMap<String, f64>,
+}
+
+/// What functions are forked from; more fields are there.
+#[derive(Debug, Deserialize)]
+struct Zygote {
+    state: String,
 }
 
 impl Daemon {
@@ -82,6 +91,15 @@ impl Daemon {
 
     pub(crate) fn sandboxes(&self) -> Result<Vec<Sandbox>> {
         sandboxes(self.admin)
+    }
+
+    /// True when nothing is being made that later starts could be forked from.
+    pub(crate) fn is_warmed(&self) -> Result<bool> {
+        let answer = get(self.admin, "/v1/zygotes")?;
+        let zygotes: Vec<Zygote> = serde_json::from_str(&answer.body).map_err(|_| {
+            BenchError::Unexpected { what: "the list of zygotes", text: answer.body }
+        })?;
+        Ok(zygotes.iter().all(|zygote| zygote.state != "making"))
     }
 
     /// The daemon and its helpers, without the functions.

@@ -1,5 +1,7 @@
 //! Tables for a terminal.
 
+use std::collections::BTreeMap;
+
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
 use crate::cold::ColdFigures;
@@ -87,9 +89,17 @@ pub(crate) fn cold(figures: &[ColdFigures]) -> Table {
         "of it",
         "idle MiB, private share",
         "as the cgroup counts",
+        "again, from",
+        "median",
+        "p99",
+        "of it",
+        "as the cgroup counts",
     ]);
+    let listed = |phases: &BTreeMap<String, f64>| {
+        let phases = phases.iter().map(|(name, ms)| format!("{name} {ms:.1}"));
+        phases.collect::<Vec<_>>().join("\n")
+    };
     for figure in figures {
-        let phases = figure.phases_ms.iter().map(|(name, ms)| format!("{name} {ms:.1}"));
         table.add_row([
             figure.runtime.to_owned(),
             figure.answer_ms.len().to_string(),
@@ -98,9 +108,14 @@ pub(crate) fn cold(figures: &[ColdFigures]) -> Table {
             number(Some(figure.answer_p90_ms()), 1),
             number(Some(figure.warm_ms), 2),
             number(figure.start_ms, 1),
-            phases.collect::<Vec<_>>().join("\n"),
+            listed(&figure.phases_ms),
             number(Some(figure.idle_bytes / MIB), 2),
             number(figure.idle_cgroup_bytes.map(|bytes| bytes / MIB), 2),
+            figure.again.from.clone(),
+            number(figure.again.answer().map(|spread| spread.median), 1),
+            number(Some(figure.again.answer_p99_ms()), 1),
+            listed(&figure.again.phases_ms),
+            number(figure.again.idle_cgroup_bytes.map(|bytes| bytes / MIB), 2),
         ]);
     }
     align(table)
