@@ -93,7 +93,9 @@ mod tests {
 
     #[test]
     fn numbers_are_written_as_the_standard_library_does() {
-        for number in [0, 1, 9, 10, 99, 100, 101, 255, 1000, 1_795_265_307_947, 0x0123_4567_89ab_cdef, u64::MAX] {
+        for number in
+            [0, 9, 10, 99, 100, 101, 255, 1_795_265_307_947, 0x0123_4567_89ab_cdef, u64::MAX]
+        {
             let mut out = Vec::new();
             decimal(&mut out, number);
             out.extend_from_slice(&hex(number));
