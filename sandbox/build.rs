@@ -6,7 +6,7 @@ use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
-const PARTS: [&str; 3] = ["addon.c", "confine.c", "park.c"];
+const PARTS: [&str; 4] = ["addon.c", "confine.c", "keep.c", "park.c"];
 
 fn main() {
     println!("cargo::rerun-if-changed=zygote-node");

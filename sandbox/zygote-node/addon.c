@@ -2,7 +2,6 @@
 // zygote/fork.cjs; park.c and confine.c do the work. A function that fails returns a negative error number.
 
 #include "addon.h"
-#include "napi.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -69,6 +68,14 @@ static napi_value children(napi_env env, napi_callback_info info) {
     return number(env, waitid(P_ALL, 0, &unused, WEXITED | WNOHANG | WNOWAIT) == 0 ? 1 : 0);
 }
 
+// keep(told): in a child, see keep.c.
+static napi_value keep_here(napi_env env, napi_callback_info info) {
+    size_t count = 1;
+    napi_value told = NULL;
+    napi_get_cb_info(env, info, &count, &told, NULL, NULL);
+    return number(env, keep(env, told));
+}
+
 // waits(descriptor): 1 when there is something to read, or its end.
 static napi_value waits(napi_env env, napi_callback_info info) {
     struct pollfd watched = {.fd = first_argument(env, info), .events = POLLIN};
@@ -99,6 +106,7 @@ __attribute__((visibility("default"))) napi_value napi_register_module_v1(napi_e
     } functions[] = {
         {"park", park_here},    {"confine", confine_here},      {"leave", leave},         {"waits", waits},
         {"children", children}, {"closeAtExec", close_at_exec}, {"listen", listen_there},
+        {"keep", keep_here},
     };
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         napi_value function = NULL;

@@ -118,7 +118,10 @@ fn a_process_with_nothing_left_to_do_ends_by_itself() {
     let script = "const { writeSync } = require('node:fs');
         process.on('beforeExit', () => writeSync(1, 'before\\n'));
         process.on('exit', (code) => writeSync(1, `exit ${code}\\n`));
-        const server = require('node:http').createServer((_, response) => {
+        const server = require('node:http').createServer(async (_, response) => {
+          // Both would be work for threads, which Node waits for at its end.
+          await WebAssembly.compile(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0));
+          for (let kept = [], i = 0; i < 300; i++) kept.push(new Array(10000).fill({ i }));
           response.end('closing');
           server.close();
         });

@@ -26,7 +26,7 @@ function begin(loaded) {
   Object.defineProperty(process, 'emit', { value, writable: true, configurable: true, enumerable: false });
 }
 
-/** Calls `reached` when Node has nothing left to wait for. The code is not told, for its process goes on. */
+/** Calls `reached` when nothing is left to wait for. The code is not told, for its process goes on. */
 function onceQuiet(reached) {
   quiet = reached;
 }
@@ -46,8 +46,23 @@ function becomeChild(pid) {
     return seconds + nanoseconds / 1e9;
   };
   process.reallyExit = leave;
+  if (addon.keep(runDry) < 0) throw new Error('the event loop of a child cannot be kept going');
   const judge = process._fatalException;
   process._fatalException = (error, fromPromise) => judgeAndEnd(judge, error, fromPromise);
+}
+
+/**
+ * Nothing is left to do: in a child the addon says so, see keep.c. At first the code may find something, as by Node; then
+ * it is the end.
+ */
+function runDry(stage) {
+  try {
+    if (stage === 1) process.exit();
+    else if (quiet !== undefined) forkPoint();
+    else process.emit('beforeExit', process.exitCode ?? 0);
+  } catch (error) {
+    process._fatalException(error, false);
+  }
 }
 
 function leave(code = process.exitCode) {

@@ -32,8 +32,6 @@ async function warm(server, addon) {
 
 /** The same in a child: one of each kind. What goes wrong makes its first request slower, no more. */
 function rehearse(server, addon) {
-  // The event loop turns in any case, and so comes to rest once more.
-  setImmediate(() => {});
   exercise(server, addon, KINDS.length).catch(() => {});
 }
 
