@@ -6,14 +6,16 @@
 //! ordinary one; the reason is counted and shown, and the version is not tried again, or not soon.
 //!
 //! [`table`] knows which version has what and who goes first when memory is short, without a process or a clock;
-//! [`nursery`] makes, forks and drops; [`tend`] measures, once a second; [`trial`] finds out whether Node can be forked.
+//! [`make`] makes one, [`nursery`] forks it and lets go of it; [`tend`] measures, once a second; [`trial`] finds out whether Node can be forked.
 
+mod make;
 mod nursery;
 mod table;
 mod tend;
 mod trial;
 
-pub(crate) use nursery::{Blueprint, CHILD_CLOCK, Zygotes};
+pub(crate) use make::Blueprint;
+pub(crate) use nursery::{CHILD_CLOCK, Zygotes};
 pub use table::ZygoteStatus;
 pub(crate) use trial::Trial;
 

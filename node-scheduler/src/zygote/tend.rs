@@ -31,10 +31,10 @@ impl Zygotes {
             self.measure();
             // What sandboxes have reserved is theirs, whether they use it or not.
             let room = load.memory_budget_bytes.saturating_sub(load.memory_reserved_bytes);
-            let evicted = self.table().evict(room.min(self.inner().settings.memory_bytes));
+            let evicted = self.table().evict(room.min(self.0.settings.memory_bytes));
             if !evicted.is_empty() {
                 tracing::info!(count = evicted.len(), room, "zygotes were let go");
-                self.inner().metrics.evicted.inc_by(evicted.len() as u64);
+                self.0.metrics.evicted.inc_by(evicted.len() as u64);
             }
         }
     }
