@@ -48,7 +48,7 @@ pub struct TlsConfig {
     /// Where clients connect by TLS.
     #[arg(
         id = "tls_listen",
-        long,
+        long = "tls-listen",
         value_name = "ADDR",
         requires = "tls_cert",
         requires = "tls_key"
@@ -56,10 +56,10 @@ pub struct TlsConfig {
     pub listen: Option<Address>,
     /// A certificate with its chain, in PEM. Repeat for more: clients get the one of the host they name, or else the first.
     /// Followed while it changes.
-    #[arg(id = "tls_cert", long, value_name = "FILE", requires = "tls_listen")]
+    #[arg(id = "tls_cert", long = "tls-cert", value_name = "FILE", requires = "tls_listen")]
     pub certificates: Vec<PathBuf>,
     /// The private key of a certificate, in PEM without a password.
-    #[arg(id = "tls_key", long, value_name = "FILE", requires = "tls_listen")]
+    #[arg(id = "tls_key", long = "tls-key", value_name = "FILE", requires = "tls_listen")]
     pub keys: Vec<PathBuf>,
 }
 
