@@ -122,3 +122,35 @@ impl TlsPort {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(words: &str) -> Result<TlsConfig, clap::Error> {
+        #[derive(Debug, Parser)]
+        struct Only {
+            #[command(flatten)]
+            tls: TlsConfig,
+        }
+        Only::try_parse_from(std::iter::once("gateway").chain(words.split(' ')))
+            .map(|only| only.tls)
+    }
+
+    #[test]
+    fn certificates_and_keys_go_in_pairs_and_with_a_port() {
+        let tls = parsed(
+            "--tls-listen 127.0.0.1:0 --tls-cert a.crt --tls-key a.key --tls-cert b.crt --tls-key b.key",
+        )
+        .unwrap();
+        let pairs = tls.pairs().unwrap();
+        let files: Vec<_> =
+            pairs.iter().map(|pair| (pair.certificate.clone(), pair.key.clone())).collect();
+        assert_eq!(files, [("a.crt".into(), "a.key".into()), ("b.crt".into(), "b.key".into())]);
+        let odd = "--tls-listen 127.0.0.1:0 --tls-cert a.crt --tls-key a.key --tls-cert b.crt";
+        let said = parsed(odd).unwrap().pairs().unwrap_err().to_string();
+        assert!(said.contains("--tls-cert is there 2 times and --tls-key 1 times"), "{said}");
+        assert!(parsed("--tls-listen 127.0.0.1:0").is_err());
+        assert!(parsed("--tls-cert a.crt --tls-key a.key").is_err());
+    }
+}
