@@ -2,8 +2,8 @@
 //!
 //! `httparse` finds the tokens; everything that decides what a message *means* is here, and takes the stricter reading of
 //! RFC 9112 and RFC 9110 wherever two implementations could disagree: a message that a second parser might read
-//! differently is refused, not repaired. The same code serves all three edges: client to gateway, gateway to node,
-//! node to function.
+//! differently is refused, not repaired. The same code serves both edges, client to gateway and node to function,
+//! and what a [link](crate::link) carries between them.
 //!
 //! Reading order, as a message travels:
 //! 1. [`parse_request`] (`request`, `target`, `host`) and [`parse_response`] (`response`) check a head and say what follows it;

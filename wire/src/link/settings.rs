@@ -22,7 +22,8 @@ pub struct Settings {
     pub flood_bytes: usize,
     /// Calls at a time: those of 10,000 connections of a gateway's core, and some streams.
     pub calls: u32,
-    /// From the connection to the greeting.
+    /// From the connection to the greeting: the kernel connects by itself, a program has to be scheduled, on a machine that
+    /// may be very busy.
     pub hello_clock: Duration,
     /// Between two signs of life that a gateway asks for.
     pub ping_every: Duration,
@@ -47,7 +48,7 @@ impl Default for Settings {
             out_bytes: 120 * 1024,
             flood_bytes: 4 * 1024 * 1024,
             calls: 16 * 1024,
-            hello_clock: Duration::from_secs(1),
+            hello_clock: Duration::from_secs(5),
             ping_every: Duration::from_secs(5),
             silence: Duration::from_secs(15),
             load_every: Duration::from_secs(1),
