@@ -99,12 +99,17 @@ pub(crate) fn route(path: &str) -> String {
 }
 
 pub(crate) fn config(etcd: &Etcd) -> EtcdConfig {
+    config_with(etcd, &[])
+}
+
+/// With more to say than where it is.
+pub(crate) fn config_with(etcd: &Etcd, more: &[&str]) -> EtcdConfig {
     #[derive(Parser)]
     struct Words {
         #[command(flatten)]
         etcd: EtcdArgs,
     }
-    let words = Words::parse_from(["x", "--etcd", &etcd.url()]);
+    let words = Words::parse_from([&["x", "--etcd", &etcd.url()], more].concat());
     words.etcd.check().expect("the settings are good")
 }
 

@@ -3,5 +3,7 @@
 
 mod conformance;
 mod faults;
+mod figures;
 mod followed;
 mod push;
+mod secured;

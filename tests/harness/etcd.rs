@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -16,8 +17,12 @@ pub struct Etcd {
     root: TempDir,
     /// Each start with nothing, or with a backup, has a data folder of its own.
     generation: u32,
-    client: u16,
-    peer: u16,
+    url: String,
+    peer: String,
+    /// What it is told beside.
+    flags: Vec<String>,
+    /// What `etcdctl` has to show.
+    access: Vec<String>,
 }
 
 impl Etcd {
@@ -27,17 +32,57 @@ impl Etcd {
     /// When it does not: `etcd` and `etcdctl` are among what tests need.
     #[track_caller]
     pub fn start() -> Self {
+        Self::start_as("http", Vec::new(), Vec::new())
+    }
+
+    /// Starts one that speaks TLS alone, and only with those whose certificate is of the authority in `folder`
+    /// (`ca.pem`); its own certificate is `server.pem` there, that of its clients `client.pem`, with keys beside.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    #[track_caller]
+    pub fn start_with_tls(folder: &Path) -> Self {
+        let word = |flag: &str, name: &str| format!("{flag}={}", folder.join(name).display());
+        let flags = [
+            word("--trusted-ca-file", "ca.pem"),
+            word("--cert-file", "server.pem"),
+            word("--key-file", "server.key"),
+            "--client-cert-auth".to_owned(),
+        ];
+        let access =
+            [word("--cacert", "ca.pem"), word("--cert", "client.pem"), word("--key", "client.key")];
+        Self::start_as("https", flags.into(), access.into())
+    }
+
+    fn start_as(scheme: &str, flags: Vec<String>, access: Vec<String>) -> Self {
         let root = tempfile::Builder::new().prefix("hw-etcd").tempdir().expect("a folder");
-        let (client, peer) = (free_port(), free_port());
-        let child = spawn(&root, 0, client, peer);
-        let etcd = Self { child, root, generation: 0, client, peer };
+        let url = format!("{scheme}://127.0.0.1:{}", free_port());
+        let peer = format!("http://127.0.0.1:{}", free_port());
+        let child = spawn(&root, 0, &url, &peer, &flags);
+        let etcd = Self { child, root, generation: 0, url, peer, flags, access };
         etcd.wait_until_it_answers();
         etcd
     }
 
+    /// From now on it asks for this user's password.
+    ///
+    /// # Panics
+    /// When it does not want to.
+    pub fn ask_for_password(&mut self, user: &str, password: &str) {
+        let both = format!("{user}:{password}");
+        self.ctl(&["user", "add", "root:secret"]);
+        self.ctl(&["user", "add", &both]);
+        self.ctl(&["role", "add", "rules"]);
+        self.ctl(&["role", "grant-permission", "--prefix=true", "rules", "read", "/hatchway/v1/"]);
+        self.ctl(&["user", "grant-role", "root", "root"]);
+        self.ctl(&["user", "grant-role", user, "rules"]);
+        self.ctl(&["auth", "enable"]);
+        self.access.push("--user=root:secret".to_owned());
+    }
+
     /// Where clients find it.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.client)
+        self.url.clone()
     }
 
     /// Kill -9.
@@ -51,7 +96,7 @@ impl Etcd {
     #[track_caller]
     pub fn start_again(&mut self) {
         self.kill();
-        self.child = spawn(&self.root, self.generation, self.client, self.peer);
+        self.child = spawn(&self.root, self.generation, &self.url, &self.peer, &self.flags);
         self.wait_until_it_answers();
     }
 
@@ -75,11 +120,10 @@ impl Etcd {
         self.kill();
         self.generation += 1;
         let data = data(&self.root, self.generation);
-        let peers = format!("default=http://127.0.0.1:{}", self.peer);
-        let peer = format!("http://127.0.0.1:{}", self.peer);
+        let peers = format!("default={}", self.peer);
         let path = self.root.path().join("backup").display().to_string();
         let words = ["snapshot", "restore", &path, "--data-dir", &data];
-        let of_cluster = ["--initial-cluster", &peers, "--initial-advertise-peer-urls", &peer];
+        let of_cluster = ["--initial-cluster", &peers, "--initial-advertise-peer-urls", &self.peer];
         self.ctl(&[&words[..], &of_cluster[..]].concat());
         self.start_again();
     }
@@ -113,7 +157,8 @@ impl Etcd {
 
     fn ctl_command(&self, words: &[&str]) -> Command {
         let mut command = Command::new("etcdctl");
-        command.env("ETCDCTL_API", "3").arg("--endpoints").arg(self.url()).args(words);
+        command.env("ETCDCTL_API", "3").arg("--endpoints").arg(self.url());
+        command.args(&self.access).args(words);
         command
     }
 
@@ -178,15 +223,15 @@ fn data(root: &TempDir, generation: u32) -> String {
     root.path().join(format!("data{generation}")).display().to_string()
 }
 
-fn spawn(root: &TempDir, generation: u32, client: u16, peer: u16) -> Child {
+fn spawn(root: &TempDir, generation: u32, client: &str, peer: &str, flags: &[String]) -> Child {
     let log = File::options().create(true).append(true).open(root.path().join("log"));
-    let (client, peer) = (format!("http://127.0.0.1:{client}"), format!("http://127.0.0.1:{peer}"));
     let name = format!("default={peer}");
     Command::new("etcd")
         .args(["--data-dir", &data(root, generation), "--logger", "zap", "--log-level", "warn"])
-        .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
-        .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
+        .args(["--listen-client-urls", client, "--advertise-client-urls", client])
+        .args(["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer])
         .args(["--initial-cluster", &name])
+        .args(flags)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log.expect("own folder"))

@@ -4,6 +4,7 @@
 //! out of order: of each key the newest revision counts. An object that cannot be read is quarantined and its last
 //! good form goes on being served. A source that has lost every object is not believed until an operator says so.
 
+use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -45,7 +46,7 @@ pub(super) struct Mirror {
 #[derive(Debug)]
 pub(super) struct Listing {
     objects: Objects,
-    quarantined: std::collections::BTreeMap<String, String>,
+    quarantined: BTreeMap<String, String>,
     seen: HashMap<Seen>,
     /// Keys that were seen before as well.
     again: usize,
@@ -104,7 +105,7 @@ impl Mirror {
     pub(super) fn list(&self) -> Listing {
         Listing {
             objects: Objects::clone(&self.objects),
-            quarantined: std::collections::BTreeMap::new(),
+            quarantined: BTreeMap::new(),
             seen: HashMap::default(),
             again: 0,
             may_be_empty: false,

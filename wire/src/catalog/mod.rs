@@ -2,9 +2,9 @@
 //! way of a request: what is known is handed on after every change, and goes on being served when nothing comes.
 //!
 //! Reading order: [`Source`] is what both are; [`mirror`] decides what a source's keys and values mean (what is
-//! quarantined, what is stale, what is suspicious), without a clock or a socket; [`file`] and [`etcd`] bring keys and
+//! quarantined, what is stale, what is suspicious), without a clock or a socket; [`mod@file`] and [`etcd`] bring keys and
 //! values; [`disk`] keeps what was applied for a start without etcd; [`intake`] is all of it as a program uses it,
-//! and [`status`] what it says of itself.
+//! and [`reporter`] says how it is doing ([`status`]).
 
 mod backoff;
 pub mod disk;
@@ -12,6 +12,7 @@ pub mod etcd;
 pub mod file;
 pub mod intake;
 mod mirror;
+mod reporter;
 pub mod status;
 
 use std::future::Future;
@@ -20,7 +21,8 @@ use std::sync::Arc;
 use hatchway_proto::catalog::Objects;
 
 pub use file::read;
-pub use intake::{Intake, SourceArgs, StatusReader};
+pub use intake::{Intake, SourceArgs};
+pub use reporter::{Shown, StatusReader};
 pub use status::{Link, Status};
 
 /// What a source knows at one moment.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use hatchway_proto::catalog::Objects;
 
 use super::format::{self, About, Content, FormatError};
+use crate::catalog::status::unix_ms;
 
 /// What was applied last.
 const CURRENT: &str = "catalog";
@@ -123,7 +124,7 @@ impl Folder {
     /// Of the file system; what was there before is there still.
     pub fn write(&mut self, revision: i64, cluster: u64, objects: &Objects) -> io::Result<()> {
         let (new, current) = (self.path.join(NEW), self.path.join(CURRENT));
-        let written_unix_ms = super::super::status::unix_ms();
+        let written_unix_ms = unix_ms();
         let about = About { revision, cluster, prefix: self.prefix.clone(), written_unix_ms };
         let file = File::create(&new)?;
         let written = format::write(&file, &about, objects).and_then(|()| file.sync_all());

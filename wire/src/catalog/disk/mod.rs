@@ -1,6 +1,6 @@
 //! What was applied, kept on this machine's disk, so that a start does not need etcd.
 //!
-//! [`format`] is a file as bytes; [`folder`] keeps two generations of it; [`writer`] writes behind the back of
+//! [`mod@format`] is a file as bytes; [`folder`] keeps two generations of it; [`writer`] writes behind the back of
 //! whoever serves.
 
 mod folder;

@@ -1,15 +1,17 @@
 //! Writing to etcd: changes in transactions that fail when somebody else was there in the meantime.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use etcd_client::{Compare, CompareOp, GetOptions, SortOrder, SortTarget, Txn, TxnOp};
 use hatchway_proto::catalog::{Key, Keys, Object, Objects};
 use serde::{Deserialize, Serialize};
 
+use super::EtcdConfig;
 use super::connection::{Connection, EtcdError, answer};
-use super::{EtcdConfig, draw};
+use crate::catalog::backoff::draw;
 use crate::catalog::mirror::Mirror;
-use crate::catalog::status::unix_ms;
+use crate::catalog::status::{Quarantine, unix_ms};
 
 /// Changes in one transaction: etcd allows 128 by default, and one is the record.
 const TOGETHER: usize = 100;
@@ -85,7 +87,7 @@ pub struct Store {
     /// Every good object, as it was when the store was opened.
     pub objects: Objects,
     /// Keys whose values are no objects, each with the reason.
-    pub quarantined: super::super::status::Quarantine,
+    pub quarantined: Quarantine,
 }
 
 impl std::fmt::Debug for Store {
@@ -112,7 +114,7 @@ impl Store {
 
     async fn open_at(config: &EtcdConfig, endpoint: &str) -> Result<Self, EtcdError> {
         let connection = Connection::open(config, endpoint).await?;
-        let mut mirror = Mirror::new(config.keys.clone(), std::sync::Arc::default());
+        let mut mirror = Mirror::new(config.keys.clone(), Arc::default());
         let mut listing = mirror.list();
         let mut revisions = HashMap::new();
         let mut pages = connection.pages(None, false);
