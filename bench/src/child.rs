@@ -59,7 +59,19 @@ impl Child {
     /// # Errors
     /// With what the program wrote, when it ends or takes longer than [`READY_LIMIT`].
     pub(crate) fn wait_until(&mut self, is_ready: impl Fn() -> bool) -> Result<()> {
-        let deadline = Instant::now() + READY_LIMIT;
+        self.wait_within(READY_LIMIT, is_ready)
+    }
+
+    /// The same with another limit.
+    ///
+    /// # Errors
+    /// As [`wait_until`](Self::wait_until).
+    pub(crate) fn wait_within(
+        &mut self,
+        limit: Duration,
+        is_ready: impl Fn() -> bool,
+    ) -> Result<()> {
+        let deadline = Instant::now() + limit;
         while !is_ready() {
             let ended = self.process.try_wait().during("look after a program")?.is_some();
             if ended || Instant::now() > deadline {

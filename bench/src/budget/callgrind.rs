@@ -5,9 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use crate::child::{Child, find, output_of};
 use crate::error::{BenchError, During as _, Result};
+
+/// A table of 100,000 routes is read at a tenth of the usual pace, on a machine that may be busy.
+const READY_LIMIT: Duration = Duration::from_secs(120);
 
 /// A running program.
 #[derive(Debug)]
@@ -50,7 +54,7 @@ impl Counted {
     /// # Errors
     /// When the program ends first, or takes too long.
     pub(crate) fn wait_until(&mut self, is_ready: impl Fn() -> bool) -> Result<()> {
-        self.child.wait_until(is_ready)
+        self.child.wait_within(READY_LIMIT, is_ready)
     }
 
     pub(crate) fn pid(&self) -> u32 {
