@@ -13,8 +13,13 @@ const HEAD_BYTES: usize = 9;
 /// In front of the first frame.
 const PREFACE_BYTES: usize = 24;
 
-/// What we sent, in bytes, that excuses one update of a window or one ping: clients measure the line by them.
-const EXCUSE_BYTES: u64 = 512;
+/// What a frame of data that we sent excuses, however small: an update of each window, and a ping by which the client
+/// measures the line (a client of gRPC does all three for every message).
+const EXCUSES: u64 = 3;
+/// So many bytes of data excuse one more.
+const EXCUSE_BYTES: usize = 512;
+/// Excuses that are kept: an answer of half a MiB.
+const EXCUSES_MOST: u64 = 1024;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -24,33 +29,57 @@ const WINDOW_UPDATE: u8 = 8;
 const PING: u8 = 6;
 const END_STREAM: u8 = 1;
 
-/// Counts on one connection.
-#[derive(Debug)]
-pub(super) struct Glitches {
+/// Finds the heads of frames in one direction, however they are cut.
+#[derive(Debug, Default)]
+struct Heads {
     head: [u8; HEAD_BYTES],
     /// Bytes of the head that have come.
     have: usize,
     /// Bytes to pass before the next head.
     skip: usize,
+}
+
+impl Heads {
+    /// Goes on to the end of the next head in `bytes`; gives its kind, its flags and the length of its payload.
+    fn next(&mut self, bytes: &mut &[u8]) -> Option<(u8, u8, usize)> {
+        let passed = self.skip.min(bytes.len());
+        (self.skip, *bytes) = (self.skip - passed, &bytes[passed..]);
+        let wanted = (HEAD_BYTES - self.have).min(bytes.len());
+        self.head[self.have..self.have + wanted].copy_from_slice(&bytes[..wanted]);
+        (self.have, *bytes) = (self.have + wanted, &bytes[wanted..]);
+        if self.have < HEAD_BYTES {
+            return None;
+        }
+        self.have = 0;
+        let [a, b, c, kind, flags, ..] = self.head;
+        self.skip = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+        Some((kind, flags, self.skip))
+    }
+}
+
+/// Counts on one connection.
+#[derive(Debug)]
+pub(super) struct Glitches {
+    theirs: Heads,
+    ours: Heads,
     level: u64,
     forgotten_at: Instant,
     allowed: u64,
     per_second: u64,
-    /// Bytes that we sent and that have excused nothing yet.
-    sent: u64,
+    /// Updates and pings that are excused by what we sent.
+    excuses: u64,
 }
 
 impl Glitches {
     pub(super) fn new(settings: &Settings, now: Instant) -> Self {
         Self {
-            head: [0; HEAD_BYTES],
-            have: 0,
-            skip: PREFACE_BYTES,
+            theirs: Heads { skip: PREFACE_BYTES, ..Heads::default() },
+            ours: Heads::default(),
             level: 0,
             forgotten_at: now,
             allowed: settings.glitches.into(),
             per_second: settings.glitches_per_second.into(),
-            sent: 0,
+            excuses: 0,
         }
     }
 
@@ -64,21 +93,20 @@ impl Glitches {
     /// Looks at what the client has sent.
     pub(super) fn received(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let passed = self.skip.min(bytes.len());
-            (self.skip, bytes) = (self.skip - passed, &bytes[passed..]);
-            let wanted = (HEAD_BYTES - self.have).min(bytes.len());
-            self.head[self.have..self.have + wanted].copy_from_slice(&bytes[..wanted]);
-            (self.have, bytes) = (self.have + wanted, &bytes[wanted..]);
-            if self.have == HEAD_BYTES {
-                self.have = 0;
-                self.take_head();
+            if let Some(head) = self.theirs.next(&mut bytes) {
+                self.take_head(head);
             }
         }
     }
 
-    /// Counts what is sent to the client.
-    pub(super) fn sent(&mut self, bytes: usize) {
-        self.sent = self.sent.saturating_add(bytes as u64);
+    /// Looks at what is sent to the client.
+    pub(super) fn sent(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            if let Some((DATA, _, len @ 1..)) = self.ours.next(&mut bytes) {
+                let excuses = self.excuses + EXCUSES + (len / EXCUSE_BYTES) as u64;
+                self.excuses = excuses.min(EXCUSES_MOST);
+            }
+        }
     }
 
     /// True once the client has sent more of them than it may.
@@ -86,14 +114,12 @@ impl Glitches {
         self.level > self.allowed
     }
 
-    fn take_head(&mut self) {
-        let [a, b, c, kind, flags, ..] = self.head;
-        self.skip = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+    fn take_head(&mut self, (kind, flags, len): (u8, u8, usize)) {
         match kind {
             // Counted as requests, and as requests that were given up.
             HEADERS | RST_STREAM | GOAWAY => {}
-            DATA if self.skip > 0 || flags & END_STREAM != 0 => {}
-            WINDOW_UPDATE | PING if self.sent >= EXCUSE_BYTES => self.sent -= EXCUSE_BYTES,
+            DATA if len > 0 || flags & END_STREAM != 0 => {}
+            WINDOW_UPDATE | PING if self.excuses > 0 => self.excuses -= 1,
             _ => self.count(Instant::now()),
         }
     }
@@ -148,8 +174,12 @@ mod tests {
     #[test]
     fn a_client_that_is_sent_much_may_say_so() {
         let mut glitches = counter();
-        glitches.sent(1024);
+        glitches.sent(&frame(DATA, 0, 1));
         (0..5).for_each(|_| glitches.received(&frame(WINDOW_UPDATE, 0, 4)));
+        assert_eq!(glitches.level, 2);
+        // An answer to a ping is no reason for another one.
+        glitches.sent(&frame(PING, 1, 8));
+        glitches.received(&frame(PING, 0, 8));
         assert_eq!(glitches.level, 3);
     }
 

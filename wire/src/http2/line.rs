@@ -103,7 +103,7 @@ impl Inner {
             self.taken_at = Instant::now();
         }
         self.out.extend_from_slice(bytes);
-        self.glitches.sent(bytes.len());
+        self.glitches.sent(bytes);
         Poll::Ready(Ok(bytes.len()))
     }
 
