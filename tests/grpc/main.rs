@@ -101,6 +101,42 @@ fn failures_of_the_platform_are_told_as_a_status() {
 }
 
 #[test]
+fn calls_come_through_tls() {
+    let Some(python) = python_with_packages() else { return skipped("TLS", "grpcio in a venv") };
+    let project = project();
+    pack(&project, &python);
+    let [certificate, key] = ["a.crt", "a.key"].map(|name| project.root().join(name));
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
+        .args([
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=a.test",
+            "-addext",
+            "subjectAltName=DNS:a.test",
+        ])
+        .arg("-keyout")
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate)
+        .output();
+    assert!(made.expect("openssl runs").status.success());
+    let [cert_path, key_path] = [&certificate, &key].map(|path| path.display().to_string());
+    let arguments =
+        ["--tls-listen", "127.0.0.1:0", "--tls-cert", &cert_path, "--tls-key", &key_path];
+    let up = Up::start_with(&project, &arguments);
+    let address = up.output().wait("the address for TLS", |line| {
+        Some(line.strip_prefix("tls ")?.trim_start().strip_prefix("https://")?.to_owned())
+    });
+    for case in ["calls", "streams"] {
+        client(&python, &address, case, Some(&certificate));
+    }
+    up.stop();
+}
+
+#[test]
 fn all_of_it_works_with_gateway_and_node_in_two_processes() {
     let Some(python) = python_with_packages() else {
         return skipped("two processes", "grpcio in a venv");
