@@ -6,7 +6,7 @@
 //! sends the same requests in the same order.
 //!
 //! Reading order: [`cases`] what is asked, [`client`] who asks, [`stage`] what is started for it, [`callgrind`]
-//! how it is counted, [`file`] what it may cost, [`verdict`] what is said about it.
+//! how it is counted, [`mod@file`] what it may cost, [`verdict`] what is said about it.
 
 mod callgrind;
 mod cases;
