@@ -48,12 +48,16 @@ impl Applier {
         self.publish(objects);
     }
 
-    /// The node learns new versions before requests are sent to them, and forgets old ones after.
-    async fn replace(&self, objects: Objects, before: &Objects) {
-        self.node.apply(&objects, Some(before));
+    /// The node learns new versions before requests are sent to them.
+    fn replace(&self, objects: &Objects, before: &Objects) {
+        self.node.apply(objects, Some(before));
         self.publish(objects.clone());
+    }
+
+    /// It forgets old ones when requests that were sent to them have arrived.
+    async fn forget_others(&self, objects: &Objects) {
         tokio::time::sleep(GRACE).await;
-        self.node.apply(&objects, None);
+        self.node.apply(objects, None);
     }
 
     fn publish(&self, objects: Objects) {
@@ -92,8 +96,9 @@ async fn reload(dirs: Vec<PathBuf>, mut project: Project, applier: Applier, mut 
         match loaded {
             Ok(Ok(next)) if next.objects == project.objects => {}
             Ok(Ok(next)) => {
+                applier.replace(&next.objects, &project.objects);
                 announce::reloaded(&project, &next);
-                applier.replace(next.objects.clone(), &project.objects).await;
+                applier.forget_others(&next.objects).await;
                 if let Err(error) = changes.extend(&next.folders) {
                     tracing::warn!(%error, "edits in new folders are not seen");
                 }
