@@ -1,9 +1,10 @@
 //! A source of rules: one file of objects, as `hatchway apply` writes it, followed while it changes.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hatchway_proto::catalog::{Keys, Objects};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
@@ -18,6 +19,9 @@ use crate::process;
 
 /// Several writes in a row are one change.
 const SETTLE: Duration = Duration::from_millis(20);
+
+/// Longer than a tick of the clock that files get their times from, 1 to 10 ms.
+const YOUNG: Duration = Duration::from_millis(100);
 
 /// Why the file could not be read; what was served goes on being served.
 #[derive(Debug, thiserror::Error)]
@@ -84,10 +88,30 @@ fn malformed(path: &Path, error: &serde_json::Error) -> FileError {
     }
 }
 
+/// By what a file that is still the same is known (stat(2)).
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp {
+    place: (u64, u64),
+    bytes: u64,
+    modified: SystemTime,
+}
+
+impl Stamp {
+    /// None where it cannot tell: the file is not there, or so young that another write may share its time.
+    fn of(path: &Path) -> Option<Self> {
+        let about = std::fs::metadata(path).ok()?;
+        let modified = about.modified().ok()?;
+        let is_old = modified.elapsed().is_ok_and(|age| age > YOUNG);
+        is_old.then(|| Self { place: (about.dev(), about.ino()), bytes: about.len(), modified })
+    }
+}
+
 /// A file of objects.
 #[derive(Debug)]
 pub struct FileSource {
     path: PathBuf,
+    /// Of the file when it was last read.
+    stamp: Option<Stamp>,
     keys: Keys,
     mirror: Mirror,
     status: Status,
@@ -102,6 +126,7 @@ impl FileSource {
         let keys = Keys::default();
         let mut source = Self {
             path: path.to_owned(),
+            stamp: None,
             mirror: Mirror::new(keys.clone(), Arc::default()),
             status: Status::new(path.display().to_string()),
             keys,
@@ -111,6 +136,8 @@ impl FileSource {
     }
 
     fn read(&mut self) -> Result<(), FileError> {
+        // Looked at first: a write while it is read makes it another file.
+        self.stamp = Stamp::of(&self.path);
         let text = text(&self.path)?;
         let raw: RawFile<'_> =
             serde_json::from_str(&text).map_err(|error| malformed(&self.path, &error))?;
@@ -181,7 +208,9 @@ impl Source for FileSource {
             }
         };
         // It may have changed before it was watched.
-        self.read_again();
+        if self.stamp.is_none() || self.stamp != Stamp::of(&self.path) {
+            self.read_again();
+        }
         tell(self.first());
         while changes.recv().await.is_some() {
             tokio::time::sleep(SETTLE).await;
