@@ -30,7 +30,7 @@ pub(crate) struct Allowed {
 
 const HEAD: &str = "\
 # What a request may cost in user space, by case: see `make perf-budget`.
-# Written by `make perf-budget ARGS=--accept`; 5 % more or less fails.
+# Written by `make perf-budget ARGS=--accept`; 5 % more or less instructions fail, 15 % of the calls.
 ";
 
 impl Budget {

@@ -5,8 +5,9 @@ use comfy_table::{CellAlignment, Table, presets};
 use super::Cost;
 use super::file::{Allowed, Budget};
 
-/// Either way: more is a loss, less is a budget that would hide the next one.
-const TOLERANCE: f64 = 0.05;
+/// Either way: more is a loss, less is a budget that would hide the next one. Instructions are the same in every run; how
+/// many calls a body takes depends on how much of it the kernel has at the time.
+const TOLERANCES: [f64; 3] = [0.05, 0.15, 0.15];
 
 /// Functions named for a case that is not within its budget.
 const SHOWN: usize = 15;
@@ -36,17 +37,20 @@ impl Verdict {
 
     /// True when all figures are near what is allowed.
     pub(crate) fn is_kept(&self) -> bool {
-        self.ratios().is_some_and(|ratios| {
-            ratios.iter().all(|ratio| (1.0 - TOLERANCE..=1.0 + TOLERANCE).contains(ratio))
-        })
+        self.word() == "ok"
     }
 
     fn word(&self) -> &'static str {
-        match self.ratios() {
-            None => "no budget yet",
-            Some(ratios) if ratios.iter().any(|ratio| *ratio > 1.0 + TOLERANCE) => "OVER",
-            Some(_) if self.is_kept() => "ok",
-            Some(_) => "BETTER: lower the budget",
+        let Some(ratios) = self.ratios() else { return "no budget yet" };
+        let is_any = |is_off: fn(f64, f64) -> bool| {
+            ratios.iter().zip(TOLERANCES).any(|(ratio, tolerance)| is_off(*ratio, tolerance))
+        };
+        if is_any(|ratio, tolerance| ratio > 1.0 + tolerance) {
+            "OVER"
+        } else if is_any(|ratio, tolerance| ratio < 1.0 - tolerance) {
+            "BETTER: lower the budget"
+        } else {
+            "ok"
         }
     }
 }
@@ -123,6 +127,8 @@ mod tests {
         assert_eq!(verdict(1051.0, 4.0).word(), "OVER");
         assert_eq!(verdict(949.0, 4.0).word(), "BETTER: lower the budget");
         assert_eq!(verdict(949.0, 5.0).word(), "OVER");
+        assert!(verdict(1000.0, 4.5).is_kept() && verdict(1000.0, 3.5).is_kept());
+        assert_eq!(verdict(1000.0, 3.3).word(), "BETTER: lower the budget");
     }
 
     #[test]
