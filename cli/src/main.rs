@@ -2,6 +2,7 @@
 //! and a node, is a folder of its own in [`up`].
 
 mod admin;
+mod catalog_file;
 mod command;
 mod failure;
 mod output;

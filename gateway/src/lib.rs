@@ -18,4 +18,5 @@ pub mod metrics;
 mod overload;
 pub mod place;
 pub mod route;
+pub mod spread;
 pub mod trigger;

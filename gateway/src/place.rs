@@ -1,10 +1,12 @@
 //! Stage 5: which node. Filter, then score: a pure function over what is known.
 
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use hatchway_proto::name::VersionId;
 use tokio::time::Instant;
+
+use crate::spread::spread;
 
 /// The first rest of a node that could not be reached, and the longest: each failure doubles it.
 const REST: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(8));
@@ -77,7 +79,7 @@ impl Default for RetryBudget {
 /// long as the nodes are the same.
 pub fn rank(version: &VersionId, nodes: &[NodeState]) -> Box<[usize]> {
     let mut rank: Box<[usize]> = (0..nodes.len()).collect();
-    rank.sort_by_cached_key(|&index| std::cmp::Reverse(score(version, &nodes[index].name)));
+    rank.sort_by_cached_key(|&index| Reverse(spread([version.as_str(), &nodes[index].name])));
     rank
 }
 
@@ -94,37 +96,6 @@ pub fn choose<const N: usize>(
         *place = Some(*index);
     }
     chosen
-}
-
-/// The same on every machine and in every build: FNV-1a, then a finaliser that spreads its bits.
-fn score(version: &VersionId, node: &str) -> u64 {
-    let mut hasher = BuildHasherDefault::<Fnv>::default().build_hasher();
-    hasher.write(version.as_str().as_bytes());
-    hasher.write(node.as_bytes());
-    let hash = hasher.finish();
-    let hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    hash ^ (hash >> 33)
-}
-
-#[derive(Debug)]
-struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Hasher for Fnv {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }
 
 #[cfg(test)]

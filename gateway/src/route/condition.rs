@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use hatchway_proto::catalog::{Conditions, FieldMatch, check};
 use hatchway_proto::http1::RequestHead;
+use hatchway_proto::network::Network;
 use regex::Regex;
 
 /// What is asked of a request: its head, and who sent it.
@@ -48,7 +49,7 @@ pub struct Matcher {
     headers: Box<[Field]>,
     query: Box<[Field]>,
     cookies: Box<[Field]>,
-    clients: Box<[(IpAddr, u8)]>,
+    clients: Box<[Network]>,
 }
 
 #[derive(Clone, Debug)]
@@ -78,11 +79,7 @@ impl Matcher {
             headers: fields(&when.headers, true)?,
             query: fields(&when.query, false)?,
             cookies: fields(&when.cookies, false)?,
-            clients: when
-                .clients
-                .iter()
-                .map(|text| check::network(text))
-                .collect::<Result<_, _>>()?,
+            clients: when.clients.iter().map(|text| text.parse()).collect::<Result<_, _>>()?,
         })
     }
 
@@ -115,8 +112,7 @@ impl Matcher {
     }
 
     fn has_client(&self, client: IpAddr) -> bool {
-        let client = client.to_canonical();
-        self.clients.iter().any(|(network, bits)| is_within(client, *network, *bits))
+        self.clients.iter().any(|network| network.contains(client))
     }
 }
 
@@ -137,19 +133,6 @@ impl Field {
             Value::Exact(exact) => **exact == *value,
             Value::Regex(regex) => regex.is_match(value),
         }
-    }
-}
-
-fn is_within(address: IpAddr, network: IpAddr, bits: u8) -> bool {
-    let bits = u32::from(bits);
-    match (address, network) {
-        (IpAddr::V4(a), IpAddr::V4(n)) => {
-            (a.to_bits() ^ n.to_bits()).checked_shr(32 - bits).unwrap_or(0) == 0
-        }
-        (IpAddr::V6(a), IpAddr::V6(n)) => {
-            (a.to_bits() ^ n.to_bits()).checked_shr(128 - bits).unwrap_or(0) == 0
-        }
-        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
     }
 }
 

@@ -14,6 +14,7 @@ use hatchway_proto::name::{FunctionName, VersionId};
 use super::{Asked, Matcher};
 use crate::answer::CallError;
 use crate::catalog::ReleaseTarget;
+use crate::spread::spread;
 
 /// The field by which a request asks for a version by its tag.
 pub const TAG_FIELD: &str = "x-hatchway-tag";
@@ -192,16 +193,9 @@ impl Split {
     }
 }
 
-/// The bucket of a key: FNV-1a (Fowler, Noll, Vo 1991) over function and key, then a finaliser that spreads its bits.
-/// Part of the contract with clients: changed, it would move every one of them.
+/// The bucket of a key, of its own for each function.
 fn bucket(function: &FunctionName, key: &str) -> u16 {
-    let bytes = function.as_str().bytes().chain([0]).chain(key.bytes());
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    let hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    let hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    reduce(hash ^ (hash >> 33))
+    reduce(spread([function.as_str(), key]))
 }
 
 /// Any number to a bucket, without a bias that could be seen (Lemire 2019).

@@ -10,6 +10,9 @@ use regex::RegexSet;
 
 use super::condition::{Asked, Matcher, Rank};
 
+#[cfg(test)]
+mod tests;
+
 /// A map that shares what is the same with the one it was made from. Its keys come from operators.
 type Map<K, V> = imbl::GenericHashMap<K, V, FixedState, imbl::shared_ptr::DefaultSharedPtr>;
 
@@ -281,144 +284,5 @@ fn lower(host: &str) -> Cow<'_, str> {
         Cow::Owned(host.to_ascii_lowercase())
     } else {
         Cow::Borrowed(host)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use hatchway_proto::http1::{Limits, parse_request};
-
-    use super::*;
-
-    fn table(routes: &[(&str, &str)]) -> Table<String> {
-        let mut table = Table::default();
-        for (name, text) in routes {
-            let route: Route = serde_json::from_str(text).unwrap();
-            assert_eq!(route.mistakes(), []);
-            table.insert(name, &route, (*name).to_owned()).unwrap();
-        }
-        table
-    }
-
-    /// The route's name, what is left of the path, and the tag.
-    fn at(table: &Table<String>, host: &str, target: &str, more: &str) -> String {
-        let text = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n{more}\r\n");
-        let head = parse_request(text.as_bytes(), &Limits::default()).unwrap().unwrap();
-        let asked = Asked { head: &head, client: None };
-        match table.resolve(asked) {
-            None => "none".to_owned(),
-            Some(found) => {
-                assert_eq!(found.route, found.target);
-                let tag = found.tag.map(|tag| format!(" {tag}")).unwrap_or_default();
-                format!("{} {}{tag}", found.target, found.rest)
-            }
-        }
-    }
-
-    #[test]
-    fn the_longest_prefix_in_whole_segments_wins() {
-        let table = table(&[
-            ("root", r#"{"path": "/", "function": "f"}"#),
-            ("a", r#"{"path": "/a", "function": "f"}"#),
-            ("ab", r#"{"path": "/a/b/", "function": "f"}"#),
-        ]);
-        for (path, expected) in [
-            ("/a", "a /"),
-            ("/a/", "a /"),
-            ("/a/c", "a /c"),
-            ("/ab", "root /ab"),
-            ("/a/b", "ab /"),
-            ("/a/b/c/d", "ab /c/d"),
-            ("/a/bc", "a /bc"),
-            ("/", "root /"),
-            ("//", "root //"),
-        ] {
-            assert_eq!(at(&table, "x", path, ""), expected, "{path}");
-        }
-    }
-
-    #[test]
-    fn the_most_particular_host_wins_whatever_its_case_and_port() {
-        let table = table(&[
-            ("any", r#"{"path": "/", "function": "f"}"#),
-            ("below", r#"{"host": "*.example.com", "path": "/", "function": "f"}"#),
-            ("deeper", r#"{"host": "*.eu.example.com", "path": "/", "function": "f"}"#),
-            ("shop", r#"{"host": "shop.example.com", "path": "/a", "function": "f"}"#),
-            ("six", r#"{"host": "[::1]", "path": "/", "function": "f"}"#),
-        ]);
-        for (host, path, expected) in [
-            ("SHOP.example.com:8080", "/a/x", "shop /x"),
-            ("shop.example.com", "/b", "below /b"),
-            ("a.b.example.com", "/", "below /"),
-            ("x.eu.example.com", "/", "deeper /"),
-            ("eu.example.com", "/", "below /"),
-            ("example.com", "/", "any /"),
-            ("[::1]:8080", "/", "six /"),
-            ("next--shop.example.com", "/a", "shop / next"),
-            ("next--shop.example.com", "/b", "below /b"),
-        ] {
-            assert_eq!(at(&table, host, path, ""), expected, "{host}{path}");
-        }
-    }
-
-    #[test]
-    fn exact_paths_win_over_expressions_and_these_over_prefixes() {
-        let table = table(&[
-            ("prefix", r#"{"path": "/u", "function": "f"}"#),
-            ("number", r#"{"path": "/u/[0-9]+", "path_match": "regex", "function": "f"}"#),
-            ("long", r#"{"path": "/u/[0-9]+/(a|b)", "path_match": "regex", "function": "f"}"#),
-            ("exact", r#"{"path": "/u/1", "path_match": "exact", "function": "f"}"#),
-        ]);
-        for (path, expected) in [
-            ("/u/1", "exact /u/1"),
-            ("/u/12", "number /u/12"),
-            ("/u/12/b", "long /u/12/b"),
-            ("/u/12/c", "prefix /12/c"),
-            ("/v/u/12", "none"),
-        ] {
-            assert_eq!(at(&table, "x", path, ""), expected, "{path}");
-        }
-    }
-
-    #[test]
-    fn more_conditions_win_then_the_name_and_what_fails_falls_through() {
-        let table = table(&[
-            ("plain", r#"{"path": "/a", "function": "f"}"#),
-            ("root", r#"{"path": "/", "function": "f"}"#),
-            (
-                "two",
-                r#"{"path": "/a", "function": "f",
-                        "when": {"headers": [{"name": "x"}, {"name": "y"}]}}"#,
-            ),
-            ("one", r#"{"path": "/a", "function": "f", "when": {"headers": [{"name": "x"}]}}"#),
-            ("only", r#"{"path": "/a/b", "function": "f", "when": {"methods": ["POST"]}}"#),
-            ("zz", r#"{"path": "/", "function": "f"}"#),
-        ]);
-        assert_eq!(at(&table, "h", "/a", ""), "plain /");
-        assert_eq!(at(&table, "h", "/a", "X: 1\r\n"), "one /");
-        assert_eq!(at(&table, "h", "/a", "X: 1\r\nY: 2\r\n"), "two /");
-        assert_eq!(at(&table, "h", "/a/b", "X: 1\r\n"), "one /b", "another method is asked for");
-        assert_eq!(at(&table, "h", "/", ""), "root /");
-    }
-
-    #[test]
-    fn what_was_put_in_can_be_taken_out() {
-        let texts = [
-            ("a", r#"{"host": "*.b", "path": "/", "function": "f"}"#),
-            ("b", r#"{"host": "b", "path": "/x", "path_match": "exact", "function": "f"}"#),
-            ("c", r#"{"path": "/[a-z]", "path_match": "regex", "function": "f"}"#),
-            ("d", r#"{"path": "/", "function": "f", "when": {"methods": ["GET"]}}"#),
-            ("e", r#"{"path": "/", "function": "f"}"#),
-        ];
-        let before = table(&texts);
-        let mut after = before.clone();
-        for (name, text) in texts {
-            after.remove(name, &serde_json::from_str(text).unwrap());
-        }
-        for (host, path) in [("a.b", "/"), ("b", "/x"), ("h", "/a"), ("h", "/")] {
-            assert_ne!(at(&before, host, path, ""), "none", "a clone is not changed");
-            assert_eq!(at(&after, host, path, ""), "none");
-        }
-        assert!(after.hosts.is_empty() && after.below.is_empty() && after.any_host.is_empty());
     }
 }

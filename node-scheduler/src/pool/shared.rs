@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use foldhash::fast::RandomState;
 use hatchway_proto::name::{SandboxId, VersionId};
 use tokio::sync::{Notify, broadcast};
 
@@ -20,7 +21,7 @@ use super::version::VersionPool;
 const EVENTS_KEPT: usize = 4096;
 
 /// The versions that requests can find.
-pub(super) type Versions<H> = HashMap<VersionId, Arc<VersionPool<H>>>;
+pub(super) type Versions<H> = HashMap<VersionId, Arc<VersionPool<H>>, RandomState>;
 
 pub(super) struct Shared<H: Hatchery> {
     pub(super) epoch: Epoch,

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use regex::Regex;
 
+use crate::network::Network;
+
 use super::{BASIS_POINTS, Conditions, FieldMatch, PathMatch, Release, Route, Share, Sticky};
 
 /// The longest regular expression of a rule, in bytes.
@@ -53,26 +55,6 @@ pub fn whole(expression: &str) -> Result<Regex, String> {
         let text = error.to_string();
         text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
     })
-}
-
-/// A network of client addresses, by its first address and how many bits of that count.
-///
-/// # Errors
-/// What is wrong with the text.
-pub fn network(text: &str) -> Result<(IpAddr, u8), String> {
-    let (address, bits) = match text.split_once('/') {
-        Some((address, bits)) => (address, Some(bits)),
-        None => (text, None),
-    };
-    let example = || format!("{text:?} is no network; write 10.0.0.0/8 or 2001:db8::/32");
-    let address: IpAddr = address.parse().map_err(|_| example())?;
-    let most = if address.is_ipv4() { 32 } else { 128 };
-    let bits = bits.map_or(Ok(most), str::parse).map_err(|_| example())?;
-    if bits > most {
-        Err(format!("an address has {most} bits, not {bits}"))
-    } else {
-        Ok((address, bits))
-    }
 }
 
 impl Route {
@@ -161,7 +143,7 @@ fn conditions(found: &mut Found, field: &str, when: &Conditions) {
         }
     }
     for client in &when.clients {
-        if let Err(why) = network(client) {
+        if let Err(why) = client.parse::<Network>() {
             found.add(format!("{field}.clients"), why);
         }
     }

@@ -10,8 +10,6 @@ use hatchway_wire::catalog::etcd::EtcdArgs;
 use crate::failure::{Failure, Outcome};
 use crate::project;
 
-pub(crate) use file::write_whole;
-
 /// What `hatchway apply` is told.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

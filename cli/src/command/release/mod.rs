@@ -2,17 +2,15 @@
 
 mod edit;
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hatchway_proto::catalog::{BASIS_POINTS, Objects, Release};
-use hatchway_proto::name::FunctionName;
-use hatchway_wire::catalog;
+use hatchway_proto::name::{FunctionName, VersionId};
 use serde_json::json;
 
 use self::edit::{Edit, Percent, StickyBy, Tagged, VersionArg, Weighted};
-use crate::command::apply::write_whole;
+use crate::catalog_file::CatalogFile;
 use crate::failure::{Failure, Outcome};
 use crate::{output, project, report};
 
@@ -49,9 +47,8 @@ pub(crate) struct Args {
 
 /// Reads, changes and writes; or shows.
 pub(crate) fn run(args: &Args) -> Outcome {
-    let _lock = lock(&args.catalog)?;
-    let before =
-        catalog::read(&args.catalog).map_err(|error| Failure::Settings(error.to_string()))?;
+    let file = CatalogFile::lock(&args.catalog)?;
+    let before = file.read()?;
     let mut objects = (*before).clone();
     let added =
         args.add.as_deref().map(|dir| add(&mut objects, dir, &args.function)).transpose()?;
@@ -66,27 +63,12 @@ pub(crate) fn run(args: &Args) -> Outcome {
     };
     edit.apply(&mut objects).map_err(Failure::Refused)?;
     if objects != *before {
-        write(&args.catalog, &objects)?;
+        file.write(&objects)?;
     }
     show(args, &objects)
 }
 
-/// Two who change one file wait for each other (flock(2) on its folder, which every writer takes).
-fn lock(catalog: &Path) -> Result<File, Failure> {
-    let folder = catalog.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    let failed =
-        |source| Failure::Io { what: format!("could not lock {}", folder.display()), source };
-    let file = File::open(folder).map_err(failed)?;
-    file.lock().map_err(failed)?;
-    Ok(file)
-}
-
-fn add(
-    objects: &mut Objects,
-    dir: &Path,
-    function: &FunctionName,
-) -> Result<hatchway_proto::name::VersionId, Failure> {
+fn add(objects: &mut Objects, dir: &Path, function: &FunctionName) -> Result<VersionId, Failure> {
     let project = project::load(&[dir.to_owned()]).map_err(Failure::Project)?;
     report::print_notes(&project.notes);
     let found = project.functions.iter().find(|deployed| deployed.name == *function);
@@ -100,16 +82,6 @@ fn add(
     let version = Arc::clone(&project.objects.versions[&found.version]);
     objects.versions.insert(found.version, version);
     Ok(found.version)
-}
-
-fn write(path: &Path, objects: &Objects) -> Outcome {
-    let mut text = serde_json::to_vec_pretty(objects)
-        .expect("catalog objects are strings, numbers and maps with text keys");
-    text.push(b'\n');
-    write_whole(path, &text).map_err(|source| Failure::Io {
-        what: format!("could not write {}", path.display()),
-        source,
-    })
 }
 
 fn show(args: &Args, objects: &Objects) -> Outcome {
@@ -130,7 +102,7 @@ fn show(args: &Args, objects: &Objects) -> Outcome {
 }
 
 /// Version, share and role, a row each.
-fn rows(release: &Release) -> Vec<(hatchway_proto::name::VersionId, String, String)> {
+fn rows(release: &Release) -> Vec<(VersionId, String, String)> {
     let given: u16 = release.shares.iter().map(|share| share.basis_points).sum();
     let left = Percent(BASIS_POINTS.saturating_sub(given));
     let mut rows = vec![(release.stable, left.to_string(), "stable".to_owned())];
