@@ -70,6 +70,11 @@ lint: setup-lint ## Formatting, clippy, docs, licences and sources of dependenci
 	$(TARGET)/tools/bin/cargo-deny --config deploy/deny.toml check --hide-inclusion-graph licenses bans sources
 	shellcheck .ci/run $$(find deploy examples -name '*.sh' -not -path '*/node_modules/*' -not -path '*/.venv/*')
 
+.PHONY: rollout-figures
+rollout-figures: PROFILE := quick
+rollout-figures: ## Simulate 2,000 rollouts of each kind: canaries found, false alarms, how soon
+	cargo test --profile $(PROFILE) -p hatchway-proto --test rollout_figures -- --ignored --nocapture
+
 .PHONY: soak
 soak: PROFILE := quick
 soak: setup-test build ## Random load over a hundred functions, then 10 GiB up and down (DURATION=10m, CLIENTS=24)

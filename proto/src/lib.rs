@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`name`] (what things are called), [`units`] (how quantities are written),
 //! [`catalog`] (the objects that operators push), [`manifest`] (the file they come from), [`http1`] (messages as they
-//! are on the wire), [`proxy_protocol`] and [`network`] (who sends them, behind a balancer), [`grpc`] (the little that a gateway knows of it), [`link`] (many of them between a gateway and a node).
+//! are on the wire), [`proxy_protocol`] and [`network`] (who sends them, behind a balancer), [`grpc`] (the little that a gateway knows of it), [`link`] (many of them between a gateway and a node),
+//! [`rollout`] (how a canary becomes the next stable version, or does not).
 
 pub mod catalog;
 #[cfg(any(test, feature = "test-support"))]
@@ -15,4 +16,5 @@ pub mod manifest;
 pub mod name;
 pub mod network;
 pub mod proxy_protocol;
+pub mod rollout;
 pub mod units;
