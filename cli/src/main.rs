@@ -2,12 +2,12 @@
 //! and a node, is a folder of its own in [`up`].
 
 mod admin;
-mod catalog_file;
 mod command;
 mod failure;
 mod output;
 mod project;
 mod report;
+mod rules;
 mod up;
 
 use std::process::ExitCode;
@@ -30,7 +30,7 @@ enum Command {
     New(command::new::Args),
     /// Report every mistake of projects; start nothing.
     Check(command::check::Args),
-    /// Write the checked objects of projects to a catalog file.
+    /// Write the checked objects of projects to the rules, in a file or in etcd.
     Apply(command::apply::Args),
     /// Choose which version of a function answers: stable, shares of it, tags.
     Release(command::release::Args),

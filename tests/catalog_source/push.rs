@@ -32,7 +32,7 @@ fn only_what_differs_is_written_and_who_and_why_are_kept() {
     block_on(async {
         let push = async |changes: Vec<Change>| {
             let pushed = open(&etcd).await.push(changes, &author("ann")).await;
-            pushed.expect("nobody else is there")
+            pushed.expect("nobody else is there").changes
         };
         assert_eq!(push(vec![put("a", "/a"), put("b", "/b")]).await, 2);
         assert_eq!(push(vec![put("a", "/a"), put("b", "/b2")]).await, 1);
@@ -40,13 +40,17 @@ fn only_what_differs_is_written_and_who_and_why_are_kept() {
         assert_eq!(push(vec![Change::Delete(Key::Route("a".into()))]).await, 0);
     });
     source.serves(&["b=/b2"]);
-    let records = etcd.ctl(&["get", "--prefix", "--print-value-only", "/hatchway/v1/changes/"]);
+    let records = etcd.ctl(&["get", "--prefix", "--print-value-only", "/hatchway/v1-history/"]);
     let records: Vec<Record> = records
         .lines()
         .filter(|line| !line.is_empty())
         .map(|line| serde_json::from_str(line).expect("a record"))
         .collect();
-    let keys: Vec<_> = records.iter().map(|record| record.keys.join(" ")).collect();
+    let keys = |record: &Record| {
+        let keys: Vec<_> = record.touched.iter().map(|touched| &*touched.key).collect();
+        keys.join(" ")
+    };
+    let keys: Vec<_> = records.iter().map(keys).collect();
     assert_eq!(keys, ["routes/a routes/b", "routes/b", "routes/a"]);
     assert!(records.iter().all(|record| record.who == "ann" && record.why == "ann wants it so"));
 }
@@ -63,6 +67,7 @@ fn nobody_overwrites_what_he_has_not_seen() {
         let text = error.to_string();
         assert!(text.starts_with("routes/new was changed meanwhile by ann"), "{text}");
         assert!(text.contains("(ann wants it so)"), "{text}");
+        assert!(text.contains(r#"new, {"function":"local/f","path":"/ann"}"#), "{text}");
         assert!(matches!(error, PushError::Conflict { written: 0, .. }), "{error:?}");
     });
     let source = followed(&etcd);
@@ -83,10 +88,10 @@ fn many_changes_are_written_in_their_order_a_hundred_at_a_time() {
     let etcd = Etcd::start();
     let changes: Vec<_> = (0..250).map(|n| put(&format!("r{n:03}"), &format!("/{n}"))).collect();
     let written = block_on(async { open(&etcd).await.push(changes, &author("ann")).await });
-    assert_eq!(written.expect("nobody else is there"), 250);
+    assert_eq!(written.expect("nobody else is there").changes, 250);
     let store = block_on(open(&etcd));
     assert_eq!(store.objects.routes.len(), 250);
-    let records = etcd.ctl(&["get", "--prefix", "--keys-only", "/hatchway/v1/changes/"]);
+    let records = etcd.ctl(&["get", "--prefix", "--keys-only", "/hatchway/v1-history/"]);
     assert_eq!(records.lines().filter(|line| !line.is_empty()).count(), 3);
 }
 
@@ -99,7 +104,7 @@ fn a_bad_value_is_put_right() {
         assert!(store.quarantined.contains_key("routes/a"));
         store.push(vec![put("a", "/a")], &author("ann")).await
     });
-    assert_eq!(written.expect("nobody else is there"), 1);
+    assert_eq!(written.expect("nobody else is there").changes, 1);
     let source = followed(&etcd);
     source.serves(&["a=/a"]);
 }

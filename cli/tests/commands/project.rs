@@ -97,7 +97,7 @@ fn apply_writes_the_whole_catalog_or_nothing() {
     assert_eq!(apply().0, 65);
     assert_eq!(fs::read_to_string(&catalog).unwrap(), written);
     let files = fs::read_dir(catalog.parent().unwrap()).unwrap().count();
-    assert_eq!(files, 1, "no temporary file is left");
+    assert_eq!(files, 2, "the catalog and its history: no temporary file is left");
 }
 
 /// A folder whose function answers `answer`, so that every answer is another version.

@@ -5,9 +5,15 @@
 //! /hatchway/v1/versions/ID
 //! /hatchway/v1/routes/NAME
 //! /hatchway/v1/releases/TENANT/NAME
-//! /hatchway/v1/changes/ID        who changed what, and why: no object
 //! /hatchway/v1/nodes/, gateways/ registrations under leases: no objects
 //! /hatchway/v1/allow-empty       while it is there, a catalog without any object is meant
+//! ```
+//!
+//! Beside the prefix stands what those who follow it should not be woken by:
+//!
+//! ```text
+//! /hatchway/v1-history/ID             who changed what, why, and how it was before
+//! /hatchway/v1-applied/gateways/NAME  leased: how far a gateway has come, and what it has refused
 //! ```
 
 use std::fmt;
@@ -162,8 +168,18 @@ impl Keys {
     }
 
     /// The folder of records of changes.
-    pub fn changes(&self) -> String {
-        format!("{}changes/", self.prefix)
+    pub fn history(&self) -> String {
+        self.beside("history/")
+    }
+
+    /// The folder of what followers of `kind`, such as `gateways`, say of themselves.
+    pub fn applied(&self, kind: &str) -> String {
+        self.beside(&format!("applied/{kind}/"))
+    }
+
+    /// A prefix ends with a slash, so that this is not below it.
+    fn beside(&self, name: &str) -> String {
+        format!("{}-{name}", self.prefix.trim_end_matches('/'))
     }
 
     /// The part that follows the prefix, for people; all of it where it is no text below the prefix.
@@ -229,6 +245,9 @@ mod tests {
     fn what_belongs_to_others_is_told_apart() {
         let keys = Keys::default();
         assert_eq!(keys.place(b"/hatchway/v1/nodes/n1"), Ok(Place::Aside));
+        for beside in [keys.history(), keys.applied("gateways")] {
+            assert!(!beside.starts_with(keys.prefix()), "{beside}");
+        }
         assert_eq!(keys.place(keys.allow_empty().as_bytes()), Ok(Place::AllowEmpty));
         assert_eq!(keys.place(b"/hatchway/v1/routes/\xff"), Err(KeyError::NoText));
         assert_eq!(keys.place(b"/elsewhere/routes/a"), Err(KeyError::Kind));

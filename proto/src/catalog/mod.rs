@@ -3,11 +3,13 @@
 //!
 //! [`route`] leads a request to a function, [`release`] from there to a [`version`]; [`condition`] is what both
 //! may ask of a request, [`check`] what is wrong with one of them. [`keys`] says where each stands in etcd, and an
-//! [`Object`] is one of them with its key.
+//! [`Object`] is one of them with its key. [`history`] is who changed what, and how it was before.
 
 pub mod check;
 mod condition;
+mod difference;
 mod function;
+pub mod history;
 pub mod keys;
 mod object;
 mod release;
@@ -22,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::name::{FunctionName, VersionId};
 
 pub use condition::{Conditions, FieldMatch};
+pub use difference::{Difference, differences};
 pub use function::{DEFAULT_QUEUE_DEPTH, Function};
 pub use keys::{Key, Keys};
 pub use object::{OBJECT_BYTES, Object, ObjectError};

@@ -65,13 +65,10 @@ struct RawFile<'a> {
 
 type RawObjects<'a> = BTreeMap<String, &'a RawValue>;
 
-/// Reads the file once, for whoever is about to change it: here a bad object spoils the whole, for what is written back
-/// should not lose it.
-///
-/// # Errors
-/// [`FileError`].
-pub fn read(path: &Path) -> Result<Arc<Objects>, FileError> {
-    serde_json::from_str(&text(path)?).map(Arc::new).map_err(|error| malformed(path, &error))
+/// What was read from `path`, for whoever is about to change it: here a bad object spoils the whole, for what is
+/// written back should not lose it.
+pub(super) fn parse(path: &Path, text: &str) -> Result<Arc<Objects>, FileError> {
+    serde_json::from_str(text).map(Arc::new).map_err(|error| malformed(path, &error))
 }
 
 fn text(path: &Path) -> Result<String, FileError> {

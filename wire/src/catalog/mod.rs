@@ -4,7 +4,7 @@
 //! Reading order: [`Source`] is what both are; [`mirror`] decides what a source's keys and values mean (what is
 //! quarantined, what is stale, what is suspicious), without a clock or a socket; [`mod@file`] and [`etcd`] bring keys and
 //! values; [`disk`] keeps what was applied for a start without etcd; [`intake`] is all of it as a program uses it,
-//! and [`reporter`] says how it is doing ([`status`]).
+//! and [`reporter`] says how it is doing ([`status`]). [`store`] is for those who change them.
 
 mod backoff;
 pub mod disk;
@@ -14,16 +14,17 @@ pub mod intake;
 mod mirror;
 mod reporter;
 pub mod status;
+pub mod store;
 
 use std::future::Future;
 use std::sync::Arc;
 
 use hatchway_proto::catalog::Objects;
 
-pub use file::read;
 pub use intake::{Intake, SourceArgs};
 pub use reporter::{Shown, StatusReader};
 pub use status::{Link, Status};
+pub use store::Store;
 
 /// What a source knows at one moment.
 #[derive(Clone, Debug)]

@@ -1,14 +1,18 @@
-//! `hatchway apply`: from projects to a catalog that gateways and nodes read: a file, whole or not at all, or etcd.
+//! `hatchway apply`: from projects to the rules that gateways and nodes follow: a file, whole or not at all, or etcd.
+//!
+//! In etcd, which several projects share, what this one does not name is left alone, but for routes that its functions no
+//! longer have. A file is of the projects that are named, and of no others. [`merge`] decides.
 
-mod etcd;
-mod file;
+mod merge;
 
 use std::path::PathBuf;
 
-use hatchway_wire::catalog::etcd::EtcdArgs;
+use serde_json::json;
 
-use crate::failure::{Failure, Outcome};
-use crate::project;
+use self::merge::{Merge, UnderWay};
+use crate::failure::{Failure, Outcome, count};
+use crate::rules::{AuthorArgs, Rules, RulesArgs};
+use crate::{output, project, report};
 
 /// What `hatchway apply` is told.
 #[derive(Debug, clap::Args)]
@@ -16,24 +20,16 @@ pub(crate) struct Args {
     /// Folders with a hatchway.toml, or folders of such folders.
     #[arg(default_value = ".")]
     dirs: Vec<PathBuf>,
-    /// The file that gateways and nodes read.
-    #[arg(long, value_name = "FILE", required_unless_present = "etcd", conflicts_with = "etcd")]
-    catalog: Option<PathBuf>,
-    /// Or etcd.
     #[command(flatten)]
-    etcd: EtcdArgs,
-    /// Why, for those who look at the history of etcd later.
-    #[arg(
-        long,
-        short = 'm',
-        value_name = "TEXT",
-        default_value = "hatchway apply",
-        requires = "etcd"
-    )]
-    message: String,
-    /// Give everybody the new version even where a release is under way in etcd.
-    #[arg(long, requires = "etcd")]
+    rules: RulesArgs,
+    #[command(flatten)]
+    author: AuthorArgs,
+    /// Give everybody the new version even where a release is under way, with shares or rules of its own.
+    #[arg(long)]
     end_releases: bool,
+    /// Leave a release that is under way as it is: the new version is added, and serves nobody by itself.
+    #[arg(long, conflicts_with = "end_releases")]
+    keep_releases: bool,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -42,8 +38,33 @@ pub(crate) struct Args {
 /// Checks, then writes.
 pub(crate) fn run(args: &Args) -> Outcome {
     let project = project::load(&args.dirs).map_err(Failure::Project)?;
-    match &args.catalog {
-        Some(path) => file::apply(path, &project, args.json),
-        None => etcd::apply(args, &project),
+    let rules = Rules::open(&args.rules)?;
+    let name = rules.name.clone();
+    let under_way = if args.end_releases {
+        UnderWay::End
+    } else if args.keep_releases {
+        UnderWay::Keep
+    } else {
+        UnderWay::Refuse
+    };
+    let merge = Merge { current: rules.objects(), project: &project.objects, under_way };
+    let merged = if args.rules.is_file() { merge.whole() } else { merge.own() };
+    let merged = merged.map_err(|error| Failure::Refused(error.to_string()))?;
+    let pushed = rules.push(merged.changes, &args.author.author("hatchway apply"), &args.author)?;
+    if args.json {
+        return output::json(&json!({
+            "rules": name, "written": pushed.changes, "revision": pushed.revision,
+            "kept": merged.kept, "releases": project.objects.releases,
+        }));
     }
+    report::print_notes(&project.notes);
+    for function in &merged.kept {
+        let function = output::short_name(function);
+        report::print_notes(&[format!(
+            "the release of {function} is under way and stays as it is"
+        )]);
+    }
+    let functions = count(project.functions.len(), "function");
+    let (changes, revision) = (count(pushed.changes, "change"), pushed.revision);
+    output::line(&format!("{functions} in {name}, {changes} written, revision {revision}"))
 }

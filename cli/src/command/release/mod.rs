@@ -5,13 +5,14 @@ mod edit;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hatchway_proto::catalog::{BASIS_POINTS, Objects, Release};
+use hatchway_proto::catalog::{BASIS_POINTS, Key, Objects, Release};
 use hatchway_proto::name::{FunctionName, VersionId};
+use hatchway_wire::catalog::store::Change;
 use serde_json::json;
 
 use self::edit::{Edit, Percent, StickyBy, Tagged, VersionArg, Weighted};
-use crate::catalog_file::CatalogFile;
 use crate::failure::{Failure, Outcome};
+use crate::rules::{AuthorArgs, Rules, RulesArgs};
 use crate::{output, project, report};
 
 /// What `hatchway release` is told. Without a change it shows the release.
@@ -19,9 +20,10 @@ use crate::{output, project, report};
 pub(crate) struct Args {
     /// Whose versions.
     function: FunctionName,
-    /// The file that gateways and nodes read.
-    #[arg(long, value_name = "FILE")]
-    catalog: PathBuf,
+    #[command(flatten)]
+    rules: RulesArgs,
+    #[command(flatten)]
+    author: AuthorArgs,
     /// Add the version in this project, which serves nobody by itself. It is called `new` here.
     #[arg(long, value_name = "DIR")]
     add: Option<PathBuf>,
@@ -47,9 +49,8 @@ pub(crate) struct Args {
 
 /// Reads, changes and writes; or shows.
 pub(crate) fn run(args: &Args) -> Outcome {
-    let file = CatalogFile::lock(&args.catalog)?;
-    let before = file.read()?;
-    let mut objects = (*before).clone();
+    let rules = Rules::open(&args.rules)?;
+    let mut objects = rules.objects().clone();
     let added =
         args.add.as_deref().map(|dir| add(&mut objects, dir, &args.function)).transpose()?;
     let edit = Edit {
@@ -62,9 +63,11 @@ pub(crate) fn run(args: &Args) -> Outcome {
         tags: &args.tags,
     };
     edit.apply(&mut objects).map_err(Failure::Refused)?;
-    if objects != *before {
-        file.write(&objects)?;
-    }
+    // The version before the release that may name it. What is so already is not written.
+    let keys = added.map(Key::Version).into_iter().chain([Key::Release(args.function.clone())]);
+    let changes = keys.filter_map(|key| objects.get(&key)).map(Change::Put).collect();
+    let why = format!("hatchway release {}", output::short_name(&args.function));
+    rules.push(changes, &args.author.author(&why), &args.author)?;
     show(args, &objects)
 }
 

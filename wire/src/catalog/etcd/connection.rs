@@ -80,7 +80,12 @@ impl Connection {
 
     /// All keys below the prefix as they were at one revision: the newest, or `at`.
     pub(super) fn pages(&self, at: Option<i64>, keys_only: bool) -> Pages {
-        let prefix = self.keys.prefix().as_bytes();
+        self.pages_of(self.keys.prefix(), at, keys_only)
+    }
+
+    /// The same below another prefix, which ends with a slash too.
+    pub(super) fn pages_of(&self, prefix: &str, at: Option<i64>, keys_only: bool) -> Pages {
+        let prefix = prefix.as_bytes();
         // The prefix ends with a slash, and '0' is the byte after it.
         let end = [&prefix[..prefix.len() - 1], b"0"].concat();
         let kv = self.client.kv_client().max_decoding_message_size(MESSAGE_BYTES);

@@ -1,11 +1,12 @@
 //! Writing to etcd: changes in transactions that fail when somebody else was there in the meantime.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use etcd_client::{Compare, CompareOp, GetOptions, SortOrder, SortTarget, Txn, TxnOp};
-use hatchway_proto::catalog::{Key, Keys, Object, Objects};
-use serde::{Deserialize, Serialize};
+use hatchway_proto::catalog::history::{DEFAULT_KEPT, Entry, Timeline, Touched, Value};
+use hatchway_proto::catalog::keys::Place;
+use hatchway_proto::catalog::{Key, Keys, Objects, differences};
 
 use super::EtcdConfig;
 use super::connection::{Connection, EtcdError, answer};
@@ -13,70 +14,14 @@ use crate::catalog::backoff::draw;
 use crate::catalog::mirror::Mirror;
 use crate::catalog::status::{Quarantine, unix_ms};
 
+pub use crate::catalog::store::{Author, Change, PushError, Pushed};
+pub use hatchway_proto::catalog::history::Record;
+
 /// Changes in one transaction: etcd allows 128 by default, and one is the record.
 const TOGETHER: usize = 100;
 
-/// Records of changes that are kept.
-const RECORDS: usize = 1000;
-
-/// Who changes the rules, and why.
-#[derive(Clone, Debug)]
-pub struct Author {
-    /// A person or a program.
-    pub who: String,
-    /// In their words.
-    pub why: String,
-}
-
-/// What is kept of a change, below `changes/`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
-    /// A person or a program.
-    pub who: String,
-    /// In their words.
-    pub why: String,
-    /// Milliseconds since 1970, by the clock of the one who wrote.
-    pub at_unix_ms: u64,
-    /// What was written or deleted.
-    pub keys: Vec<String>,
-}
-
-/// One thing to write.
-#[derive(Clone, Debug)]
-pub enum Change {
-    /// An object, new or other than it was.
-    Put(Object),
-    /// An object that goes.
-    Delete(Key),
-}
-
-/// Why the rules were not written, or not all of them.
-#[derive(Debug, thiserror::Error)]
-pub enum PushError {
-    /// Somebody else was there in the meantime.
-    #[error("{key} was changed meanwhile {}; {written} changes were written before it: look at it and apply again", by(record.as_ref()))]
-    Conflict {
-        /// What both wanted to write.
-        key: String,
-        /// Who it was, where they have said so.
-        record: Option<Record>,
-        /// Changes of ours that are in force.
-        written: usize,
-    },
-    /// etcd cannot be reached, or refuses.
-    #[error("etcd")]
-    Etcd(#[from] EtcdError),
-}
-
-fn by(record: Option<&Record>) -> String {
-    match record {
-        Some(Record { who, why, at_unix_ms, .. }) => {
-            let seconds = unix_ms().saturating_sub(*at_unix_ms) / 1000;
-            format!("by {who}, {seconds} s ago ({why})")
-        }
-        None => "by somebody who left no record".to_owned(),
-    }
-}
+/// What one transaction writes, in bytes: etcd takes 1.5 MiB by default.
+const TOGETHER_BYTES: usize = 1 << 20;
 
 /// The rules in etcd, for one who changes them.
 pub struct Store {
@@ -84,6 +29,7 @@ pub struct Store {
     keys: Keys,
     revision: i64,
     revisions: HashMap<Vec<u8>, i64>,
+    keep: usize,
     /// Every good object, as it was when the store was opened.
     pub objects: Objects,
     /// Keys whose values are no objects, each with the reason.
@@ -131,30 +77,43 @@ impl Store {
             keys: config.keys.clone(),
             revision,
             revisions,
+            keep: DEFAULT_KEPT,
             objects: Objects::clone(&mirror.objects()),
             quarantined: mirror.quarantined(),
         })
     }
 
-    /// Writes `changes` in their order, a hundred at a time, and says how many there were; what is so already is left
-    /// alone. Each hundred is written whole or not at all, and only if nobody else has touched any of it since the
-    /// store was opened.
+    /// Keeps so many records of changes.
+    #[must_use]
+    pub fn keeping(mut self, records: usize) -> Self {
+        self.keep = records;
+        self
+    }
+
+    /// Writes `changes` in their order, up to a hundred at a time; what is so already is left alone. What is written
+    /// together is written whole or not at all, with a record of it, and only if nobody else has touched any of it since
+    /// the store was opened.
     ///
     /// # Errors
     /// [`PushError`]; what was written before stays written.
-    pub async fn push(self, changes: Vec<Change>, author: &Author) -> Result<usize, PushError> {
+    pub async fn push(self, changes: Vec<Change>, author: &Author) -> Result<Pushed, PushError> {
         let changes: Vec<Change> =
             changes.into_iter().filter(|change| self.is_change(change)).collect();
-        for (index, together) in changes.chunks(TOGETHER).enumerate() {
-            if !self.write(together, author).await? {
-                let (key, record) = self.conflict(together).await?;
-                return Err(PushError::Conflict { key, record, written: index * TOGETHER });
+        let mut pushed = Pushed { changes: 0, revision: self.revision };
+        let mut rest = &changes[..];
+        while !rest.is_empty() {
+            let (together, later) = rest.split_at(self.together(rest));
+            match self.write(together, author).await? {
+                Some(revision) => pushed.revision = revision,
+                None => return Err(self.conflict(together, pushed.changes).await?),
             }
+            pushed.changes += together.len();
+            rest = later;
         }
-        if !changes.is_empty() {
+        if pushed.changes > 0 {
             self.forget_old_records().await?;
         }
-        Ok(changes.len())
+        Ok(pushed)
     }
 
     fn is_change(&self, change: &Change) -> bool {
@@ -168,80 +127,136 @@ impl Store {
         }
     }
 
+    /// How many of these changes fit into one transaction: at least one.
+    fn together(&self, changes: &[Change]) -> usize {
+        let mut bytes = 0;
+        let fits = changes.iter().take(TOGETHER).take_while(|change| {
+            let before = self.objects.get(&change.key()).map_or(0, |object| object.json().len());
+            bytes += before
+                + match change {
+                    Change::Put(object) => object.json().len(),
+                    Change::Delete(_) => 0,
+                };
+            bytes <= TOGETHER_BYTES
+        });
+        fits.count().max(1)
+    }
+
     fn revision_of(&self, key: &str) -> i64 {
         // etcd compares a key that is not there as if its revision were 0.
         self.revisions.get(key.as_bytes()).copied().unwrap_or_default()
     }
 
-    /// False when somebody else was there.
-    async fn write(&self, changes: &[Change], author: &Author) -> Result<bool, EtcdError> {
-        let keys: Vec<String> = changes.iter().map(|change| change.key().to_string()).collect();
+    /// What stands under a key, as far as the store knows it: bad values are asked for again.
+    async fn value(&self, key: &str) -> Result<Option<Value>, EtcdError> {
+        let whole = format!("{}{key}", self.keys);
+        let revision = self.revision_of(&whole);
+        if revision == 0 {
+            return Ok(None);
+        }
+        let object = Key::parse(key).ok().and_then(|key| self.objects.get(&key));
+        let text = match object {
+            Some(object) => object.json(),
+            None => {
+                let mut kv = self.connection.client.kv_client();
+                let found = answer(kv.get(whole, None)).await?;
+                found.kvs().first().map(|kv| kv.value().to_vec()).unwrap_or_default()
+            }
+        };
+        Ok(Some(Value { revision, text: String::from_utf8_lossy(&text).into_owned() }))
+    }
+
+    /// The revision of what was written; none when somebody else was there.
+    async fn write(&self, changes: &[Change], author: &Author) -> Result<Option<i64>, EtcdError> {
+        let mut touched = Vec::new();
         let mut compares = Vec::new();
         let mut writes = Vec::new();
         for change in changes {
-            let key = self.keys.of(&change.key());
+            let key = change.key();
+            let (short, key) = (key.to_string(), self.keys.of(&key));
             let revision = self.revision_of(&key);
             compares.push(Compare::mod_revision(key.as_str(), CompareOp::Equal, revision));
             writes.push(match change {
                 Change::Put(object) => TxnOp::put(key, object.json(), None),
                 Change::Delete(_) => TxnOp::delete(key, None),
             });
+            touched.push(Touched { before: self.value(&short).await?, key: short });
         }
         let Author { who, why } = author.clone();
         let at_unix_ms = unix_ms();
-        let record = Record { who, why, at_unix_ms, keys };
+        let record = Record { who, why, at_unix_ms, touched };
         let record = serde_json::to_vec(&record).expect("a record is strings and numbers");
-        let id = format!("{}{at_unix_ms:013}-{:08x}", self.keys.changes(), draw());
+        let id = format!("{}{at_unix_ms:013}-{:08x}", self.keys.history(), draw());
         writes.push(TxnOp::put(id, record, None));
         let txn = Txn::new().when(compares).and_then(writes);
-        Ok(answer(self.connection.client.kv_client().txn(txn)).await?.succeeded())
+        let done = answer(self.connection.client.kv_client().txn(txn)).await?;
+        let revision = done.header().ok_or(EtcdError::NoEtcd)?.revision();
+        Ok(done.succeeded().then_some(revision))
     }
 
-    /// The key that somebody else has written, and their record.
-    async fn conflict(&self, changes: &[Change]) -> Result<(String, Option<Record>), EtcdError> {
+    /// The key that somebody else has written, their record, and what they have changed.
+    async fn conflict(&self, changes: &[Change], written: usize) -> Result<PushError, EtcdError> {
         let mut kv = self.connection.client.kv_client();
-        let mut touched = changes[0].key();
+        let (mut key, mut now) = (changes[0].key().to_string(), None);
         for change in changes {
-            let key = self.keys.of(&change.key());
-            let now =
-                answer(kv.get(key.as_str(), Some(GetOptions::new().with_keys_only()))).await?;
-            let revision = now.kvs().first().map_or(0, etcd_client::KeyValue::mod_revision);
-            if revision != self.revision_of(&key) {
-                touched = change.key();
+            let whole = self.keys.of(&change.key());
+            let found = answer(kv.get(whole.as_str(), None)).await?;
+            let found = found.kvs().first();
+            if found.map_or(0, etcd_client::KeyValue::mod_revision) != self.revision_of(&whole) {
+                key = change.key().to_string();
+                now = found.map(|kv| String::from_utf8_lossy(kv.value()).into_owned());
                 break;
             }
         }
+        let before = Key::parse(&key).ok().and_then(|key| self.objects.get(&key));
+        let before = before.and_then(|object| String::from_utf8(object.json()).ok());
+        let differences = differences(before.as_deref(), now.as_deref());
         let options = GetOptions::new()
             .with_prefix()
             .with_min_mod_revision(self.revision + 1)
             .with_sort(SortTarget::Mod, SortOrder::Descend);
-        let records = answer(kv.get(self.keys.changes(), Some(options))).await?;
-        let touched = touched.to_string();
+        let records = answer(kv.get(self.keys.history(), Some(options))).await?;
         let records = records.kvs().iter();
         let mut records = records.filter_map(|kv| serde_json::from_slice(kv.value()).ok());
-        let record = records.find(|record: &Record| record.keys.contains(&touched));
-        Ok((touched, record))
+        let is_of_key = |record: &Record| record.touched.iter().any(|it| it.key == key);
+        let record = records.find(is_of_key).map(Box::new);
+        Ok(PushError::Conflict { key, record, differences, written })
     }
 
     async fn forget_old_records(&self) -> Result<(), EtcdError> {
         let mut kv = self.connection.client.kv_client();
         // By key they are in the order of their times.
         let options = GetOptions::new().with_prefix().with_keys_only();
-        let records = answer(kv.get(self.keys.changes(), Some(options))).await?;
+        let records = answer(kv.get(self.keys.history(), Some(options))).await?;
         let records = records.kvs();
-        let Some(surplus) = records.len().checked_sub(RECORDS) else { return Ok(()) };
+        let Some(surplus) = records.len().checked_sub(self.keep.max(1)) else { return Ok(()) };
         let options = etcd_client::DeleteOptions::new().with_range(records[surplus].key());
-        answer(kv.delete(self.keys.changes(), Some(options))).await?;
+        answer(kv.delete(self.keys.history(), Some(options))).await?;
         Ok(())
     }
-}
 
-impl Change {
-    /// Of which object.
-    pub fn key(&self) -> Key {
-        match self {
-            Self::Put(object) => object.key(),
-            Self::Delete(key) => key.clone(),
+    /// What was changed before, and how it was. A record that cannot be read is left out.
+    ///
+    /// # Errors
+    /// [`EtcdError`].
+    pub async fn timeline(&self) -> Result<Timeline, EtcdError> {
+        let mut entries = Vec::new();
+        let mut pages = self.connection.pages_of(&self.keys.history(), None, false);
+        while let Some(page) = pages.next().await? {
+            for kv in &page {
+                if let Ok(record) = serde_json::from_slice(kv.value()) {
+                    entries.push(Entry { revision: kv.mod_revision(), record });
+                }
+            }
         }
+        let mut now = BTreeMap::new();
+        for whole in self.revisions.keys() {
+            if let Ok(Place::Object(key)) = self.keys.place(whole)
+                && let Some(value) = self.value(&key.to_string()).await?
+            {
+                now.insert(key.to_string(), value);
+            }
+        }
+        Ok(Timeline::new(entries, now, self.revision))
     }
 }
