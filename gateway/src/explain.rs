@@ -5,8 +5,9 @@ use hatchway_proto::name::{FunctionName, VersionId};
 use serde::Serialize;
 
 use crate::catalog::{Snapshot, Target};
+use crate::route::filters::location;
 use crate::route::release::Because;
-use crate::route::{Asked, Chosen, Found, Table};
+use crate::route::{Applied, Asked, Chosen, FieldEdit, Found, Table};
 use crate::trigger;
 
 /// Routes that lost, at most.
@@ -15,7 +16,7 @@ const OTHERS: usize = 20;
 /// All decisions about one request.
 #[derive(Debug, Serialize)]
 pub struct Explanation {
-    /// `function`, or what a client would be told: `no_route`, `no_release`, `no_tag`.
+    /// `function`, or what a client would be told: `redirect`, `no_route`, `no_release`, `no_tag`.
     pub outcome: &'static str,
     /// Where it leads.
     pub function: Option<FunctionName>,
@@ -75,6 +76,9 @@ pub fn explain(snapshot: &Snapshot, asked: Asked<'_>) -> Explanation {
         return told;
     };
     route(&mut told, snapshot, &found);
+    if redirect(&mut told, asked, Applied { route: found.filters, rule: None }, found.rest) {
+        return told;
+    }
     let target = found.target;
     let Some(releases) = &target.releases else {
         told.outcome = "no_release";
@@ -87,9 +91,19 @@ pub fn explain(snapshot: &Snapshot, asked: Asked<'_>) -> Explanation {
             told.step("release", "404 no-tag", error.to_string());
         }
         Ok(chosen) => {
+            release(&mut told, snapshot, target, chosen);
+            if redirect(&mut told, asked, Applied { route: None, rule: chosen.filters }, found.rest)
+            {
+                return told;
+            }
             told.outcome = "function";
             told.version = Some(chosen.target.version);
-            release(&mut told, snapshot, target, chosen);
+            changes(
+                &mut told,
+                asked,
+                Applied { route: found.filters, rule: chosen.filters },
+                found.rest,
+            );
             let limit = target.function.rate_per_second;
             let limit =
                 limit.map_or("no rate limit".into(), |rate| format!("{rate} requests a second"));
@@ -109,6 +123,54 @@ fn route(
     let decision = format!("function {}", found.target.name);
     told.step("route", decision, format!("{} matches by {place}", found.route));
     told.function = Some(found.target.name.clone());
+}
+
+/// True when the request is sent elsewhere. That its client came without TLS is assumed.
+fn redirect(told: &mut Explanation, asked: Asked<'_>, applied: Applied<'_>, rest: &str) -> bool {
+    let Some(redirect) = applied.each().find_map(|filters| filters.redirect.as_ref()) else {
+        return false;
+    };
+    told.outcome = "redirect";
+    let to = location(redirect, asked.head, rest, false);
+    let decision = format!("{} to {to}", redirect.status_code);
+    told.step("trigger", decision, format!("{} redirects it", whose(applied)));
+    true
+}
+
+/// What becomes of the head and of that of its answer.
+fn changes(told: &mut Explanation, asked: Asked<'_>, applied: Applied<'_>, rest: &str) {
+    let mut changes = Vec::new();
+    if let Some(host) = applied.host() {
+        changes.push(format!("the host becomes {host}"));
+    }
+    if let Some(path) = applied.path(asked.head, rest) {
+        changes.push(format!("the path becomes {path}"));
+    }
+    for filters in applied.each() {
+        describe(&mut changes, "the request", &filters.request);
+        describe(&mut changes, "the answer", &filters.response);
+    }
+    if !changes.is_empty() {
+        told.step("trigger", changes.join(", "), format!("{} changes it", whose(applied)));
+    }
+}
+
+fn describe(changes: &mut Vec<String>, what: &str, edit: &FieldEdit) {
+    let is_added = |name: &str| edit.add.iter().any(|(added, _)| **added == *name);
+    for (name, value) in &edit.add {
+        changes.push(format!("{what} has {name}: {value}"));
+    }
+    for name in edit.drop.iter().filter(|name| !is_added(name)) {
+        changes.push(format!("{what} loses {name}"));
+    }
+}
+
+fn whose(applied: Applied<'_>) -> &'static str {
+    match (applied.route, applied.rule) {
+        (Some(_), Some(_)) => "the route, then the rule of the release,",
+        (None, Some(_)) => "the rule of the release",
+        (_, None) => "the route",
+    }
 }
 
 fn place(route: &Route) -> String {

@@ -13,7 +13,8 @@ use crate::answer::{self, CallError};
 use crate::catalog::{CachedCatalog, Target};
 use crate::metrics::{Connected, EdgeMetrics};
 use crate::overload::Load;
-use crate::route::Asked;
+use crate::route::filters::location;
+use crate::route::{AnswerFilters, Applied, Asked};
 use crate::trigger::{self, Trigger};
 
 use std::cell::RefCell;
@@ -39,6 +40,21 @@ pub enum Call {
         invocation: Invocation,
         /// Whom it is for.
         target: Running,
+        /// What becomes of the head of its answer. Boxed: few have any, and all pay for its size.
+        filters: Option<Box<AnswerFilters>>,
+    },
+    /// It is sent elsewhere.
+    Redirected {
+        /// What is left of the head.
+        request: Request,
+        /// Named in the answer.
+        request_id: Box<str>,
+        /// Where to.
+        location: Box<str>,
+        /// 301, 302, 303, 307 or 308.
+        status: u16,
+        /// Whose route it is.
+        target: Arc<Target>,
     },
     /// It is answered by the gateway.
     Refused {
@@ -85,7 +101,7 @@ impl AsMut<Request> for Call {
     fn as_mut(&mut self) -> &mut Request {
         match self {
             Self::Routed { invocation, .. } => &mut invocation.request,
-            Self::Refused { request, .. } => request,
+            Self::Redirected { request, .. } | Self::Refused { request, .. } => request,
         }
     }
 }
@@ -157,19 +173,48 @@ impl<B: Backend> Gateway<B> {
             return refuse(CallError::NoRoute, None, request_id);
         };
         let target = Arc::clone(found.target);
+        let route = Applied { route: found.filters, rule: None };
+        if let Some(call) = redirected(&target, head, (route, found.rest), &request_id, peer) {
+            return call;
+        }
         let Some(releases) = &target.releases else {
             return refuse(CallError::NoRelease, Some(target), request_id);
         };
-        let release = match releases.choose(asked, found.tag, trigger::draw) {
-            Ok(chosen) => chosen.target,
+        let chosen = match releases.choose(asked, found.tag, trigger::draw) {
+            Ok(chosen) => chosen,
             Err(error) => return refuse(error, Some(target), request_id),
         };
+        let rule = Applied { route: None, rule: chosen.filters };
+        if let Some(call) = redirected(&target, head, (rule, found.rest), &request_id, peer) {
+            return call;
+        }
         if let Err(error) = target.rate.enter() {
             return refuse(error, Some(target), request_id);
         }
-        let invocation = self.trigger.invocation(head, peer, request_id, release, found.rest);
-        Call::Routed { invocation, target: Running::new(target, entered) }
+        let applied = Applied { route: found.filters, rule: chosen.filters };
+        let filters = applied.of_answer().map(Box::new);
+        let rewritten = (applied, found.rest);
+        let invocation = self.trigger.invocation(head, peer, request_id, chosen.target, rewritten);
+        Call::Routed { invocation, target: Running::new(target, entered), filters }
     }
+}
+
+/// The end of a request that its route, or its rule, sends elsewhere.
+fn redirected(
+    target: &Arc<Target>,
+    head: &RequestHead<'_>,
+    (applied, rest): (Applied<'_>, &str),
+    request_id: &str,
+    peer: Peer,
+) -> Option<Call> {
+    let redirect = applied.each().find_map(|filters| filters.redirect.as_ref())?;
+    Some(Call::Redirected {
+        request: Request::new(head, Vec::new()),
+        request_id: request_id.into(),
+        location: location(redirect, head, rest, peer.is_encrypted).into(),
+        status: redirect.status_code,
+        target: Arc::clone(target),
+    })
 }
 
 impl<B: Backend> Service for Gateway<B> {
@@ -185,21 +230,32 @@ impl<B: Backend> Service for Gateway<B> {
             Call::Refused { request_id, error, request, .. } => {
                 Found::Answer(grpc::answer(&error.failure(), request_id, request))
             }
-            Call::Routed { invocation, target } => {
-                self.backend.connect(invocation).await.unwrap_or_else(|failure| {
-                    target.metrics.refused(failure.reason);
-                    Found::Answer(grpc::answer(
-                        &failure,
-                        &invocation.request_id,
-                        &invocation.request,
-                    ))
-                })
+            Call::Redirected { request_id, location, status, .. } => Found::Answer(
+                Answer::new(*status, Vec::new())
+                    .with("location", location.to_string())
+                    .with("x-request-id", request_id.to_string()),
+            ),
+            Call::Routed { invocation, target, filters } => {
+                match self.backend.connect(invocation).await {
+                    Ok(Found::Answer(mut answer)) => {
+                        if let Some(filters) = filters {
+                            filters.change(&mut answer);
+                        }
+                        Found::Answer(answer)
+                    }
+                    Ok(found) => found,
+                    Err(failure) => {
+                        target.metrics.refused(failure.reason);
+                        let Invocation { request_id, request, .. } = invocation;
+                        Found::Answer(grpc::answer(&failure, request_id, request))
+                    }
+                }
             }
         }
     }
 
     fn respond(&self, call: &Call, head: &ResponseHead<'_>, shape: Shape, out: &mut Vec<u8>) {
-        let Call::Routed { invocation, target } = call else { return };
+        let Call::Routed { invocation, target, filters } = call else { return };
         let mut timing = String::new();
         if target.function.server_timing && !B::IS_REMOTE {
             timing = invocation.timing.server_timing(invocation.request.arrived.elapsed());
@@ -214,11 +270,14 @@ impl<B: Backend> Service for Gateway<B> {
             upgrade: if shape.upgrades { head.upgrade } else { None },
             keep_internal: false,
         };
-        write_response(out, head, &edit);
+        match filters {
+            None => write_response(out, head, &edit),
+            Some(filters) => filters.respond(out, head, &edit),
+        }
     }
 
     async fn explain(&self, call: &Call, upstream: &mut B::Upstream, broken: &Broken) -> Answer {
-        let Call::Routed { invocation, target } = call else {
+        let Call::Routed { invocation, target, .. } = call else {
             return Answer::new(500, Vec::new());
         };
         let failure = self.backend.explain(invocation, upstream, broken).await;
@@ -235,7 +294,8 @@ impl<B: Backend> Service for Gateway<B> {
                     target.metrics.finish(outcome, None);
                 }
             }
-            Some(Call::Routed { invocation, target }) => {
+            Some(Call::Redirected { target, .. }) => target.metrics.finish(outcome, None),
+            Some(Call::Routed { invocation, target, .. }) => {
                 target.metrics.finish(outcome, Some(&invocation.timing));
                 if let Some(cause) = outcome.broken.as_ref().filter(|_| !outcome.is_ours)
                     && let Some(reason) = answer::cut(cause)

@@ -67,7 +67,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         show(&explanation)?;
     }
     match explanation.outcome.as_str() {
-        "function" => Ok(()),
+        "function" | "redirect" => Ok(()),
         _ => Err(Failure::Refused(format!("no function answers {method} {url}"))),
     }
 }

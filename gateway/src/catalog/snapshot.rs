@@ -55,9 +55,9 @@ impl Default for Snapshot {
 impl Snapshot {
     /// The function that a request leads to, and by which route.
     pub fn resolve<'p>(&self, asked: Asked<'p>) -> Option<Found<'_, 'p, Arc<Target>>> {
-        let Found { target, route, rest, tag } = self.table.resolve(asked)?;
+        let Found { target, route, filters, rest, tag } = self.table.resolve(asked)?;
         let target = self.targets.get(target)?;
-        Some(Found { target, route, rest, tag })
+        Some(Found { target, route, filters, rest, tag })
     }
 
     /// The routes that lead to a function.

@@ -8,10 +8,12 @@
 //! bucket given to the first, that bucket would have to be the second's first and the third's first at once. From the third on
 //! shares follow the first, and move while it grows.
 
+use std::sync::Arc;
+
 use hatchway_proto::catalog::{BASIS_POINTS, Release, Share, Sticky, Version};
 use hatchway_proto::name::{FunctionName, VersionId};
 
-use super::{Asked, Matcher};
+use super::{Asked, Filters, Matcher};
 use crate::answer::CallError;
 use crate::catalog::ReleaseTarget;
 use crate::spread::spread;
@@ -24,9 +26,17 @@ pub const TAG_FIELD: &str = "x-hatchway-tag";
 pub struct Releases {
     targets: Box<[ReleaseTarget]>,
     split: Split,
-    rules: Box<[(Matcher, Split)]>,
+    rules: Box<[Rule]>,
     sticky: Option<Sticky>,
     tags: Box<[(Box<str>, usize)]>,
+}
+
+/// A compiled rule.
+#[derive(Clone, Debug)]
+struct Rule {
+    when: Matcher,
+    split: Split,
+    filters: Option<Arc<Filters>>,
 }
 
 /// Buckets that do not belong to stable: up to which bucket, and whose. The last ones are counted from the end.
@@ -43,6 +53,8 @@ pub struct Chosen<'r> {
     pub target: &'r ReleaseTarget,
     /// What led to it.
     pub because: Because<'r>,
+    /// What the rule does with the request.
+    pub filters: Option<&'r Arc<Filters>>,
 }
 
 /// What led to a version.
@@ -99,8 +111,10 @@ impl Releases {
         index(release.stable)?;
         let split = Split::new(&release.shares, &mut index)?;
         let rules = release.rules.iter();
-        let rules = rules
-            .map(|rule| Ok((Matcher::new(&rule.when)?, Split::new(&rule.shares, &mut index)?)));
+        let rules = rules.map(|rule| {
+            let (when, filters) = (Matcher::new(&rule.when)?, Filters::new(&rule.filters));
+            Ok(Rule { when, split: Split::new(&rule.shares, &mut index)?, filters })
+        });
         let rules = rules.collect::<Result<_, String>>()?;
         let tags = release.tags.iter().map(|(tag, id)| Ok((tag.as_str().into(), index(*id)?)));
         let tags = tags.collect::<Result<_, String>>()?;
@@ -129,9 +143,10 @@ impl Releases {
     ) -> Result<Chosen<'_>, CallError> {
         if let [target] = &*self.targets
             && self.tags.is_empty()
+            && self.rules.is_empty()
             && tag.is_none()
         {
-            return Ok(Chosen { target, because: Because::Only });
+            return Ok(Chosen { target, because: Because::Only, filters: None });
         }
         let tag = match tag {
             None if self.tags.is_empty() => None,
@@ -141,14 +156,17 @@ impl Releases {
         if let Some(tag) = tag {
             let known = self.tags.iter().find(|(known, _)| known.eq_ignore_ascii_case(tag));
             let (tag, index) = known.ok_or(CallError::NoTag)?;
-            return Ok(Chosen { target: &self.targets[*index], because: Because::Tag(tag) });
+            let target = &self.targets[*index];
+            return Ok(Chosen { target, because: Because::Tag(tag), filters: None });
         }
-        let rule = self.rules.iter().position(|(when, _)| when.holds(asked));
-        let split = rule.map_or(&self.split, |rule| &self.rules[rule].1);
+        let rule = self.rules.iter().position(|rule| rule.when.holds(asked));
+        let compiled = rule.map(|rule| &self.rules[rule]);
+        let split = compiled.map_or(&self.split, |rule| &rule.split);
         let key = self.key_bucket(asked);
         let bucket = key.unwrap_or_else(|| reduce(draw()));
         let because = Because::Bucket { rule, bucket, is_sticky: key.is_some() };
-        Ok(Chosen { target: &self.targets[split.target(bucket)], because })
+        let filters = compiled.and_then(|rule| rule.filters.as_ref());
+        Ok(Chosen { target: &self.targets[split.target(bucket)], because, filters })
     }
 
     /// The bucket of the client, when it says what it is known by.

@@ -8,6 +8,7 @@ use foldhash::fast::FixedState;
 use hatchway_proto::catalog::{PathMatch, Route, check};
 use regex::RegexSet;
 
+use super::Filters;
 use super::condition::{Asked, Matcher, Rank};
 
 #[cfg(test)]
@@ -41,6 +42,7 @@ type Candidates<T> = Arc<[Candidate<T>]>;
 struct Candidate<T> {
     name: Box<str>,
     when: Option<Box<Matcher>>,
+    filters: Option<Arc<Filters>>,
     target: T,
 }
 
@@ -58,6 +60,8 @@ pub struct Found<'t, 'p, T> {
     pub target: &'t T,
     /// The name of the route.
     pub route: &'t str,
+    /// What the route does with the request.
+    pub filters: Option<&'t Arc<Filters>>,
     /// The path behind the route's prefix, with its slash; all of it where the route has no prefix.
     pub rest: &'p str,
     /// The version that a host of the form `TAG--HOST` asks for.
@@ -87,7 +91,8 @@ impl<T: Clone> Table<T> {
             true => None,
             false => Some(Box::new(Matcher::new(&route.when)?)),
         };
-        let candidate = Candidate { name: name.into(), when, target };
+        let filters = Filters::new(&route.filters);
+        let candidate = Candidate { name: name.into(), when, filters, target };
         self.change(route, |paths| paths.insert(route, candidate))
     }
 
@@ -234,7 +239,8 @@ impl<T> Candidate<T> {
     }
 
     fn at<'p>(&self, rest: &'p str) -> Found<'_, 'p, T> {
-        Found { target: &self.target, route: &self.name, rest, tag: None }
+        let (target, route, filters) = (&self.target, &*self.name, self.filters.as_ref());
+        Found { target, route, filters, rest, tag: None }
     }
 }
 

@@ -1,20 +1,22 @@
 //! Stage 2: a protocol's head becomes an invocation, the one form that everything behind works with.
 //!
-//! Here the head is rewritten; [`ids`] names requests and traces, [`lines`] writes what we say, [`origin`] finds the client behind
+//! Here the head is made; [`rewrite`] copies what goes on of the client's, [`ids`] names requests and traces, [`lines`] writes what we say, [`origin`] finds the client behind
 //! proxies that are trusted.
 
 mod ids;
 mod lines;
 mod origin;
+mod rewrite;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use hatchway_proto::http1::{RequestEdit, RequestHead, write_request};
+use hatchway_proto::http1::{RequestEdit, RequestHead};
 use hatchway_wire::backend::{AssetRequest, Invocation, Timing};
 use hatchway_wire::http1::{Peer, Request, upgrade};
 use hatchway_wire::scratch;
 
 use crate::catalog::ReleaseTarget;
+use crate::route::Applied;
 
 pub use ids::{draw, next_id};
 pub use origin::Trusted;
@@ -38,9 +40,6 @@ const OURS: &[&str] = &[
     "tracestate",
 ];
 
-/// How names begin that are dropped whatever follows: a proxy in front of a function may say there who the user is.
-const FORWARDED: &[u8; 12] = b"x-forwarded-";
-
 /// Makes invocations, on one core.
 #[derive(Debug, Default)]
 pub struct Trigger {
@@ -63,14 +62,15 @@ impl Trigger {
         ids::request_id(head)
     }
 
-    /// Rewrites the head for the function and keeps what the stages behind need to know.
+    /// Rewrites the head for the function and keeps what the stages behind need to know. `rest`: what follows the prefix of the
+    /// route.
     pub fn invocation(
         &self,
         head: &RequestHead<'_>,
         peer: Peer,
         request_id: Box<str>,
         release: &ReleaseTarget,
-        rest: &str,
+        (filters, rest): (Applied<'_>, &str),
     ) -> Invocation {
         let trace = ids::given_trace(head);
         let mut rewritten = scratch::take();
@@ -80,7 +80,7 @@ impl Trigger {
             trailers_ok: true,
             ..RequestEdit::default()
         };
-        rewrite(&mut rewritten, head, edit);
+        rewrite::write(&mut rewritten, head, edit, filters, rest);
         // Our lines go where the empty line was.
         rewritten.truncate(rewritten.len() - 2);
         let mut lines = Lines(&mut rewritten);
@@ -106,22 +106,6 @@ impl Trigger {
             timing: Timing::default(),
         }
     }
-}
-
-/// Rewrites the head, without whatever else a client says in the name of a proxy.
-fn rewrite(out: &mut Vec<u8>, head: &RequestHead<'_>, edit: RequestEdit<'_>) {
-    let fold = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-    let mut names = head.names().filter(|name| {
-        name.first_chunk().is_some_and(|start: &[u8; 12]| start.map(fold) == *FORWARDED)
-    });
-    let Some(first) = names.next() else { return write_request(out, head, &edit) };
-    let forwarded: Vec<String> = std::iter::once(first)
-        .chain(names)
-        .map(|name| name.iter().map(|&byte| char::from(fold(byte))).collect())
-        .collect();
-    let drop: Vec<&str> =
-        edit.drop.iter().copied().chain(forwarded.iter().map(String::as_str)).collect();
-    write_request(out, head, &RequestEdit { drop: &drop, ..edit });
 }
 
 /// What a file of the version is asked for with, when the method can be answered by a file.

@@ -3,6 +3,7 @@
 mod clients;
 mod door;
 mod failures;
+mod filters;
 mod headers;
 mod idle;
 mod kit;

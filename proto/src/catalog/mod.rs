@@ -2,12 +2,14 @@
 //! and that gateways and nodes read. Stored as JSON; unknown fields are refused.
 //!
 //! [`route`] leads a request to a function, [`release`] from there to a [`version`]; [`condition`] is what both
-//! may ask of a request, [`check`] what is wrong with one of them. [`keys`] says where each stands in etcd, and an
-//! [`Object`] is one of them with its key. [`history`] is who changed what, and how it was before.
+//! may ask of a request and [`filters`] what both may do with it, [`check`] what is wrong with one of them. [`keys`] says
+//! where each stands in etcd, and an [`Object`] is one of them with its key. [`history`] is who changed what, and how it was
+//! before.
 
 pub mod check;
 mod condition;
 mod difference;
+mod filters;
 mod function;
 pub mod history;
 pub mod keys;
@@ -25,6 +27,9 @@ use crate::name::{FunctionName, VersionId};
 
 pub use condition::{Conditions, FieldMatch};
 pub use difference::{Difference, differences};
+pub use filters::{
+    Filters, HeaderField, HeaderModifier, PathModifier, RequestRedirect, Scheme, UrlRewrite,
+};
 pub use function::{DEFAULT_QUEUE_DEPTH, Function};
 pub use keys::{Key, Keys};
 pub use object::{OBJECT_BYTES, Object, ObjectError};

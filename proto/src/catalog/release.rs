@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Conditions;
+use super::{Conditions, Filters};
 use crate::name::VersionId;
 
 /// A share of everybody: 10,000 basis points.
@@ -49,6 +49,9 @@ pub struct Rule {
     pub when: Conditions,
     /// Who answers them; what is left goes to stable.
     pub shares: Vec<Share>,
+    /// What is done with them, after what their route does; where both say where to go, the rule is heard.
+    #[serde(default, skip_serializing_if = "Filters::is_empty")]
+    pub filters: Filters,
 }
 
 /// What a client is known by.

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Conditions;
+use super::{Conditions, Filters};
 use crate::name::FunctionName;
 
 /// Where requests lead that match it. Of several that match, the most particular one wins: the host (exact, then the
@@ -24,6 +24,9 @@ pub struct Route {
     /// What else the request must have.
     #[serde(default, skip_serializing_if = "Conditions::is_empty")]
     pub when: Conditions,
+    /// What is done with requests that take it, before those of the release's rule.
+    #[serde(default, skip_serializing_if = "Filters::is_empty")]
+    pub filters: Filters,
     /// Where it leads.
     pub function: FunctionName,
 }
@@ -53,6 +56,6 @@ impl Route {
     /// Every request for `path` and below it on `host`.
     pub fn prefix(host: Option<String>, path: String, function: FunctionName) -> Self {
         let (path_match, when) = (PathMatch::Prefix, Conditions::default());
-        Self { host, path, path_match, when, function }
+        Self { host, path, path_match, when, filters: Filters::default(), function }
     }
 }

@@ -45,6 +45,7 @@ pub use chunk_out::{CHUNK_END, LAST_CHUNK, write_chunk_head, write_last_chunk};
 pub use error::{BodyError, HeadError};
 pub use framing::{Framing, Version};
 pub use limits::{FRAMING_OVERHEAD_BYTES, HEAD_BYTES_MAX, Limits, MAX_FIELDS};
+pub use names::is_end_to_end;
 pub use request::{HTTP2_PREFACE, RequestHead, parse_request};
 pub use response::{ResponseHead, parse_response};
 pub use scan::worth_parsing;

@@ -48,6 +48,11 @@ impl Kind {
     }
 }
 
+/// True for the name of a field that this engine passes on as it is: neither of the connection, nor of the framing, nor ours.
+pub fn is_end_to_end(name: &[u8]) -> bool {
+    Kind::of(name) == Kind::Plain
+}
+
 /// Compares a token with a lower-case name as CGI and its descendants do, to which `_` is `-`. A field that we drop or own
 /// must not come back to the function in this spelling.
 pub(super) fn is_spelled(name: &[u8], known: &[u8]) -> bool {

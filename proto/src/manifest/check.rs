@@ -55,9 +55,7 @@ fn function(
         routes: routes.iter().map(|route| route.span.clone()).collect(),
     };
     let name = name?;
-    let route = |at: At<trigger::HostAndPath>| {
-        catalog::Route::prefix(at.value.host, at.value.path, name.clone())
-    };
+    let route = |at: At<trigger::Trigger>| at.value.route(name.clone());
     Some(Function {
         routes: routes.into_iter().map(route).collect(),
         name: name.clone(),

@@ -2,7 +2,7 @@
 //!
 //! A text goes through four hands, each of which reports every mistake it finds where it stands:
 //! `syntax` makes tables of it; `written` says which tables and fields there are, and `read` types what
-//! stands in them (`quantity`, `entry`, `trigger`, `env`); `check` fills in `defaults` and
+//! stands in them (`quantity`, `entry`, `trigger`, `env`, `object`); `check` fills in `defaults` and
 //! decides what must agree (`run`, `limits`); `clash` compares functions with each other.
 //! What passes becomes catalog objects in `compile`. Files are looked at by whoever has a disk.
 
@@ -15,6 +15,7 @@ mod entry;
 mod env;
 mod limits;
 mod nearest;
+mod object;
 mod quantity;
 mod read;
 mod run;

@@ -159,6 +159,18 @@ const LINES: &[(&str, &str, &str, &str)] = &[
     ("http = { path = \"/a/../b\" }", "\"/a/../b\"", "no empty, `.` or `..` part", ""),
     ("http = { path = \"/a?b\" }", "\"/a?b\"", "cannot hold '?'", ""),
     ("http = { host = \"Shop.de:80\" }", "\"Shop.de:80\"", "is not a host", "\"shop.de\""),
+    (
+        "http = { path = \"/\", filters = { url_rewite = { hostname = \"b\" } } }",
+        "url_rewite",
+        "unknown field `url_rewite`, expected one of `request_header_modifier`",
+        "`filters = {",
+    ),
+    (
+        "http = { path = \"/\", filters = { url_rewrite = { hostname = \"B\" } } }",
+        "{ url_rewrite = { hostname = \"B\" } }",
+        "filters.url_rewrite.hostname: \"B\" has upper case: write \"b\"",
+        "",
+    ),
     ("http = { hots = \"a\", path = \"/\" }", "hots", "unknown field", "`host`"),
 ];
 

@@ -6,6 +6,8 @@ use toml::de::DeValue;
 
 use super::read::{At, Field, Given, Kind, Report, Text, Wrong, read_table, wrong_type};
 use super::written::HttpTable;
+use crate::catalog::{Filters, PathMatch, Route};
+use crate::name::FunctionName;
 
 /// `"/shop"`: a prefix in whole segments, compared with the path as a client sends it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,11 +108,19 @@ impl Kind for Triggers {
     }
 }
 
-/// What a request must name to reach a function.
+/// What a request must name to reach a function, and what is done with it then.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct HostAndPath {
+pub(super) struct Trigger {
     pub(super) host: Option<String>,
     pub(super) path: String,
+    pub(super) filters: Filters,
+}
+
+impl Trigger {
+    /// The route to `function`.
+    pub(super) fn route(self, function: FunctionName) -> Route {
+        Route { filters: self.filters, ..Route::prefix(self.host, self.path, function) }
+    }
 }
 
 /// The routes of one function, at least one, and where each stands.
@@ -118,7 +128,7 @@ pub(super) fn routes(
     name: &At<String>,
     http: &Given<Triggers>,
     report: &mut Report<'_>,
-) -> Vec<At<HostAndPath>> {
+) -> Vec<At<Trigger>> {
     let help = || format!("add `http = {{ path = \"/{}\" }}`", name.value);
     let triggers = match http {
         Given::Wrong => return Vec::new(),
@@ -135,17 +145,27 @@ pub(super) fn routes(
         }
     };
     let mut routes = Vec::new();
-    for At { span, value: HttpTable { path, host } } in triggers {
+    for At { span, value: HttpTable { path, host, filters } } in triggers {
         if path.is_absent() && host.is_absent() {
             report.wrong_with_help(span, "a route has a path, a host or both", help());
         }
         let is_wrong = matches!(path, Given::Wrong) || matches!(host, Given::Wrong);
+        let filters = checked(filters, report);
         if is_wrong || (path.is_absent() && host.is_absent()) {
             continue;
         }
         let host = host.as_right().map(|host| host.value.0.clone());
         let path = path.as_right().map_or_else(|| "/".to_owned(), |path| path.value.0.clone());
-        routes.push(At { span: span.clone(), value: HostAndPath { host, path } });
+        routes.push(At { span: span.clone(), value: Trigger { host, path, filters } });
     }
     routes
+}
+
+/// The filters of a route, after a look at what the catalog would refuse.
+fn checked(filters: &Given<Filters>, report: &mut Report<'_>) -> Filters {
+    let Some(At { span, value }) = filters.as_right() else { return Filters::default() };
+    for mistake in value.mistakes(PathMatch::Prefix) {
+        report.wrong(span, mistake.to_string());
+    }
+    value.clone()
 }

@@ -10,7 +10,7 @@ use super::env::Env;
 use super::quantity::{Bytes, CpuMillis, Label, RuntimeWord, Span, Whole};
 use super::read::{At, Field, Given, Kind, Report, Table, Text, read_table, take, wrong_type};
 use super::trigger::{Host, RoutePath, Triggers};
-use crate::catalog::{Network, Protocol};
+use crate::catalog::{Filters, Network, Protocol};
 use crate::name::TenantName;
 
 /// Declares a table: each field with its kind and, as TOML, a value that would be right. Every field is
@@ -157,6 +157,8 @@ table! {
     path: RoutePath = "/hello",
     /// Lower-case host without port; every host that no other function names when absent.
     host: Host = "shop.localhost",
+    /// What is done with its requests and their answers, in the words of the Kubernetes Gateway API.
+    filters: Filters = { request_header_modifier = { remove = ["cookie"] } },
 }
 
 table! {

@@ -12,7 +12,7 @@ pub struct Answer {
     /// Status code.
     pub status: u16,
     /// Fields beside `content-length` and `connection`; values are safe already.
-    pub fields: Vec<(&'static str, Cow<'static, str>)>,
+    pub fields: Vec<(Cow<'static, str>, Cow<'static, str>)>,
     /// What follows the head.
     pub body: Body,
     /// Close the connection afterwards, whatever the client wanted.
@@ -44,7 +44,7 @@ impl Answer {
     /// Adds a field.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
-        self.fields.push((name, value.into()));
+        self.fields.push((name.into(), value.into()));
         self
     }
 

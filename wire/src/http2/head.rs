@@ -160,7 +160,8 @@ pub(super) fn grpc_status(answer: &crate::http1::Answer) -> Option<HeaderMap> {
     let fields = answer.fields.iter().filter(|(name, _)| name.starts_with("grpc-"));
     let fields: HeaderMap = fields
         .filter_map(|(name, value)| {
-            Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))
+            let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+            Some((name, HeaderValue::from_str(value).ok()?))
         })
         .collect();
     (!fields.is_empty()).then_some(fields)

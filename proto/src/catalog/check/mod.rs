@@ -1,5 +1,7 @@
 //! What is wrong with an object, seen by itself: each mistake with its field and what would be right.
 
+mod filters;
+
 use std::fmt;
 use std::net::IpAddr;
 
@@ -7,7 +9,9 @@ use regex::Regex;
 
 use crate::network::Network;
 
-use super::{BASIS_POINTS, Conditions, FieldMatch, PathMatch, Release, Route, Share, Sticky};
+use super::{
+    BASIS_POINTS, Conditions, FieldMatch, Filters, PathMatch, Release, Route, Share, Sticky,
+};
 
 /// The longest regular expression of a rule, in bytes.
 const REGEX_BYTES: usize = 1024;
@@ -76,6 +80,16 @@ impl Route {
             PathMatch::Prefix | PathMatch::Exact => {}
         }
         conditions(&mut found, "when", &self.when);
+        filters::filters(&mut found, "filters", &self.filters, Some(self.path_match));
+        found.0
+    }
+}
+
+impl Filters {
+    /// Everything that is wrong with them on a route that compares paths by `path_match`.
+    pub fn mistakes(&self, path_match: PathMatch) -> Vec<Mistake> {
+        let mut found = Found(Vec::new());
+        filters::filters(&mut found, "filters", self, Some(path_match));
         found.0
     }
 }
@@ -91,6 +105,7 @@ impl Release {
         for (index, rule) in self.rules.iter().enumerate() {
             conditions(&mut found, &format!("rules[{index}].when"), &rule.when);
             shares(&mut found, &format!("rules[{index}].shares"), &rule.shares);
+            filters::filters(&mut found, &format!("rules[{index}].filters"), &rule.filters, None);
         }
         match &self.sticky {
             Some(Sticky::Header(name) | Sticky::Cookie(name)) if !is_token(name) => {

@@ -1,0 +1,39 @@
+//! Parts of catalog objects that stand in a manifest as they stand in the catalog.
+
+use schemars::{Schema, SchemaGenerator};
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeValue, ValueDeserializer};
+
+use super::read::{Field, Kind, Report, wrong_type};
+use crate::catalog::Filters;
+
+/// Reads a table into the type that the catalog has for it: its own names, its own messages, the place in this file.
+fn read<T: for<'de> Deserialize<'de>>(
+    value: &Spanned<DeValue<'_>>,
+    field: &Field,
+    report: &mut Report<'_>,
+) -> Option<T> {
+    if !value.get_ref().is_table() {
+        return wrong_type(value, field, "a table", report);
+    }
+    match T::deserialize(ValueDeserializer::from(value.clone())) {
+        Ok(read) => Some(read),
+        Err(error) => {
+            let span = error.span().unwrap_or_else(|| value.span());
+            let help = format!("for example `{} = {}`", field.name, field.example);
+            report.wrong_with_help(&span, error.message().to_owned(), help);
+            None
+        }
+    }
+}
+
+impl Kind for Filters {
+    fn read(value: &Spanned<DeValue<'_>>, field: &Field, report: &mut Report<'_>) -> Option<Self> {
+        read(value, field, report)
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<Self>()
+    }
+}
