@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clap::Parser;
 use hatchway_wire::catalog::SourceArgs;
+use hatchway_wire::link::LinkTlsArgs;
 use hatchway_wire::listen::{self, Address, Listener};
 use hatchway_wire::process::Exit;
 use hatchway_wire::tls::{self, Pair};
@@ -32,6 +33,8 @@ pub struct Config {
     /// A node: IP:PORT or unix:/path. Repeat for more.
     #[arg(long = "node", required = true)]
     pub nodes: Vec<Address>,
+    #[command(flatten)]
+    pub link: LinkTlsArgs,
     #[command(flatten)]
     pub door: DoorConfig,
     /// Threads, each with its own listener; as many as there are cores by default.

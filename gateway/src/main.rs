@@ -15,6 +15,7 @@ use hatchway_gateway::metrics::EdgeMetrics;
 use hatchway_wire::admin::Admin;
 use hatchway_wire::catalog::{Intake, StatusReader};
 use hatchway_wire::core;
+use hatchway_wire::link::{Role, Security};
 use hatchway_wire::listen;
 use hatchway_wire::process::{self, Exit};
 use prometheus::Registry;
@@ -35,6 +36,7 @@ fn run(config: Config) -> Result<(), Exit> {
         publish(&publisher, intake.first(), &metrics);
     }
 
+    let security = secure(&config)?;
     let cores = config.cores.unwrap_or_else(core::available);
     let (listeners, address) = listen::bind(&config.listen, cores)
         .map_err(|error| Exit::unavailable(format!("cannot listen on {}", config.listen), error))?;
@@ -47,8 +49,9 @@ fn run(config: Config) -> Result<(), Exit> {
     let tls_address = tls.as_ref().map(|tls| tls.address.to_string());
     let certificates = tls.as_ref().map(TlsPort::follow);
     let ports = Ports::from(listeners).with_tls(tls);
+    let links = security.clone();
     let gateway = accept::start(ports, Door::from(&config.door), move |core| {
-        let nodes = RemoteNodes::new(nodes.clone(), &core.ticker);
+        let nodes = RemoteNodes::new(nodes.clone(), links.clone(), &core.ticker);
         Gateway::new(reading.cached(), nodes, Arc::clone(&counts))
     })
     .map_err(|error| Exit::unavailable("cannot start the cores".to_owned(), error))?;
@@ -61,7 +64,7 @@ fn run(config: Config) -> Result<(), Exit> {
                 following.await;
             }
         };
-        tokio::join!(catalog, certificates);
+        tokio::join!(catalog, certificates, security.follow());
         std::future::pending().await
     })?;
 
@@ -70,6 +73,15 @@ fn run(config: Config) -> Result<(), Exit> {
     process::within(Duration::from_secs(config.drain_seconds), move || gateway.join())?;
     admin.stop();
     Ok(())
+}
+
+/// How links to nodes are encrypted: those that leave the machine have to be.
+fn secure(config: &Config) -> Result<Security, Exit> {
+    let security = Security::load(&config.link, Role::Gateway).map_err(Exit::config)?;
+    for node in &config.nodes {
+        security.check("--node", node).map_err(Exit::config)?;
+    }
+    Ok(security)
 }
 
 fn publish(

@@ -5,15 +5,18 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, ValueEnum};
 use hatchway_wire::catalog::SourceArgs;
+use hatchway_wire::link::LinkTlsArgs;
 use hatchway_wire::listen::Address;
 
 /// Level two of Hatchway: decides which sandbox is hatched and reaped on this machine.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "hatchway-node", version)]
 pub struct Config {
-    /// Where gateways connect: a Unix socket, or an address of the loopback.
+    /// Where gateways connect: a Unix socket, an address of the loopback, or any address where links are encrypted.
     #[arg(long, default_value = "127.0.0.1:8090")]
     pub listen: Address,
+    #[command(flatten)]
+    pub link: LinkTlsArgs,
     /// Where operators connect.
     #[arg(long, default_value = "127.0.0.1:8091")]
     pub admin: SocketAddr,

@@ -15,6 +15,7 @@ use hatchway_node::serve;
 use hatchway_wire::admin::Admin;
 use hatchway_wire::catalog::Intake;
 use hatchway_wire::core;
+use hatchway_wire::link::{Role, Security};
 use hatchway_wire::listen::{self, Address};
 use hatchway_wire::process::{self, Exit};
 use prometheus::Registry;
@@ -26,7 +27,8 @@ fn main() -> ExitCode {
 }
 
 fn run(config: Config) -> Result<(), Exit> {
-    check(&config.listen)?;
+    let security = Security::load(&config.link, Role::Node).map_err(Exit::config)?;
+    security.check("--listen", &config.listen).map_err(Exit::config)?;
     let prepared =
         node::prepare(&config.machine, IsolationMode::Strict, None).map_err(Exit::config)?;
     let cores = config.cores.unwrap_or_else(core::available);
@@ -44,11 +46,12 @@ fn run(config: Config) -> Result<(), Exit> {
     let admin = Admin::start(config.admin, vec![pages, health])
         .map_err(|error| Exit::unavailable(format!("cannot listen on {}", config.admin), error))?;
     let pool = node.pool.clone();
-    let serving = serve::start(listeners, move |core| NodeCore::new(pool.clone(), core))
+    let links = security.clone();
+    let serving = serve::start(listeners, links, move |core| NodeCore::new(pool.clone(), core))
         .map_err(|error| Exit::unavailable("cannot start the cores".to_owned(), error))?;
     tracing::info!(%address, admin = %admin.address, "serving");
 
-    process::until_stopped(follow(intake, &node))?;
+    process::until_stopped(follow(intake, &node, security))?;
 
     tracing::info!("draining");
     serving.drain();
@@ -69,8 +72,8 @@ fn remove_socket(address: &Address) {
     }
 }
 
-/// Applies the rules after every change, for as long as the node runs.
-async fn follow(intake: Intake, node: &Node) -> Exit {
+/// Applies the rules after every change, and sees certificates change, for as long as the node runs.
+async fn follow(intake: Intake, node: &Node, security: Security) -> Exit {
     let (changed, changes) = tokio::sync::mpsc::unbounded_channel();
     let first = intake.first();
     let following = intake.follow(move |objects| {
@@ -78,23 +81,8 @@ async fn follow(intake: Intake, node: &Node) -> Exit {
         // Nobody listens once the node stops.
         let _ = changed.send(objects);
     });
-    tokio::join!(following, rules::follow(node, first, changes));
+    tokio::join!(following, rules::follow(node, first, changes), security.follow());
     std::future::pending().await
-}
-
-/// Calls are not encrypted and not authenticated yet: they stay on this machine.
-fn check(listen: &Address) -> Result<(), Exit> {
-    #[derive(Debug, thiserror::Error)]
-    #[error(
-        "--listen {0}: links between machines need mutual TLS, which is not there yet; use a Unix socket or the loopback"
-    )]
-    struct Exposed(Address);
-    match listen {
-        Address::Tcp(address) if !address.ip().is_loopback() => {
-            Err(Exit::config(Exposed(listen.clone())))
-        }
-        Address::Tcp(_) | Address::Unix(_) => Ok(()),
-    }
 }
 
 fn log(event: &PoolEvent) {

@@ -7,6 +7,7 @@
 
 mod admin;
 pub mod audit;
+mod authority;
 mod client;
 mod etcd;
 mod output;
@@ -21,10 +22,11 @@ mod up;
 mod wait;
 
 pub use admin::{Admin, Metrics, Sandbox};
+pub use authority::{Authority, GATEWAY, NODE, Shown};
 pub use client::{Answer, Client, Problem, agent};
 pub use etcd::Etcd;
 pub use output::{Output, Source};
-pub use pair::{GatewayProgram, NodeProgram, Pair, apply, apply_to};
+pub use pair::{GatewayProgram, NodeProgram, Pair, apply, apply_to, in_file};
 pub use program::Program;
 pub use programs::{path as program_path, python_with_packages};
 pub use project::Project;

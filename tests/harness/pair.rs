@@ -15,6 +15,8 @@ pub struct NodeProgram {
     program: Program,
     traces: Traces,
     is_stopped: bool,
+    /// Where gateways connect.
+    pub address: String,
     /// Its admin port.
     pub admin: Admin,
 }
@@ -75,8 +77,8 @@ pub fn apply_to(project: &Project, rules: &[String]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Rules in a file.
-fn in_file(project: &Project) -> [String; 2] {
+/// The words for rules in a file.
+pub fn in_file(project: &Project) -> [String; 2] {
     ["--catalog".to_owned(), project.catalog().display().to_string()]
 }
 
@@ -120,19 +122,28 @@ impl NodeProgram {
     /// When it does not serve.
     #[track_caller]
     pub fn start_with(project: &Project, rules: &[String]) -> Self {
+        Self::start_at(project, &socket(project), rules)
+    }
+
+    /// Starts where it is told to listen, with `more` to be told: rules, for one.
+    ///
+    /// # Panics
+    /// When it does not serve.
+    #[track_caller]
+    pub fn start_at(project: &Project, listen: &str, more: &[String]) -> Self {
         let mut traces = Traces::of(project);
-        let words =
-            ["--listen", &socket(project), "--state", &project.state().display().to_string()]
-                .into_iter()
-                .chain(["--admin", "127.0.0.1:0", "--isolation", "best-effort", "--cores", "1"])
-                .map(str::to_owned)
-                .chain(rules.iter().cloned())
-                .collect::<Vec<_>>();
+        let words = ["--listen", listen, "--state", &project.state().display().to_string()]
+            .into_iter()
+            .chain(["--admin", "127.0.0.1:0", "--isolation", "best-effort", "--cores", "1"])
+            .map(str::to_owned)
+            .chain(more.iter().cloned())
+            .collect::<Vec<_>>();
         let program = Program::start("hatchway-node", &words, &project.temporary());
+        let address = serving(&program, "address");
         let admin = serving(&program, "admin").parse().expect("an address");
         let admin = Admin::new(admin);
         traces.listens_on(admin.address.port());
-        Self { program, traces, is_stopped: false, admin }
+        Self { program, traces, is_stopped: false, address, admin }
     }
 
     /// Ctrl-C, then waits for the end.
@@ -213,11 +224,20 @@ impl GatewayProgram {
     /// When it does not serve.
     #[track_caller]
     pub fn start_with(project: &Project, rules: &[String]) -> Self {
-        let words = ["--node", &socket(project), "--cores", "1"]
+        Self::start_to(project, &socket(project), rules)
+    }
+
+    /// Starts with a node where it is told to connect, and `more` to be told: rules, for one.
+    ///
+    /// # Panics
+    /// When it does not serve.
+    #[track_caller]
+    pub fn start_to(project: &Project, node: &str, more: &[String]) -> Self {
+        let words = ["--node", node, "--cores", "1"]
             .into_iter()
             .chain(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
             .map(str::to_owned)
-            .chain(rules.iter().cloned())
+            .chain(more.iter().cloned())
             .collect::<Vec<_>>();
         let program = Program::start("hatchway-gateway", &words, &project.temporary());
         let address = serving(&program, "address").parse().expect("an address");

@@ -187,6 +187,14 @@ impl Stream {
         }
     }
 
+    /// True while something that was taken by a write has not left: behind TLS, what the socket had no room for.
+    pub(crate) fn holds_unsent(&self) -> bool {
+        match self {
+            Self::Tls(stream) => stream.holds_unsent(),
+            Self::Tcp(_) | Self::Unix(_) | Self::Call(_) | Self::Outbound(_) => false,
+        }
+    }
+
     /// Closes a connection that is between two messages. Behind TLS the peer is told so first, as far as the socket takes that
     /// at once: an end without it looks like a cut.
     pub fn close(mut self) {

@@ -15,7 +15,7 @@ use hatchway_proto::link::{CallHead, Cancel, FileRequest};
 use hatchway_wire::Stream;
 use hatchway_wire::backend::{AssetRequest, Backend, Invocation};
 use hatchway_wire::http1::{Broken, Cause, Clocks, Found, Upstream};
-use hatchway_wire::link::{self, Call, Choices, Link, Placer};
+use hatchway_wire::link::{self, Call, Choices, Link, Placer, Security};
 use hatchway_wire::listen::Address;
 use hatchway_wire::ticker::Ticker;
 use tokio::time::Instant;
@@ -40,9 +40,10 @@ pub struct NodeUpstream {
 }
 
 impl RemoteNodes {
-    /// Nodes at fixed addresses. Called on the core that will ask them, whose clocks are `ticker`.
-    pub fn new(addresses: Vec<Address>, ticker: &Ticker) -> Self {
-        Self(Rc::new(Nodes::new(addresses, ticker)))
+    /// Nodes at fixed addresses, over links that `security` makes safe. Called on the core that will ask them, whose clocks
+    /// are `ticker`.
+    pub fn new(addresses: Vec<Address>, security: Security, ticker: &Ticker) -> Self {
+        Self(Rc::new(Nodes::new(addresses, security, ticker)))
     }
 
     /// Offers `invocation` to the node behind `link`; the nodes of `others` are asked when it is not taken.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 use hatchway_proto::name::VersionId;
 use hatchway_wire::Stream;
-use hatchway_wire::link::{self, Again, Choices, Ended, Link, Placer, Settings};
+use hatchway_wire::link::{self, Again, Choices, Ended, Link, Placer, Security, Settings};
 use hatchway_wire::listen::Address;
 use hatchway_wire::ticker::Ticker;
 use tokio::sync::watch;
@@ -60,6 +60,7 @@ enum Reached {
 struct Dialer {
     instance: u128,
     settings: Rc<Settings>,
+    security: Security,
     ticker: Ticker,
 }
 
@@ -75,19 +76,25 @@ impl Dialer {
         let stream = connected
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
             .map_err(|error| Ended::Broken(Arc::new(error)))?;
+        let ip = match address {
+            Address::Tcp(address) => Some(address.ip()),
+            Address::Unix(_) => None,
+        };
+        let secured = self.security.connect(stream, ip, self.settings.hello_clock, &self.ticker);
+        let stream = secured.await.map_err(|error| Ended::Insecure(Arc::new(error)))?;
         Link::open(stream, self.instance, self.settings, &self.ticker).await
     }
 }
 
 impl Nodes {
-    pub(super) fn new(addresses: Vec<Address>, ticker: &Ticker) -> Self {
+    pub(super) fn new(addresses: Vec<Address>, security: Security, ticker: &Ticker) -> Self {
         let states = addresses.iter().map(|address| NodeState::new(address.to_string())).collect();
         let slots = addresses
             .into_iter()
             .map(|address| Slot { address, link: RefCell::new(Reached::No) })
             .collect();
         let (instance, settings) = (link::draw_instance(), Rc::default());
-        let dialer = Dialer { instance, settings, ticker: ticker.clone() };
+        let dialer = Dialer { instance, settings, security, ticker: ticker.clone() };
         Self {
             slots,
             states: RefCell::new(states),

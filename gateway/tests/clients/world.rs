@@ -12,6 +12,7 @@ use hatchway_gateway::forward::RemoteNodes;
 use hatchway_gateway::handle::Gateway;
 use hatchway_gateway::metrics::EdgeMetrics;
 use hatchway_wire::core::Cores;
+use hatchway_wire::link::Security;
 use hatchway_wire::listen::{self, Address};
 use prometheus::Registry;
 
@@ -64,7 +65,7 @@ impl World {
         }
         let tls_address = tls.as_ref().map(|tls| tls.address.clone());
         let cores = accept::start(Ports::from(listeners).with_tls(tls), door, move |core| {
-            let nodes = RemoteNodes::new(vec![at.clone()], &core.ticker);
+            let nodes = RemoteNodes::new(vec![at.clone()], Security::default(), &core.ticker);
             Gateway::new(catalog.cached(), nodes, Arc::clone(&metrics))
         });
         let cores = Some(cores.expect("threads can be started"));

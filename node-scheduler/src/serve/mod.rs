@@ -11,8 +11,9 @@ use std::time::Duration;
 use hatchway_wire::Stream;
 use hatchway_wire::core::{Core, Cores, InFlight};
 use hatchway_wire::link::spread::{self, Seated, Share};
-use hatchway_wire::link::{self, Served};
+use hatchway_wire::link::{self, Security, Served, Settings};
 use hatchway_wire::listen::{Accept, Listener};
+use hatchway_wire::process;
 
 use crate::admit::NodeCore;
 
@@ -21,11 +22,11 @@ use calls::GatewayCalls;
 /// Out of descriptors: trying again at once would only burn a core.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Starts a thread per listener.
+/// Starts a thread per listener. Gateways have to be who `security` asks for.
 ///
 /// # Errors
 /// When a thread cannot be started.
-pub fn start<M>(listeners: Vec<Listener>, make: M) -> io::Result<Cores>
+pub fn start<M>(listeners: Vec<Listener>, security: Security, make: M) -> io::Result<Cores>
 where
     M: Fn(&Core) -> NodeCore + Clone + Send + 'static,
 {
@@ -34,25 +35,32 @@ where
     let shares: Vec<_> = listeners.into_iter().zip(shares).collect();
     Cores::start("node", shares, move |core, (listener, share)| {
         let served = Served::new(GatewayCalls::new(make(&core)), core.ticker, instance);
+        let door = Door { served, security: security.clone(), links: InFlight::default() };
         async move {
             match Accept::from_listener(listener) {
-                Ok(listener) => accept(listener, share, served).await,
+                Ok(listener) => accept(listener, share, door).await,
                 Err(error) => tracing::error!(%error, "a listener is lost"),
             }
         }
     })
 }
 
-async fn accept(listener: Accept, mut share: Share, served: Served<GatewayCalls>) {
-    let links = InFlight::default();
+/// What all links of a core share.
+struct Door {
+    served: Served<GatewayCalls>,
+    security: Security,
+    links: InFlight,
+}
+
+async fn accept(listener: Accept, mut share: Share, door: Door) {
     loop {
         let link = tokio::select! {
             accepted = listener.accept() => accepted.and_then(|(stream, _)| share.place(stream)),
             arrived = share.arrival() => arrived.map(Some),
-            () = served.ticker().drained() => break,
+            () = door.served.ticker().drained() => break,
         };
         match link {
-            Ok(Some(link)) => serve(link, &served, &links),
+            Ok(Some(link)) => door.serve(link),
             Ok(None) => {}
             Err(error) => {
                 tracing::warn!(%error, "a gateway was not accepted");
@@ -61,14 +69,24 @@ async fn accept(listener: Accept, mut share: Share, served: Served<GatewayCalls>
         }
     }
     drop(listener);
-    links.none().await;
-    served.none().await;
+    door.links.none().await;
+    door.served.none().await;
 }
 
-fn serve((stream, seated): (Stream, Seated), served: &Served<GatewayCalls>, links: &InFlight) {
-    let (served, entered) = (served.clone(), links.enter());
-    tokio::task::spawn_local(async move {
-        served.serve(stream).await;
-        drop((seated, entered));
-    });
+impl Door {
+    fn serve(&self, (stream, seated): (Stream, Seated)) {
+        let (served, security) = (self.served.clone(), self.security.clone());
+        let entered = self.links.enter();
+        tokio::task::spawn_local(async move {
+            let clock = Settings::default().hello_clock;
+            match security.accept(stream, clock, served.ticker()).await {
+                Ok(stream) => served.serve(stream).await,
+                Err(error) => {
+                    let error = process::chain(&error);
+                    tracing::warn!(error, "whoever connected is not served as a gateway");
+                }
+            }
+            drop((seated, entered));
+        });
+    }
 }

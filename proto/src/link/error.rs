@@ -37,11 +37,14 @@ pub enum LinkError {
     /// Nothing came for too long.
     #[error("nothing was heard for too long")]
     Silence = 11,
+    /// TLS on a link in plain text, or the reverse.
+    #[error("one end encrypts the link, and the other one does not")]
+    Encryption = 12,
 }
 
 impl LinkError {
     /// All of them, in the order of their codes.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::FrameSize,
         Self::UnknownKind,
         Self::BadFlags,
@@ -53,6 +56,7 @@ impl LinkError {
         Self::TooManyCalls,
         Self::Flood,
         Self::Silence,
+        Self::Encryption,
     ];
 
     /// As it is sent.

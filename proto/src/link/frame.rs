@@ -13,6 +13,9 @@ pub const HEADER_BYTES: usize = 12;
 /// The longest payload: a head at the limit of the hops inside (80 KiB) and what is said about it.
 pub const FRAME_BYTES: usize = 96 * 1024;
 
+/// How TLS begins (RFC 8446 section 5.1): as a length it would be 1.4 MB.
+const TLS_HANDSHAKE: [u8; 2] = [22, 3];
+
 /// The end of a direction.
 const END: u8 = 1;
 
@@ -110,7 +113,8 @@ impl Header {
         let length = u32::from_be_bytes([0, l1, l2, l3]);
         let header = Self { length: length as usize, kind, flags, call: u64::from_be_bytes(call) };
         if header.length > FRAME_BYTES {
-            return Err(LinkError::FrameSize);
+            let is_tls = bytes.starts_with(&TLS_HANDSHAKE);
+            return Err(if is_tls { LinkError::Encryption } else { LinkError::FrameSize });
         }
         let (known_flags, is_of_call) = match kind {
             kind::CALL => (call::HEAD | call::UPGRADE | call::FILE | call::GRPC, true),

@@ -13,6 +13,11 @@
 //! # Connection
 //! The gateway connects, over a Unix socket or TCP. One connection serves one core of a gateway and one node.
 //!
+//! Between machines it is encrypted: TLS 1.3, the gateway being the client, with the ALPN name `hatchway-link/1`, whose number
+//! is the version. Both show a certificate of an authority that the other one trusts, with a name (a DNS or URI entry of
+//! subjectAltName) that says what they are: by default `gateway.hatchway.internal` and `node.hatchway.internal`. Wildcards in
+//! certificates, addresses and common names are not looked at. Sessions are not resumed.
+//!
 //! ```text
 //! gateway                                                        node
 //!   HELLO ------------------------------------------------------->
@@ -133,6 +138,7 @@
 //! | 9 `too-many-calls` | more calls open than HELLO allowed |
 //! | 10 `flood` | more to be answered (PING) than the peer reads answers |
 //! | 11 `silence` | nothing heard for too long |
+//! | 12 `encryption` | TLS where plain text is expected (first bytes 22 and 3), or the reverse; ERROR is sent in plain text |
 //!
 //! # Reading order
 //! [`frame`] (header and kinds), [`hello`], [`call`], [`refused`], [`load`] (payloads), [`session`] (which frame

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use hatchway_proto::link::{Frame, LinkError, LoadSummary};
 use tokio::time::Instant;
@@ -77,6 +77,8 @@ impl<H: Half> Driver<H> {
             // A peer that does not read is told by the close alone.
             let _ = self.write(cx);
         }
+        // Behind TLS an end is said, or it looks like a cut.
+        let _ = self.stream.poll_shutdown(cx);
         self.shared.end(why);
         Poll::Ready(())
     }
@@ -198,7 +200,8 @@ impl<H: Half> Driver<H> {
     /// Ends a connection that is being drained, once nothing is left: a gateway closes, and a node waits for that.
     fn leave(&mut self, now: Instant) -> Result<(), Ended> {
         let state = self.shared.state.borrow();
-        let is_idle = state.is_draining && state.calls.is_empty() && state.out.waiting() == 0;
+        let has_sent = state.out.waiting() == 0 && !self.stream.holds_unsent();
+        let is_idle = state.is_draining && state.calls.is_empty() && has_sent;
         if !is_idle {
             self.idle_since = None;
             return Ok(());
@@ -224,4 +227,13 @@ impl<H: Half> Driver<H> {
         }
         next
     }
+}
+
+/// Tells the other end of a connection that is none why it is closed.
+pub(super) fn say_goodbye(mut stream: Stream, error: LinkError) {
+    let (mut bytes, text) = (Vec::new(), error.to_string());
+    Frame::Error { code: error.code(), text: &text }.encode(&mut bytes);
+    // The buffer of a new socket takes it at once, or the close says it alone.
+    let _ = stream.poll_write(&mut Context::from_waker(Waker::noop()), &bytes);
+    stream.close();
 }

@@ -8,7 +8,7 @@
 //! socket; it runs behind all calls that are ready, so that one write carries what all of them have said. It reads
 //! once for all of them as well, and hands each its bytes, bounded by the credit that the call was given.
 //!
-//! Reading order: [`settings`] (limits and clocks), [`shared`] (what calls and driver share), [`cell`] (one call
+//! Reading order: [`secure`] (who may be at the other end), [`settings`] (limits and clocks), [`shared`] (what calls and driver share), [`cell`] (one call
 //! in it), [`call`] (its end as a stream), [`driver`] (the socket), then the two halves: [`client`] with [`offer`],
 //! what a gateway can take back, and [`server`] with its [`workers`],
 //! whose links [`spread`] lays over the cores.
@@ -19,6 +19,7 @@ pub mod client;
 mod driver;
 pub mod offer;
 mod out;
+pub mod secure;
 pub mod server;
 pub mod settings;
 mod shared;
@@ -28,6 +29,7 @@ mod workers;
 pub use call::{Broken, Call, Handle};
 pub use client::Link;
 pub use offer::{Again, Choices, Placer};
+pub use secure::{Insecure, LinkTlsArgs, Role, Security};
 pub use server::{Calls, Served};
 pub use settings::Settings;
 pub use shared::Ended;

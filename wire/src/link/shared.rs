@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use super::call::PIECE_BYTES;
 use super::cell::{CallCell, Cell, Over, Refused};
 use super::out::Out;
+use super::secure::Insecure;
 use super::settings::Settings;
 
 /// Why a connection is over.
@@ -27,6 +28,9 @@ pub enum Ended {
     /// By the network.
     #[error("the connection broke")]
     Broken(#[source] Arc<io::Error>),
+    /// Before it began: the other end did not show who it is, or does not take us for who we are.
+    #[error("the link is not encrypted")]
+    Insecure(#[source] Arc<Insecure>),
     /// By us.
     #[error("the other end broke a rule: {0}")]
     Ours(LinkError),

@@ -9,18 +9,26 @@ use notify::{RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
 use crate::process::chain;
-use crate::tls::Certificates;
+use crate::tls::{Certificates, Pair};
 
 /// A certificate and its key are two files: between the writes they do not match.
 const SETTLE: Duration = Duration::from_millis(500);
 
-/// Reads the pairs again after every change in their folders, for as long as it is polled. Folders are watched
+/// What is made of files, and made again when they have changed.
+pub trait Followed {
+    /// All of them.
+    fn files(&self) -> Vec<&Path>;
+    /// Looks at them again, and says what came of it.
+    fn reload(&self);
+}
+
+/// Has the files read again after every change in their folders, for as long as it is polled. Folders are watched
 /// rather than files: tools replace a file, or a link to the folder that it is in. Connections are not touched, and the
-/// next handshake gets what is served then.
+/// next handshake gets what is there then.
 ///
 /// # Errors
 /// When the system does not tell of changes.
-pub async fn follow(certificates: Arc<Certificates>) -> notify::Result<()> {
+pub async fn follow(followed: Arc<impl Followed>) -> notify::Result<()> {
     let (changed, mut changes) = mpsc::channel(1);
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         if event.map_or(true, |event| !event.kind.is_access()) {
@@ -28,48 +36,55 @@ pub async fn follow(certificates: Arc<Certificates>) -> notify::Result<()> {
             let _ = changed.try_send(());
         }
     })?;
-    for folder in folders(&certificates) {
+    for folder in folders(&followed.files()) {
         watcher.watch(folder, RecursiveMode::NonRecursive)?;
     }
     while changes.recv().await.is_some() {
         tokio::time::sleep(SETTLE).await;
-        reload(&certificates);
+        followed.reload();
     }
     Ok(())
 }
 
-fn folders(certificates: &Certificates) -> HashSet<&Path> {
-    let files = certificates.pairs().iter().flat_map(|pair| [&pair.certificate, &pair.key]);
-    files
-        .map(|file| match file.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            Some(_) | None => Path::new("."),
-        })
-        .collect()
+fn folders<'f>(files: &[&'f Path]) -> HashSet<&'f Path> {
+    let folder = |file: &&'f Path| match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        Some(_) | None => Path::new("."),
+    };
+    files.iter().map(folder).collect()
 }
 
-fn reload(certificates: &Certificates) {
-    let reloaded = certificates.reload();
-    for pair in &reloaded.changed {
-        tracing::info!(certificate = %pair.certificate.display(), "a certificate was replaced");
+impl Followed for Certificates {
+    fn files(&self) -> Vec<&Path> {
+        self.pairs().iter().flat_map(|pair| [&*pair.certificate, &*pair.key]).collect()
     }
-    for error in &reloaded.kept {
-        tracing::error!(
-            error = %chain(error),
-            "a certificate is not replaced, and the one before goes on being served",
-        );
-    }
-    if !reloaded.changed.is_empty() {
-        warn_of_exposed_keys(certificates);
+
+    fn reload(&self) {
+        let reloaded = Certificates::reload(self);
+        for pair in &reloaded.changed {
+            tracing::info!(certificate = %pair.certificate.display(), "a certificate was replaced");
+        }
+        for error in &reloaded.kept {
+            tracing::error!(
+                error = %chain(error),
+                "a certificate is not replaced, and the one before goes on being served",
+            );
+        }
+        if !reloaded.changed.is_empty() {
+            warn_of_exposed_keys(self);
+        }
     }
 }
 
 /// Says which keys anybody on this machine can read.
 pub(super) fn warn_of_exposed_keys(certificates: &Certificates) {
-    for pair in certificates.exposed() {
-        tracing::warn!(
-            key = %pair.key.display(),
-            "every user of this machine can read a private key: chmod o-r",
-        );
-    }
+    certificates.exposed().for_each(warn_of_exposed_key);
+}
+
+/// Says that anybody on this machine can read a key.
+pub(super) fn warn_of_exposed_key(pair: &Pair) {
+    tracing::warn!(
+        key = %pair.key.display(),
+        "every user of this machine can read a private key: chmod o-r",
+    );
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::Stream;
 use crate::ticker::Ticker;
-use crate::tls::server::Server;
+use crate::tls::server::{HTTP2, Server};
 use crate::tls::session::Session;
 use crate::tls::stream::Tls;
 
@@ -27,21 +27,21 @@ pub struct Shaken {
 /// Why there is no session.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
-    /// The client does not speak TLS, but begins as a request of HTTP does. Some of that was read, and nothing answered.
-    #[error("a request without TLS came to a port for TLS")]
+    /// The other end does not speak TLS, but HTTP or a link in plain text. Some of that was read, and nothing answered.
+    #[error("the other end does not encrypt")]
     Plain(Stream),
     /// The handshake took too long.
     #[error("the handshake was not complete within its clock")]
     TooSlow,
-    /// The client left.
-    #[error("the client left during the handshake")]
+    /// The other end left.
+    #[error("the other end left during the handshake")]
     Gone(#[source] io::Error),
-    /// The two cannot agree, or the client breaks the protocol. It has been told.
+    /// The two cannot agree, or the other end breaks the protocol. It has been told.
     #[error("the handshake failed")]
     Failed(#[source] io::Error),
 }
 
-/// Shakes hands. Cancel safe in that a client is left where it is.
+/// Shakes hands with a client. Cancel safe in that a client is left where it is.
 ///
 /// # Errors
 /// [`Refused`].
@@ -51,22 +51,32 @@ pub async fn accept(
     clock: Duration,
     ticker: &Ticker,
 ) -> Result<Shaken, Refused> {
-    let session = Session::new(server).map_err(|error| Refused::Failed(io::Error::other(error)))?;
+    let tls = shake(stream, Session::serve(&server.config), clock, ticker).await?;
+    let is_http2 = tls.session().protocol() == Some(HTTP2);
+    let is_resumed = tls.session().is_resumed();
+    Ok(Shaken { stream: Stream::Tls(Box::new(tls)), is_http2, is_resumed })
+}
+
+/// Shakes hands over `stream`, whichever end `session` is.
+pub(super) async fn shake(
+    stream: Stream,
+    session: Result<Session, rustls::Error>,
+    clock: Duration,
+    ticker: &Ticker,
+) -> Result<Tls, Refused> {
+    let session = session.map_err(|error| Refused::Failed(io::Error::other(error)))?;
     let mut tls = Tls::new(stream, session);
     let timer = ticker.timer();
     timer.set(Instant::now() + clock);
-    let mut is_first = true;
-    let shaken = poll_fn(|cx| match poll_shake(&mut tls, &mut is_first, cx) {
+    let (mut is_greeted, mut is_first) = (false, true);
+    let shaken = poll_fn(|cx| match poll_shake(&mut tls, &mut is_greeted, &mut is_first, cx) {
         Poll::Ready(result) => Poll::Ready(Some(result)),
         Poll::Pending => timer.poll(cx).map(|()| None),
     })
     .await;
     match shaken {
         None => Err(Refused::TooSlow),
-        Some(Ok(())) => {
-            let (is_http2, is_resumed) = (tls.session().is_http2(), tls.session().is_resumed());
-            Ok(Shaken { stream: Stream::Tls(Box::new(tls)), is_http2, is_resumed })
-        }
+        Some(Ok(())) => Ok(tls),
         Some(Err(error)) => Err(match error.kind() {
             io::ErrorKind::Unsupported => Refused::Plain(tls.into_under()),
             io::ErrorKind::InvalidData => Refused::Failed(error),
@@ -75,7 +85,16 @@ pub async fn accept(
     }
 }
 
-fn poll_shake(tls: &mut Tls, is_first: &mut bool, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+fn poll_shake(
+    tls: &mut Tls,
+    is_greeted: &mut bool,
+    is_first: &mut bool,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    if !*is_greeted {
+        ready!(tls.poll_greet(cx))?;
+        *is_greeted = true;
+    }
     while !tls.session().is_open() {
         if ready!(tls.poll_handshake(cx, *is_first))? == 0 {
             return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));

@@ -136,7 +136,7 @@ impl Pair {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, PairError> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, PairError> {
     std::fs::read(path).map_err(|source| PairError::Io { path: path.to_owned(), source })
 }
 

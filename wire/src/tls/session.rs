@@ -3,49 +3,81 @@
 use std::io;
 use std::sync::Arc;
 
+use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
+use rustls::pki_types::ServerName;
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic,
 };
-use rustls::{Error, HandshakeKind};
+use rustls::{ClientConfig, Error, HandshakeKind, ServerConfig};
 
 use crate::scratch;
-use crate::tls::server::{HTTP2, Server};
 
-type Traffic<'c> = WriteTraffic<'c, ServerConnectionData>;
-
-/// The server's end of a session. Keeps what has come of a record that is not whole, and nothing else.
+/// One end of a session. Keeps what has come of a record that is not whole, and nothing else.
 pub(super) struct Session {
-    tls: UnbufferedServerConnection,
+    tls: End,
     partial: Vec<u8>,
+    stage: Stage,
+}
+
+/// Which of the two we are. Boxed, for each is some hundreds of bytes of rustls' own.
+enum End {
+    Server(Box<UnbufferedServerConnection>),
+    Client(Box<UnbufferedClientConnection>),
+}
+
+/// How far a session is.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stage {
     is_open: bool,
     is_ended: bool,
 }
 
 impl Session {
-    pub(super) fn new(server: &Server) -> Result<Self, Error> {
-        let tls = UnbufferedServerConnection::new(Arc::clone(&server.config))?;
-        Ok(Self { tls, partial: Vec::new(), is_open: false, is_ended: false })
+    /// The end that is connected to.
+    pub(super) fn serve(config: &Arc<ServerConfig>) -> Result<Self, Error> {
+        let tls = UnbufferedServerConnection::new(Arc::clone(config))?;
+        Ok(Self::new(End::Server(Box::new(tls))))
+    }
+
+    /// The end that connects. It speaks first: see [`Tls::poll_greet`](super::Tls::poll_greet).
+    pub(super) fn call(
+        config: &Arc<ClientConfig>,
+        name: ServerName<'static>,
+    ) -> Result<Self, Error> {
+        let tls = UnbufferedClientConnection::new(Arc::clone(config), name)?;
+        Ok(Self::new(End::Client(Box::new(tls))))
+    }
+
+    fn new(tls: End) -> Self {
+        Self { tls, partial: Vec::new(), stage: Stage::default() }
     }
 
     /// The handshake is over: plain bytes may be sent.
     pub(super) fn is_open(&self) -> bool {
-        self.is_open
+        self.stage.is_open
     }
 
-    /// The client has said that it sends no more (`close_notify`).
+    /// The other end has said that it sends no more (`close_notify`).
     pub(super) fn is_ended(&self) -> bool {
-        self.is_ended
+        self.stage.is_ended
     }
 
-    /// The client chose HTTP/2.
-    pub(super) fn is_http2(&self) -> bool {
-        self.tls.alpn_protocol() == Some(HTTP2)
+    /// What the two have agreed to speak (ALPN, RFC 7301).
+    pub(super) fn protocol(&self) -> Option<&[u8]> {
+        match &self.tls {
+            End::Server(tls) => tls.alpn_protocol(),
+            End::Client(tls) => tls.alpn_protocol(),
+        }
     }
 
     /// The client came back with a ticket.
     pub(super) fn is_resumed(&self) -> bool {
-        self.tls.handshake_kind() == Some(HandshakeKind::Resumed)
+        let kind = match &self.tls {
+            End::Server(tls) => tls.handshake_kind(),
+            End::Client(tls) => tls.handshake_kind(),
+        };
+        kind == Some(HandshakeKind::Resumed)
     }
 
     /// Puts what has come of a record to the front of `buffer`; gives its length. What is read goes behind it.
@@ -65,7 +97,7 @@ impl Session {
         plain: &mut dyn FnMut(&[u8]),
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
-        let used = self.drive(received, plain, out, &mut |_| ())?;
+        let used = self.drive(received, Hands { plain, out, at_rest: &mut |_| () })?;
         self.partial.clear();
         match &received[used..] {
             [] => scratch::give(std::mem::take(&mut self.partial)),
@@ -90,7 +122,7 @@ impl Session {
         buffer: &mut [u8],
         out: &mut Vec<u8>,
     ) -> io::Result<usize> {
-        self.with_traffic(out, |traffic| traffic.encrypt(plain, buffer))
+        self.with_traffic(out, &mut |traffic| traffic.encrypt(plain, buffer))
     }
 
     /// Appends to `out` that we send no more.
@@ -99,7 +131,7 @@ impl Session {
     /// As [`encrypt`](Self::encrypt).
     pub(super) fn close(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
         let mut alert = [0; 256];
-        let len = self.with_traffic(out, |traffic| traffic.queue_close_notify(&mut alert))?;
+        let len = self.with_traffic(out, &mut |traffic| traffic.close(&mut alert))?;
         out.extend_from_slice(&alert[..len]);
         Ok(())
     }
@@ -107,80 +139,140 @@ impl Session {
     fn with_traffic(
         &mut self,
         out: &mut Vec<u8>,
-        work: impl FnOnce(&mut Traffic<'_>) -> Result<usize, EncryptError>,
+        work: &mut dyn FnMut(&mut dyn Traffic) -> Result<usize, EncryptError>,
     ) -> io::Result<usize> {
-        let (mut work, mut result) = (Some(work), None);
+        let mut result = None;
         let mut partial = std::mem::take(&mut self.partial);
-        let driven = self.drive(&mut partial, &mut |_| (), out, &mut |traffic| {
-            result = work.take().map(|work| work(traffic));
-        });
+        let at_rest = &mut |traffic: &mut dyn Traffic| result = Some(work(traffic));
+        let driven = self.drive(&mut partial, Hands { plain: &mut |_| (), out, at_rest });
         self.partial = partial;
         let used = driven.map_err(io::Error::other)?;
         self.partial.drain(..used);
         result.ok_or(io::ErrorKind::NotConnected)?.map_err(io::Error::other)
     }
 
-    /// Goes on as far as `incoming` allows; gives how much of it was used. `at_rest` is called once if the session is open then.
-    fn drive(
-        &mut self,
-        incoming: &mut [u8],
-        plain: &mut dyn FnMut(&[u8]),
-        out: &mut Vec<u8>,
-        at_rest: &mut dyn FnMut(&mut Traffic<'_>),
-    ) -> Result<usize, Error> {
-        let mut used = 0;
-        loop {
-            let UnbufferedStatus { discard, state } =
-                self.tls.process_tls_records(&mut incoming[used..]);
-            let state = match state {
-                Ok(state) => state,
-                Err(error) => {
-                    self.collect_alert(&mut incoming[used + discard..], out);
-                    return Err(error);
-                }
-            };
-            let is_at_rest = match state {
-                ConnectionState::ReadTraffic(mut traffic) => {
-                    while let Some(record) = traffic.next_record() {
-                        plain(record?.payload);
-                    }
-                    false
-                }
-                ConnectionState::EncodeTlsData(mut message) => {
-                    encode(out, |buffer| message.encode(buffer));
-                    false
-                }
-                ConnectionState::TransmitTlsData(message) => {
-                    message.done();
-                    false
-                }
-                ConnectionState::WriteTraffic(mut traffic) => {
-                    self.is_open = true;
-                    at_rest(&mut traffic);
-                    true
-                }
-                ConnectionState::PeerClosed => {
-                    self.is_ended = true;
-                    false
-                }
-                ConnectionState::BlockedHandshake | ConnectionState::Closed => true,
-                // Early data is not offered, and a state of a later rustls is none that we asked for.
-                _ => return Err(Error::General("a state that was not asked for".to_owned())),
-            };
-            used += discard;
-            if is_at_rest {
-                return Ok(used);
-            }
+    fn drive(&mut self, incoming: &mut [u8], hands: Hands<'_>) -> Result<usize, Error> {
+        match &mut self.tls {
+            End::Server(tls) => drive(&mut **tls, &mut self.stage, incoming, hands),
+            End::Client(tls) => drive(&mut **tls, &mut self.stage, incoming, hands),
         }
     }
+}
 
-    /// A session that breaks says why. Its place in `rest`, which is not read again, is remembered by rustls.
-    fn collect_alert(&mut self, rest: &mut [u8], out: &mut Vec<u8>) {
-        while let Ok(ConnectionState::EncodeTlsData(mut message)) =
-            self.tls.process_tls_records(rest).state
-        {
-            encode(out, |buffer| message.encode(buffer));
+/// What both ends of rustls do, each with a type of its own.
+trait Records {
+    type Data;
+    /// As rustls' method of this name.
+    fn process<'c, 'i>(
+        &'c mut self,
+        incoming: &'i mut [u8],
+    ) -> UnbufferedStatus<'c, 'i, Self::Data>;
+}
+
+impl Records for UnbufferedServerConnection {
+    type Data = ServerConnectionData;
+
+    fn process<'c, 'i>(
+        &'c mut self,
+        incoming: &'i mut [u8],
+    ) -> UnbufferedStatus<'c, 'i, ServerConnectionData> {
+        self.process_tls_records(incoming)
+    }
+}
+
+impl Records for UnbufferedClientConnection {
+    type Data = ClientConnectionData;
+
+    fn process<'c, 'i>(
+        &'c mut self,
+        incoming: &'i mut [u8],
+    ) -> UnbufferedStatus<'c, 'i, ClientConnectionData> {
+        self.process_tls_records(incoming)
+    }
+}
+
+/// What an open session can be asked for.
+trait Traffic {
+    fn encrypt(&mut self, plain: &[u8], records: &mut [u8]) -> Result<usize, EncryptError>;
+    fn close(&mut self, records: &mut [u8]) -> Result<usize, EncryptError>;
+}
+
+impl<Data> Traffic for WriteTraffic<'_, Data> {
+    fn encrypt(&mut self, plain: &[u8], records: &mut [u8]) -> Result<usize, EncryptError> {
+        WriteTraffic::encrypt(self, plain, records)
+    }
+
+    fn close(&mut self, records: &mut [u8]) -> Result<usize, EncryptError> {
+        self.queue_close_notify(records)
+    }
+}
+
+/// Where the results of a turn go.
+struct Hands<'h> {
+    /// Takes the content of each record.
+    plain: &'h mut dyn FnMut(&[u8]),
+    /// Has what is to be sent appended.
+    out: &'h mut Vec<u8>,
+    /// Called once if the session is open at the end.
+    at_rest: &'h mut dyn FnMut(&mut dyn Traffic),
+}
+
+/// Goes on as far as `incoming` allows; gives how much of it was used.
+fn drive<R: Records>(
+    tls: &mut R,
+    stage: &mut Stage,
+    incoming: &mut [u8],
+    Hands { plain, out, at_rest }: Hands<'_>,
+) -> Result<usize, Error> {
+    let mut used = 0;
+    loop {
+        let UnbufferedStatus { discard, state } = tls.process(&mut incoming[used..]);
+        let state = match state {
+            Ok(state) => state,
+            Err(error) => {
+                collect_alert(tls, &mut incoming[used + discard..], out);
+                return Err(error);
+            }
+        };
+        let is_at_rest = match state {
+            ConnectionState::ReadTraffic(mut traffic) => {
+                while let Some(record) = traffic.next_record() {
+                    plain(record?.payload);
+                }
+                false
+            }
+            ConnectionState::EncodeTlsData(mut message) => {
+                encode(out, |buffer| message.encode(buffer));
+                false
+            }
+            ConnectionState::TransmitTlsData(message) => {
+                message.done();
+                false
+            }
+            ConnectionState::WriteTraffic(mut traffic) => {
+                stage.is_open = true;
+                at_rest(&mut traffic);
+                true
+            }
+            ConnectionState::PeerClosed => {
+                stage.is_ended = true;
+                false
+            }
+            ConnectionState::BlockedHandshake | ConnectionState::Closed => true,
+            // Early data is not offered, and a state of a later rustls is none that we asked for.
+            _ => return Err(Error::General("a state that was not asked for".to_owned())),
+        };
+        used += discard;
+        if is_at_rest {
+            return Ok(used);
         }
+    }
+}
+
+/// A session that breaks says why. Its place in `rest`, which is not read again, is remembered by rustls.
+fn collect_alert<R: Records>(tls: &mut R, rest: &mut [u8], out: &mut Vec<u8>) {
+    while let Ok(ConnectionState::EncodeTlsData(mut message)) = tls.process(rest).state {
+        encode(out, |buffer| message.encode(buffer));
     }
 }
 
@@ -199,10 +291,7 @@ fn encode(out: &mut Vec<u8>, mut encode: impl FnMut(&mut [u8]) -> Result<usize, 
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session")
-            .field("is_open", &self.is_open)
-            .field("is_ended", &self.is_ended)
-            .finish_non_exhaustive()
+        f.debug_struct("Session").field("stage", &self.stage).finish_non_exhaustive()
     }
 }
 

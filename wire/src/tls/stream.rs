@@ -22,7 +22,7 @@ thread_local! {
     static RECORDS: RefCell<Box<[u8]>> = RefCell::new(vec![0; RECORDS_BYTES].into_boxed_slice());
 }
 
-/// A client's connection behind TLS. Idle, it owns no buffer beyond the session's own state.
+/// A connection behind TLS. Idle, it owns no buffer beyond the session's own state.
 #[derive(Debug)]
 pub struct Tls {
     under: Stream,
@@ -97,10 +97,20 @@ impl Tls {
         })
     }
 
+    /// Says the first word of a handshake, which is that of who has connected.
+    ///
+    /// # Errors
+    /// As send(2); what rustls finds wrong with its configuration.
+    pub(super) fn poll_greet(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let greeted = self.session.receive(&mut [], &mut |_| (), &mut self.out);
+        greeted.map_err(io::Error::other)?;
+        self.poll_flush(cx)
+    }
+
     /// The same during the handshake: whatever comes behind it is kept for the first read. `is_first`: nothing has come so far.
     ///
     /// # Errors
-    /// As recv(2); `Unsupported` when the client does not speak TLS, `InvalidData` when it does not speak ours, and was told.
+    /// As recv(2); `Unsupported` when the other end does not speak TLS, `InvalidData` when it does not speak ours, and was told.
     pub(super) fn poll_handshake(
         &mut self,
         cx: &mut Context<'_>,
@@ -108,8 +118,9 @@ impl Tls {
     ) -> Poll<io::Result<usize>> {
         RECORDS.with_borrow_mut(|records| {
             let received = ready!(self.poll_receive(cx, records, HANDSHAKE_BYTES))?;
-            // A record of a handshake begins with 22 (RFC 8446 section 5.1), a request with a letter.
-            if is_first && received.first().is_some_and(u8::is_ascii_alphabetic) {
+            // A record of a handshake begins with 22 (RFC 8446 section 5.1), HTTP with a letter, a short frame of a link with 0.
+            let is_plain = |first: &u8| first.is_ascii_alphabetic() || *first == 0;
+            if is_first && received.first().is_some_and(is_plain) {
                 return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
             }
             Poll::Ready(self.take(received, &mut ReadBuf::new(&mut []), cx))
@@ -236,6 +247,11 @@ impl Tls {
         }
         ready!(self.poll_flush(cx))?;
         self.under.poll_shutdown(cx)
+    }
+
+    /// True while the socket has not taken every record.
+    pub(crate) fn holds_unsent(&self) -> bool {
+        self.sent < self.out.len()
     }
 
     /// See [`Stream::reset`].

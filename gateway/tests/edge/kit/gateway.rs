@@ -10,6 +10,7 @@ use hatchway_gateway::handle::Gateway;
 use hatchway_gateway::metrics::EdgeMetrics;
 use hatchway_proto::catalog::Objects;
 use hatchway_wire::core::Cores;
+use hatchway_wire::link::Security;
 use hatchway_wire::listen::{self, Address};
 use prometheus::{Registry, TextEncoder};
 
@@ -83,7 +84,7 @@ impl Edge {
         let Address::Tcp(address) = bound else { panic!("bound to a path") };
         let nodes: Vec<Address> = nodes.into_iter().map(Address::Tcp).collect();
         let cores = accept::start(listeners, door, move |core| {
-            let nodes = RemoteNodes::new(nodes.clone(), &core.ticker);
+            let nodes = RemoteNodes::new(nodes.clone(), Security::default(), &core.ticker);
             Gateway::new(catalog.cached(), nodes, Arc::clone(&metrics))
         });
         Self { address, cores: Some(cores.expect("threads can be started")), registry }
