@@ -172,6 +172,24 @@ impl Stream {
         not_zero(polled)
     }
 
+    /// Writes what fits of many parts, as one message where they fit; of a plain socket.
+    ///
+    /// # Errors
+    /// As writev(2); `Unsupported` for what is no socket.
+    pub(crate) fn poll_write_parts(
+        &mut self,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
+            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
+            Self::Call(_) | Self::Tls(_) | Self::Outbound(_) => {
+                Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
+            }
+        }
+    }
+
     /// Ends the writing half; the peer reads an end.
     ///
     /// # Errors

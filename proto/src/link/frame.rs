@@ -256,17 +256,48 @@ pub fn encode_call(out: &mut Vec<u8>, call: u64, flags: u8, payload: &[u8]) {
     out.extend_from_slice(payload);
 }
 
+/// The front of a DATA frame: its bytes may be passed on as they come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DataFront {
+    /// Of which call.
+    pub call: u64,
+    /// Nothing follows these bytes in this direction.
+    pub end: bool,
+    /// How many bytes it has behind its header.
+    pub length: usize,
+}
+
+impl DataFront {
+    /// Reads the header of a DATA frame from the front of `bytes`; none when it is of another kind, or not whole.
+    ///
+    /// # Errors
+    /// As [`Frame::decode`].
+    pub fn decode(bytes: &[u8]) -> Result<Option<Self>, LinkError> {
+        let Some((header, _)) = bytes.split_first_chunk() else { return Ok(None) };
+        let Header { length, kind, flags, call } = Header::read(header)?;
+        Ok((kind == kind::DATA).then_some(Self { call, end: flags & END != 0, length }))
+    }
+}
+
+/// Appends the header of a DATA frame, whose `length` bytes follow.
+///
+/// # Panics
+/// When they are more than [`FRAME_BYTES`].
+pub fn encode_data_front(out: &mut Vec<u8>, call: u64, length: usize) {
+    assert!(length <= FRAME_BYTES, "a payload of {length} bytes");
+    let mut header = [0; HEADER_BYTES];
+    Header { length, kind: kind::DATA, flags: 0, call }.write(&mut header);
+    out.extend_from_slice(&header);
+}
+
 /// Appends DATA whose bytes come in two parts.
 ///
 /// # Panics
 /// When they are more than [`FRAME_BYTES`] together.
 pub fn encode_data(out: &mut Vec<u8>, call: u64, first: &[u8], second: &[u8]) {
     let length = first.len() + second.len();
-    assert!(length <= FRAME_BYTES, "a payload of {length} bytes");
-    let mut header = [0; HEADER_BYTES];
-    Header { length, kind: kind::DATA, flags: 0, call }.write(&mut header);
     out.reserve(HEADER_BYTES + length);
-    out.extend_from_slice(&header);
+    encode_data_front(out, call, length);
     out.extend_from_slice(first);
     out.extend_from_slice(second);
 }

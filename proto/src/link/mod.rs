@@ -92,6 +92,7 @@
 //! * DATA from the node with `end` ends the answer and the call, whether or not the request was whole. A request ends where its
 //!   framing says, without a flag.
 //! * After a 101 the call is a tunnel. Each side ends its direction by DATA with `end`, and the call is over when both have.
+//! * The bytes of a DATA frame may be passed on before all of them have come; its `end` counts behind the last one.
 //! * CANCEL ends a call at once, both ways, and is not answered. What was read of it is not to be taken for a whole.
 //! * Frames about a call that is over were on their way, and are ignored; a frame about an id that was never opened is an
 //!   error.

@@ -9,10 +9,12 @@ use hatchway_proto::link::{Cancel, FRAME_BYTES, Frame, Refusal};
 use super::cell::{CallCell, Over};
 use super::offer::Offer;
 use super::shared::Shared;
-use crate::scratch;
 
-/// What goes into one frame of data. What a reader has of a frame whose rest has not come is copied.
-pub(super) const PIECE_BYTES: usize = 32 * 1024;
+/// What goes into one frame of data.
+pub(super) const PIECE_BYTES: usize = FRAME_BYTES;
+
+/// From here on a write of its own is cheaper than a copy into the buffer that all calls share.
+const LONG_BYTES: usize = 16 * 1024;
 
 /// The longest answer that fits into a refusal beside its reason; a longer one is an answer like any other.
 const REFUSAL_BYTES: usize = FRAME_BYTES - 256;
@@ -91,11 +93,9 @@ impl Call {
         if !ready!(self.poll_unread(cx))? {
             return Poll::Ready(Ok(step(&[], cx)));
         }
-        let (bytes, used) = self.cell.borrow_mut().take_all();
-        self.was_read(bytes.len() - used);
-        let shown = step(&bytes[used..], cx);
-        scratch::give(bytes);
-        Poll::Ready(Ok(shown))
+        let unread = self.cell.borrow_mut().take_next();
+        self.was_read(unread.bytes().len());
+        Poll::Ready(Ok(step(unread.bytes(), cx)))
     }
 
     /// Ready with true when something has come that was not read, with false at the end.
@@ -171,7 +171,11 @@ impl Call {
         }
         let first = &first[..first.len().min(room)];
         let second = &second[..second.len().min(room - first.len())];
-        state.send_data(cell, first, second);
+        if first.len() + second.len() >= LONG_BYTES {
+            self.shared.send_long(state, cell, (first, second));
+        } else {
+            state.send_data(cell, (first, second));
+        }
         if let Some(offer) = &mut self.offer {
             offer.keep(first, second);
         }
@@ -276,5 +280,3 @@ impl Handle {
         self.cell.borrow_mut().reason = reason;
     }
 }
-
-const _: () = assert!(PIECE_BYTES <= FRAME_BYTES);

@@ -43,8 +43,9 @@ impl Link {
         settings: Rc<Settings>,
         ticker: &Ticker,
     ) -> Result<Self, Ended> {
-        let shared = Rc::new(Shared::new(Side::Gateway, Hello::of_gateway(instance), settings));
-        let mut driver = Driver::new(Rc::clone(&shared), stream, GatewayHalf, ticker);
+        let shared =
+            Rc::new(Shared::new(Side::Gateway, Hello::of_gateway(instance), stream, settings));
+        let mut driver = Driver::new(Rc::clone(&shared), GatewayHalf, ticker);
         tokio::task::spawn_local(async move { poll_fn(|cx| driver.poll(cx)).await });
         loop {
             let changed = shared.changed.notified();

@@ -5,9 +5,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use hatchway_proto::link::{Frame, LinkError, LoadSummary};
+use hatchway_proto::link::frame::DataFront;
+use hatchway_proto::link::{Frame, HEADER_BYTES, LinkError, LoadSummary};
 use tokio::time::Instant;
 
+use super::block::{self, Block};
 use super::settings::Settings;
 use super::shared::{Ended, NewCall, Shared};
 use crate::ticker::{Ticker, Timer};
@@ -29,12 +31,13 @@ pub(super) trait Half {
 /// Drives one connection until it is over.
 pub(super) struct Driver<H> {
     shared: Rc<Shared>,
-    stream: Stream,
     half: H,
     timer: Timer,
     ticker: Ticker,
     /// The beginning of a frame whose rest has not come.
     tail: Vec<u8>,
+    /// What is still to come of a DATA frame that has begun.
+    rest: Option<DataFront>,
     began: Instant,
     heard: Instant,
     pinged: Instant,
@@ -47,15 +50,15 @@ pub(super) struct Driver<H> {
 }
 
 impl<H: Half> Driver<H> {
-    pub(super) fn new(shared: Rc<Shared>, stream: Stream, half: H, ticker: &Ticker) -> Self {
+    pub(super) fn new(shared: Rc<Shared>, half: H, ticker: &Ticker) -> Self {
         let now = Instant::now();
         Self {
             shared,
-            stream,
             half,
             timer: ticker.timer(),
             ticker: ticker.clone(),
             tail: Vec::new(),
+            rest: None,
             began: now,
             heard: now,
             pinged: now,
@@ -77,8 +80,10 @@ impl<H: Half> Driver<H> {
             // A peer that does not read is told by the close alone.
             let _ = self.write(cx);
         }
-        // Behind TLS an end is said, or it looks like a cut.
-        let _ = self.stream.poll_shutdown(cx);
+        if let Some(mut stream) = self.shared.stream.take() {
+            // Behind TLS an end is said, or it looks like a cut.
+            let _ = stream.poll_shutdown(cx);
+        }
         self.shared.end(why);
         Poll::Ready(())
     }
@@ -98,16 +103,17 @@ impl<H: Half> Driver<H> {
 
     fn read(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
         for _ in 0..READS {
-            let polled = scratch::with_scratch(|buffer| {
+            let polled = block::with_block(|block| {
                 let kept = self.tail.len();
-                let count = match self.stream.poll_read(cx, &mut buffer[kept..]) {
+                let buffer = Rc::get_mut(block).expect("nobody has a slice of it").buffer();
+                let count = match self.shared.poll_read(cx, &mut buffer[kept..]) {
                     Poll::Pending => return Ok(Poll::Pending),
                     Poll::Ready(Ok(0)) => return Err(Ended::Closed),
                     Poll::Ready(Ok(count)) => count,
                     Poll::Ready(Err(error)) => return Err(Ended::Broken(Arc::new(error))),
                 };
                 buffer[..kept].copy_from_slice(&self.tail);
-                self.take(&buffer[..kept + count]).map(Poll::Ready)
+                self.take(block, kept + count).map(Poll::Ready)
             })?;
             if polled.is_pending() {
                 return Ok(());
@@ -117,16 +123,25 @@ impl<H: Half> Driver<H> {
         Ok(())
     }
 
-    /// Takes the frames that are whole, and keeps the rest.
-    fn take(&mut self, bytes: &[u8]) -> Result<(), Ended> {
+    /// Takes the frames that are whole, and what has come of DATA; keeps the rest.
+    fn take(&mut self, block: &Rc<Block>, count: usize) -> Result<(), Ended> {
         self.heard = Instant::now();
         self.waits_since = None;
+        let bytes = &block.bytes()[..count];
         let mut used = 0;
+        if let Some(front) = self.rest {
+            used = front.length.min(count);
+            self.pass_data(front, &bytes[..used], block)?;
+        }
         while let Some((frame, length)) = Frame::decode(&bytes[used..]).map_err(Ended::Ours)? {
-            if let Some(call) = self.shared.receive(frame)? {
+            if let Some(call) = self.shared.receive(frame, block)? {
                 self.half.begin(call, &self.shared);
             }
             used += length;
+        }
+        if let Some(front) = DataFront::decode(&bytes[used..]).map_err(Ended::Ours)? {
+            self.pass_data(front, &bytes[used + HEADER_BYTES..], block)?;
+            used = count;
         }
         let rest = &bytes[used..];
         self.tail.clear();
@@ -138,10 +153,25 @@ impl<H: Half> Driver<H> {
         Ok(())
     }
 
+    /// Passes on what has come of a DATA frame.
+    fn pass_data(
+        &mut self,
+        front: DataFront,
+        bytes: &[u8],
+        block: &Rc<Block>,
+    ) -> Result<(), Ended> {
+        let left = front.length - bytes.len();
+        self.rest = (left > 0).then_some(DataFront { length: left, ..front });
+        let frame = Frame::Data { call: front.call, end: front.end && left == 0, bytes };
+        self.shared.receive(frame, block).map(drop)
+    }
+
     fn write(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
         let state = &mut *self.shared.state.borrow_mut();
+        let mut stream = self.shared.stream.borrow_mut();
+        let Some(stream) = stream.as_mut() else { return Err(Ended::Closed) };
         while state.out.waiting() > 0 {
-            match self.stream.poll_write(cx, state.out.rest()) {
+            match stream.poll_write(cx, state.out.rest()) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(count)) => state.out.consume(count),
                 Poll::Ready(Err(error)) => return Err(Ended::Broken(Arc::new(error))),
@@ -200,7 +230,7 @@ impl<H: Half> Driver<H> {
     /// Ends a connection that is being drained, once nothing is left: a gateway closes, and a node waits for that.
     fn leave(&mut self, now: Instant) -> Result<(), Ended> {
         let state = self.shared.state.borrow();
-        let has_sent = state.out.waiting() == 0 && !self.stream.holds_unsent();
+        let has_sent = state.out.waiting() == 0 && !self.shared.holds_unsent();
         let is_idle = state.is_draining && state.calls.is_empty() && has_sent;
         if !is_idle {
             self.idle_since = None;

@@ -6,13 +6,15 @@
 //!
 //! Everything belongs to one core. Calls put frames into one buffer and wake the [`driver`], the task that owns the
 //! socket; it runs behind all calls that are ready, so that one write carries what all of them have said. It reads
-//! once for all of them as well, and hands each its bytes, bounded by the credit that the call was given.
+//! once for all of them as well, and hands each its bytes, bounded by the credit that the call was given. What is long is
+//! not copied: it is written from where a function or a client has left it, and read from the [`block`] that the driver read into.
 //!
 //! Reading order: [`secure`] (who may be at the other end), [`settings`] (limits and clocks), [`shared`] (what calls and driver share), [`cell`] (one call
 //! in it), [`call`] (its end as a stream), [`driver`] (the socket), then the two halves: [`client`] with [`offer`],
 //! what a gateway can take back, and [`server`] with its [`workers`],
 //! whose links [`spread`] lays over the cores.
 
+mod block;
 pub mod call;
 mod cell;
 pub mod client;

@@ -219,7 +219,7 @@ impl Call {
         cell.first_frame = state.out.position();
         frame::encode_call(state.out.buffer(), cell.id, offer.flags, opening);
         if !body.is_empty() {
-            state.send_data(cell, body, &[]);
+            state.send_data(cell, (body, &[]));
         }
         state.calls.insert(cell.id, Rc::clone(&self.cell));
         state.wake_driver();

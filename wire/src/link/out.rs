@@ -1,8 +1,11 @@
 //! Frames that wait to be written, and where they stand in all that was ever written.
 
+use std::io::IoSlice;
+use std::task::{Context, Poll, Waker};
+
 use hatchway_proto::link::frame;
 
-use crate::scratch;
+use crate::{Stream, scratch};
 
 /// Owns no memory while nothing waits.
 #[derive(Debug, Default)]
@@ -45,10 +48,32 @@ impl Out {
     /// Counts `count` bytes as written.
     pub(super) fn consume(&mut self, count: usize) {
         self.sent += count;
-        if self.sent == self.bytes.len() {
+        if self.sent == self.bytes.len() && self.sent > 0 {
             self.base += self.sent as u64;
             self.sent = 0;
             scratch::give(std::mem::take(&mut self.bytes));
+        }
+    }
+
+    /// Writes what waits with `first` and `second` behind it, and keeps what `stream` does not take. Nobody is woken when it
+    /// takes more, and an error is met again by whoever writes next: that is the task that owns the socket.
+    pub(super) fn write_with(&mut self, stream: &mut Stream, first: &[u8], second: &[u8]) {
+        let waiting = self.waiting();
+        let parts = [self.rest(), first, second].map(IoSlice::new);
+        let cx = &mut Context::from_waker(Waker::noop());
+        let count = match stream.poll_write_parts(cx, &parts) {
+            Poll::Ready(Ok(count)) => count,
+            Poll::Ready(Err(_)) | Poll::Pending => 0,
+        };
+        let of_waiting = count.min(waiting);
+        self.consume(of_waiting);
+        let mut gone = count - of_waiting;
+        for part in [first, second] {
+            let left = &part[gone.min(part.len())..];
+            gone -= part.len() - left.len();
+            if !left.is_empty() {
+                self.buffer().extend_from_slice(left);
+            }
         }
     }
 

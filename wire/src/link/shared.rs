@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 
 use foldhash::fast::RandomState;
 use hatchway_proto::link::{
@@ -13,11 +13,14 @@ use hatchway_proto::link::{
 };
 use tokio::sync::Notify;
 
+use super::block::Block;
 use super::call::PIECE_BYTES;
 use super::cell::{CallCell, Cell, Over, Refused};
 use super::out::Out;
 use super::secure::Insecure;
 use super::settings::Settings;
+use crate::Stream;
+use crate::pipe::is_plain;
 
 /// Why a connection is over.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -46,6 +49,8 @@ pub enum Ended {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) state: RefCell<State>,
+    /// Until the end. The driver reads from it and writes to it, calls write what is long.
+    pub(super) stream: RefCell<Option<Stream>>,
     pub(super) settings: Rc<Settings>,
     /// Told when the greeting has come, and at the end.
     pub(super) changed: Notify,
@@ -78,7 +83,7 @@ pub(super) struct NewCall<'b> {
 }
 
 impl Shared {
-    pub(super) fn new(side: Side, hello: Hello, settings: Rc<Settings>) -> Self {
+    pub(super) fn new(side: Side, hello: Hello, stream: Stream, settings: Rc<Settings>) -> Self {
         let mut out = Out::default();
         Frame::Hello(hello).encode(out.buffer());
         let state = State {
@@ -93,14 +98,36 @@ impl Shared {
             is_draining: false,
             load: LoadSummary::default(),
         };
-        Self { state: RefCell::new(state), settings, changed: Notify::new() }
+        let stream = RefCell::new(Some(stream));
+        Self { state: RefCell::new(state), stream, settings, changed: Notify::new() }
     }
 
-    /// Takes a frame. Gives a call that it opened.
+    /// As [`Stream::poll_read`].
+    pub(super) fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut *self.stream.borrow_mut() {
+            Some(stream) => stream.poll_read(cx, buffer),
+            None => Poll::Ready(Ok(0)),
+        }
+    }
+
+    /// True while the socket has not taken all that was written.
+    pub(super) fn holds_unsent(&self) -> bool {
+        self.stream.borrow().as_ref().is_some_and(Stream::holds_unsent)
+    }
+
+    /// Takes a frame, or a part of one of DATA, that stands in `block`. Gives a call that it opened.
     ///
     /// # Errors
     /// The end of the connection.
-    pub(super) fn receive<'b>(&self, frame: Frame<'b>) -> Result<Option<NewCall<'b>>, Ended> {
+    pub(super) fn receive<'b>(
+        &self,
+        frame: Frame<'b>,
+        block: &Rc<Block>,
+    ) -> Result<Option<NewCall<'b>>, Ended> {
         let state = &mut *self.state.borrow_mut();
         state.session.receive(&frame).map_err(Ended::Ours)?;
         // Whatever a node sends of a call says that it has taken it.
@@ -109,7 +136,7 @@ impl Shared {
             Frame::Data { call, end, bytes } => {
                 state.deliver(call, |cell| {
                     cell.flow.take_data(bytes.len(), end).map_err(|_| Cancel::Protocol)?;
-                    cell.put(bytes);
+                    cell.put(bytes, block);
                     cell.is_accepted |= accepts;
                     cell.wake_reader();
                     Ok(())
@@ -154,6 +181,23 @@ impl Shared {
         Ok(None)
     }
 
+    /// Has data written from where it is, as far as the socket takes it now; the rest is queued. There is credit for all of it.
+    pub(super) fn send_long(&self, state: &mut State, cell: &mut Cell, mut parts: Parts<'_>) {
+        let mut stream = self.stream.borrow_mut();
+        let Some(stream) = stream.as_mut().filter(|stream| is_plain(stream)) else {
+            return state.send_data(cell, parts);
+        };
+        cell.flow.sent(parts.0.len() + parts.1.len());
+        while let Some((one, two)) = split(&mut parts) {
+            cell.last_frame = Some(state.out.position());
+            frame::encode_data_front(state.out.buffer(), cell.id, one.len() + two.len());
+            state.out.write_with(stream, one, two);
+        }
+        if state.out.waiting() > 0 {
+            state.wake_driver();
+        }
+    }
+
     /// The connection is over: every call hears of it.
     pub(super) fn end(&self, why: Ended) {
         let state = &mut *self.state.borrow_mut();
@@ -177,18 +221,12 @@ impl State {
         }
     }
 
-    /// Queues data, in frames of a size that readers like. There is credit for all of it.
-    pub(super) fn send_data(&mut self, cell: &mut Cell, mut first: &[u8], mut second: &[u8]) {
-        cell.flow.sent(first.len() + second.len());
-        loop {
-            let one = first.split_off(..first.len().min(PIECE_BYTES)).unwrap_or_default();
-            let room = second.len().min(PIECE_BYTES - one.len());
-            let two = second.split_off(..room).unwrap_or_default();
+    /// Queues data. There is credit for all of it.
+    pub(super) fn send_data(&mut self, cell: &mut Cell, mut parts: Parts<'_>) {
+        cell.flow.sent(parts.0.len() + parts.1.len());
+        while let Some((one, two)) = split(&mut parts) {
             cell.last_frame = Some(self.out.position());
             frame::encode_data(self.out.buffer(), cell.id, one, two);
-            if first.is_empty() && second.is_empty() {
-                break;
-            }
         }
         self.wake_driver();
     }
@@ -294,4 +332,17 @@ impl State {
         self.calls.insert(call, Rc::clone(&cell));
         Ok(cell)
     }
+}
+
+/// Parts of data that follow each other.
+type Parts<'b> = (&'b [u8], &'b [u8]);
+
+/// Takes off what fits into a frame; none when nothing is left.
+fn split<'b>((first, second): &mut Parts<'b>) -> Option<Parts<'b>> {
+    if first.is_empty() && second.is_empty() {
+        return None;
+    }
+    let one = first.split_off(..first.len().min(PIECE_BYTES))?;
+    let two = second.split_off(..second.len().min(PIECE_BYTES - one.len()))?;
+    Some((one, two))
 }
