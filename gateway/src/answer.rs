@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hatchway_proto::failure::{Component, Failure, ProxyError};
+use hatchway_proto::failure::{Component, DEGRADABLE, Failure, ProxyError};
 use hatchway_proto::http1::HeadError;
 use hatchway_wire::http1::{Broken, Cause, Refused};
 
@@ -115,6 +115,12 @@ fn head(error: &HeadError) -> Failure {
     )
 }
 
+/// What a client is told of a failure of its node in the place of which nothing else could be put after all.
+pub fn told_by_node(reason: &'static str) -> Failure {
+    let meaning = DEGRADABLE.iter().find(|(word, _)| *word == reason).map_or("", |(_, text)| text);
+    Failure::new(503, ProxyError::DestinationUnavailable, Component::Node, reason, meaning)
+}
+
 /// What a caller is told, if it can still be told, when the node has ended an answer for its time.
 pub fn cut_by_clock() -> Failure {
     let detail = "the function took longer than a clock of its node allows";
@@ -134,7 +140,7 @@ pub fn node_lost(broken: &Broken) -> Failure {
         Cause::FirstByteClock => failure(504, ProxyError::HttpResponseTimeout, "first-byte-clock"),
         Cause::IdleClock => failure(504, ProxyError::HttpResponseTimeout, "idle-clock"),
         Cause::RunClock => failure(504, ProxyError::HttpResponseTimeout, "run-clock"),
-        Cause::BadAnswer(_) | Cause::BadBody(_) | Cause::UnwantedUpgrade => {
+        Cause::BadAnswer(_) | Cause::BadBody(_) | Cause::UnwantedUpgrade | Cause::Declined => {
             failure(502, ProxyError::HttpProtocolError, "bad-node-answer")
         }
         Cause::ClientGone | Cause::UpstreamClosed | Cause::UpstreamIo(_) => {
@@ -153,7 +159,7 @@ pub fn cut(cause: &Cause) -> Option<&'static str> {
         Cause::FirstByteClock => Some("first-byte-clock"),
         Cause::IdleClock => Some("idle-clock"),
         Cause::RunClock => Some("run-clock"),
-        Cause::BadAnswer(_) | Cause::UnwantedUpgrade => Some("bad-answer"),
+        Cause::BadAnswer(_) | Cause::UnwantedUpgrade | Cause::Declined => Some("bad-answer"),
         Cause::BadBody(_) | Cause::UpstreamClosed | Cause::UpstreamIo(_) => Some("cut-short"),
     }
 }

@@ -1,6 +1,6 @@
 //! Why a request goes where it goes: the decisions of a gateway in words, from the same snapshot and by the same code.
 
-use hatchway_proto::catalog::Route;
+use hatchway_proto::catalog::{Degrade, Route};
 use hatchway_proto::name::{FunctionName, VersionId};
 use serde::Serialize;
 
@@ -108,6 +108,7 @@ pub fn explain(snapshot: &Snapshot, asked: Asked<'_>) -> Explanation {
             let limit =
                 limit.map_or("no rate limit".into(), |rate| format!("{rate} requests a second"));
             told.step("admit", "passes", limit);
+            degrades(&mut told, target);
         }
     }
     told
@@ -162,6 +163,18 @@ fn describe(changes: &mut Vec<String>, what: &str, edit: &FieldEdit) {
     }
     for name in edit.drop.iter().filter(|name| !is_added(name)) {
         changes.push(format!("{what} loses {name}"));
+    }
+}
+
+/// What would take the place of failures.
+fn degrades(told: &mut Explanation, target: &Target) {
+    for Degrade { on, function, answer } in target.degrade.each() {
+        let function = function.as_ref().map(|function| format!("function {function}"));
+        let answer = answer.as_ref().map(|answer| {
+            format!("{} {} of {} bytes", answer.status, answer.content_type, answer.body.len())
+        });
+        let both: Vec<_> = function.into_iter().chain(answer).collect();
+        told.step("answer", both.join(", else "), format!("if it fails by {}", on.join(", ")));
     }
 }
 

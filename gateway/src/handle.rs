@@ -1,5 +1,6 @@
 //! A whole request on one screen: the stages of a gateway in their order.
 
+use hatchway_proto::failure::{FAILURE_FIELD, Failure, Told};
 use hatchway_proto::http1::{RequestHead, ResponseEdit, ResponseHead, write_response};
 use hatchway_wire::backend::{Backend, Invocation, answer_failure};
 use hatchway_wire::core::Entered;
@@ -10,11 +11,13 @@ use hatchway_wire::http1::{
 
 use crate::accept::{Door, Full};
 use crate::answer::{self, CallError};
-use crate::catalog::{CachedCatalog, Target};
+use crate::catalog::{CachedCatalog, ReleaseTarget, Target};
+use crate::degrade;
 use crate::metrics::{Connected, EdgeMetrics};
 use crate::overload::Load;
+use crate::rare::Rare;
 use crate::route::filters::location;
-use crate::route::{AnswerFilters, Applied, Asked};
+use crate::route::{Applied, Asked, Chosen};
 use crate::trigger::{self, Trigger};
 
 use std::cell::RefCell;
@@ -40,8 +43,8 @@ pub enum Call {
         invocation: Invocation,
         /// Whom it is for.
         target: Running,
-        /// What becomes of the head of its answer. Boxed: few have any, and all pay for its size.
-        filters: Option<Box<AnswerFilters>>,
+        /// What only some have. Boxed: all pay for its size.
+        rare: Option<Box<Rare>>,
     },
     /// It is sent elsewhere.
     Redirected {
@@ -177,26 +180,113 @@ impl<B: Backend> Gateway<B> {
         if let Some(call) = redirected(&target, head, (route, found.rest), &request_id, peer) {
             return call;
         }
-        let Some(releases) = &target.releases else {
-            return refuse(CallError::NoRelease, Some(target), request_id);
-        };
-        let chosen = match releases.choose(asked, found.tag, trigger::draw) {
-            Ok(chosen) => chosen,
-            Err(error) => return refuse(error, Some(target), request_id),
-        };
-        let rule = Applied { route: None, rule: chosen.filters };
-        if let Some(call) = redirected(&target, head, (rule, found.rest), &request_id, peer) {
-            return call;
+        let releases = target.releases.as_ref().ok_or(CallError::NoRelease);
+        let chosen = releases.and_then(|releases| releases.choose(asked, found.tag, trigger::draw));
+        if let Ok(Chosen { filters: rule, .. }) = chosen {
+            let rule = Applied { route: None, rule };
+            if let Some(call) = redirected(&target, head, (rule, found.rest), &request_id, peer) {
+                return call;
+            }
         }
-        if let Err(error) = target.rate.enter() {
-            return refuse(error, Some(target), request_id);
-        }
-        let applied = Applied { route: found.filters, rule: chosen.filters };
-        let filters = applied.of_answer().map(Box::new);
+        let admitted = chosen.and_then(|chosen| target.rate.enter().map(|()| chosen));
+        let (release, rule, degraded) = match admitted {
+            Ok(chosen) => (chosen.target, chosen.filters, None),
+            Err(error) => {
+                let reason = error.failure().reason;
+                match degrade::spare(snapshot, &target, reason) {
+                    Some(spare) => (spare, None, Some(reason)),
+                    None => return refuse(error, Some(target), request_id),
+                }
+            }
+        };
+        let applied = Applied { route: found.filters, rule };
         let rewritten = (applied, found.rest);
-        let invocation = self.trigger.invocation(head, peer, request_id, chosen.target, rewritten);
-        Call::Routed { invocation, target: Running::new(target, entered), filters }
+        let invocation = self.trigger.invocation(head, peer, request_id, release, rewritten);
+        let rare = self.rare(&target, &invocation, applied, degraded);
+        Call::Routed { invocation, target: Running::new(target, entered), rare }
     }
+
+    /// What is to be remembered of a request, if anything.
+    fn rare(
+        &self,
+        target: &Target,
+        invocation: &Invocation,
+        applied: Applied<'_>,
+        degraded: Option<&'static str>,
+    ) -> Option<Box<Rare>> {
+        if applied.is_none() && target.degrade.is_empty() {
+            return None;
+        }
+        if let Some(reason) = degraded {
+            target.metrics.refused(reason);
+            target.metrics.degraded(reason);
+        }
+        let mut rare = Rare { filters: applied.of_answer(), degraded, ..Rare::default() };
+        let may_go_on = degraded.is_none() && target.degrade.has_functions();
+        if B::IS_REMOTE && may_go_on && !invocation.request.framing.has_body() {
+            // Once it is on its way to a node, it is the node's.
+            rare.head = invocation.request.head.clone();
+        }
+        Some(Box::new(rare))
+    }
+
+    /// Hands a call to another function, in the place of `reason`. False when there is none.
+    fn hand_on(
+        &self,
+        (invocation, target): (&mut Invocation, &Target),
+        rare: &mut Option<Box<Rare>>,
+        reason: &'static str,
+    ) -> bool {
+        let rare = rare.get_or_insert_default();
+        let mut catalog = self.catalog.borrow_mut();
+        let spare = match rare.degraded {
+            None => degrade::spare(catalog.load(), target, reason),
+            Some(_) => None,
+        };
+        let Some(ReleaseTarget { function, version, .. }) = spare else { return false };
+        (invocation.function, invocation.version) = (function.clone(), *version);
+        invocation.asset = None;
+        rare.degraded = Some(reason);
+        target.metrics.degraded(reason);
+        true
+    }
+
+    /// What the client gets in the place of a failure, before a byte of its request can have reached a function.
+    async fn instead(
+        &self,
+        (invocation, target): (&mut Invocation, &Target),
+        rare: &mut Option<Box<Rare>>,
+        failure: Failure,
+    ) -> Found<B::Upstream> {
+        if self.hand_on((invocation, target), rare, failure.reason) {
+            match self.backend.connect(invocation).await {
+                Ok(found) => return changed(found, rare),
+                Err(again) => target.metrics.refused(again.reason),
+            }
+        }
+        let Invocation { request_id, request, .. } = invocation;
+        Found::Answer(told(&failure, request_id, request, Some(target)))
+    }
+}
+
+/// What a client is told of a failure: what its function has for that, or the failure.
+fn told(failure: &Failure, request_id: &str, request: &Request, target: Option<&Target>) -> Answer {
+    let degrade = target.and_then(|target| Some((target, target.degrade.find(failure.reason)?)));
+    match degrade.and_then(|(target, degrade)| Some((target, degrade.answer.as_ref()?))) {
+        Some((target, given)) if !request.is_grpc => {
+            target.metrics.degraded(failure.reason);
+            degrade::answer(given, failure.reason, request_id)
+        }
+        Some(_) | None => grpc::answer(failure, request_id, request),
+    }
+}
+
+/// An answer from a file is changed as one of the function.
+fn changed<U>(mut found: Found<U>, rare: &Option<Box<Rare>>) -> Found<U> {
+    if let (Found::Answer(answer), Some(rare)) = (&mut found, rare) {
+        rare.change(answer);
+    }
+    found
 }
 
 /// The end of a request that its route, or its rule, sends elsewhere.
@@ -227,35 +317,58 @@ impl<B: Backend> Service for Gateway<B> {
 
     async fn connect(&self, call: &mut Call) -> Found<B::Upstream> {
         match call {
-            Call::Refused { request_id, error, request, .. } => {
-                Found::Answer(grpc::answer(&error.failure(), request_id, request))
+            Call::Refused { request_id, error, request, target } => {
+                Found::Answer(told(&error.failure(), request_id, request, target.as_deref()))
             }
             Call::Redirected { request_id, location, status, .. } => Found::Answer(
                 Answer::new(*status, Vec::new())
                     .with("location", location.to_string())
                     .with("x-request-id", request_id.to_string()),
             ),
-            Call::Routed { invocation, target, filters } => {
+            Call::Routed { invocation, target, rare } => {
                 match self.backend.connect(invocation).await {
-                    Ok(Found::Answer(mut answer)) => {
-                        if let Some(filters) = filters {
-                            filters.change(&mut answer);
-                        }
-                        Found::Answer(answer)
-                    }
-                    Ok(found) => found,
+                    Ok(found) => changed(found, rare),
                     Err(failure) => {
                         target.metrics.refused(failure.reason);
-                        let Invocation { request_id, request, .. } = invocation;
-                        Found::Answer(grpc::answer(&failure, request_id, request))
+                        // Boxed: every request pays for the size of this future.
+                        Box::pin(self.instead((invocation, &**target), rare, failure)).await
                     }
                 }
             }
         }
     }
 
+    /// A failure that a node tells is not passed on where something else takes its place.
+    fn accepts(&self, call: &Call, head: &ResponseHead<'_>) -> bool {
+        let Call::Routed { invocation, target, rare: Some(rare) } = call else { return true };
+        if !B::IS_REMOTE || target.degrade.is_empty() {
+            return true;
+        }
+        let Some(told) = head.field(FAILURE_FIELD).and_then(Told::parse) else { return true };
+        let is_declined = target.degrade.find(told.reason).is_some_and(|degrade| {
+            let has_answer = degrade.answer.is_some() && !invocation.request.is_grpc;
+            let may_go_on = !told.is_begun && !rare.head.is_empty();
+            has_answer || (degrade.function.is_some() && may_go_on)
+        });
+        rare.declined.set(is_declined.then_some(told));
+        !is_declined
+    }
+
+    fn again(&self, call: &mut Call) -> bool {
+        let Call::Routed { invocation, target, rare } = call else { return false };
+        let Some(kept) = rare.as_deref_mut() else { return false };
+        let Some(Told { reason, is_begun: false }) = kept.declined.get() else { return false };
+        let head = std::mem::take(&mut kept.head);
+        let goes_on = !head.is_empty() && self.hand_on((invocation, &**target), rare, reason);
+        if goes_on {
+            target.metrics.refused(reason);
+        }
+        invocation.request.head = head;
+        goes_on
+    }
+
     fn respond(&self, call: &Call, head: &ResponseHead<'_>, shape: Shape, out: &mut Vec<u8>) {
-        let Call::Routed { invocation, target, filters } = call else { return };
+        let Call::Routed { invocation, target, rare } = call else { return };
         let mut timing = String::new();
         if target.function.server_timing && !B::IS_REMOTE {
             timing = invocation.timing.server_timing(invocation.request.arrived.elapsed());
@@ -270,19 +383,22 @@ impl<B: Backend> Service for Gateway<B> {
             upgrade: if shape.upgrades { head.upgrade } else { None },
             keep_internal: false,
         };
-        match filters {
+        match rare {
             None => write_response(out, head, &edit),
-            Some(filters) => filters.respond(out, head, &edit),
+            Some(rare) => rare.respond(out, head, &edit),
         }
     }
 
     async fn explain(&self, call: &Call, upstream: &mut B::Upstream, broken: &Broken) -> Answer {
-        let Call::Routed { invocation, target, .. } = call else {
+        let Call::Routed { invocation, target, rare } = call else {
             return Answer::new(500, Vec::new());
         };
-        let failure = self.backend.explain(invocation, upstream, broken).await;
+        let failure = match rare.as_ref().and_then(|rare| rare.declined.get()) {
+            Some(told) => answer::told_by_node(told.reason),
+            None => self.backend.explain(invocation, upstream, broken).await,
+        };
         target.metrics.refused(failure.reason);
-        grpc::answer(&failure, &invocation.request_id, &invocation.request)
+        told(&failure, &invocation.request_id, &invocation.request, Some(&**target))
     }
 
     fn finish(&self, call: Option<Call>, outcome: &Outcome) {

@@ -25,6 +25,7 @@ pub struct EdgeMetrics {
     seconds: HistogramVec,
     cold_start_seconds: HistogramVec,
     failures: IntCounterVec,
+    degraded: IntCounterVec,
     request_bytes: IntCounterVec,
     response_bytes: IntCounterVec,
     /// Heads that broke a rule.
@@ -76,6 +77,11 @@ impl EdgeMetrics {
                 "Answers made in place of the function, or cut after its head, by reason.",
                 &["function", "reason"],
             ),
+            degraded: counters(
+                "gateway_degraded_total",
+                "Answers that took the place of a failure, by its reason.",
+                &["function", "reason"],
+            ),
             request_bytes: counters(
                 "gateway_request_bytes_total",
                 "Bytes sent to functions, heads included.",
@@ -125,6 +131,7 @@ impl EdgeMetrics {
             seconds: self.seconds.with_label_values(&[name]),
             cold_start_seconds: self.cold_start_seconds.with_label_values(&[name]),
             failures: self.failures.clone(),
+            degraded: self.degraded.clone(),
             request_bytes: self.request_bytes.with_label_values(&[name]),
             response_bytes: self.response_bytes.with_label_values(&[name]),
             name: name.into(),
@@ -156,6 +163,7 @@ pub struct FunctionMetrics {
     seconds: Histogram,
     cold_start_seconds: Histogram,
     failures: IntCounterVec,
+    degraded: IntCounterVec,
     request_bytes: IntCounter,
     response_bytes: IntCounter,
     name: Box<str>,
@@ -171,6 +179,11 @@ impl FunctionMetrics {
     /// Counts an answer made in place of the function, or one of its own that was cut.
     pub fn refused(&self, reason: &str) {
         self.failures.with_label_values(&[&*self.name, reason]).inc();
+    }
+
+    /// Counts an answer that took the place of a failure.
+    pub fn degraded(&self, reason: &str) {
+        self.degraded.with_label_values(&[&*self.name, reason]).inc();
     }
 
     /// Counts a request that is over.

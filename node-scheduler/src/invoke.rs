@@ -150,7 +150,7 @@ pub(crate) async fn explain(upstream: &SandboxUpstream, broken: &Broken) -> Fail
             end_if_alone(upstream).await;
             failure(504, ProxyError::HttpResponseTimeout, "run-clock")
         }
-        Cause::BadAnswer(_) | Cause::BadBody(_) | Cause::UnwantedUpgrade => {
+        Cause::BadAnswer(_) | Cause::BadBody(_) | Cause::UnwantedUpgrade | Cause::Declined => {
             failure(502, ProxyError::HttpProtocolError, "bad-answer")
         }
         Cause::UpstreamIo(error) if is_reset(error) => {

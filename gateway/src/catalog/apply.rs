@@ -14,6 +14,7 @@ use imbl::ordmap::DiffItem;
 
 use super::snapshot::{Snapshot, Target};
 use crate::admit::Rate;
+use crate::degrade::Degrades;
 use crate::metrics::FunctionMetrics;
 use crate::route::Releases;
 
@@ -75,12 +76,22 @@ impl Snapshot {
         metrics: impl Fn(&FunctionName) -> FunctionMetrics,
     ) {
         let problem = format!("release {name}");
+        let own_problem = format!("function {name}");
         self.problems.remove(&problem);
+        self.problems.remove(&own_problem);
         let Some(function) = self.objects.functions.get(name) else {
             self.targets.remove(name);
             return;
         };
         let known = self.targets.get(name);
+        let function = match function.mistakes(name).first() {
+            None => function,
+            Some(mistake) => {
+                self.problems.insert(own_problem, mistake.to_string());
+                let Some(known) = known else { return };
+                &known.function
+            }
+        };
         let version = |id: &_| self.objects.versions.get(id).map(|version| &**version);
         let release = self.objects.releases.get(name);
         let releases = match release.map(|release| Releases::new(name, release, version)) {
@@ -96,6 +107,7 @@ impl Snapshot {
         let target = Target {
             name: name.clone(),
             function: Arc::clone(function),
+            degrade: Degrades::new(function, release.map(|release| &**release)),
             releases,
             rate: known.filter(is_same_rate).map_or_else(
                 || Arc::new(Rate::new(function.rate_per_second)),

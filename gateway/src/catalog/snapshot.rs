@@ -10,6 +10,7 @@ use imbl::shared_ptr::DefaultSharedPtr;
 use imbl::{GenericHashMap, OrdMap, OrdSet};
 
 use crate::admit::Rate;
+use crate::degrade::Degrades;
 use crate::metrics::FunctionMetrics;
 use crate::route::{Asked, Found, Releases, Table};
 
@@ -76,6 +77,8 @@ pub struct Target {
     pub function: Arc<Function>,
     /// Who answers; none when it has no release yet.
     pub releases: Option<Releases>,
+    /// What takes the place of its failures.
+    pub degrade: Degrades,
     /// Kept over changes of the rules.
     pub rate: Arc<Rate>,
     /// Kept over changes of the rules.

@@ -1,6 +1,7 @@
 //! The real gateway between raw clients and a recorder that stands for a function, behind a node that speaks the link.
 
 mod clients;
+mod degrade;
 mod door;
 mod failures;
 mod filters;

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use hatchway_proto::failure::{Component, Failure, ProxyError};
+use hatchway_proto::failure::{Component, FAILURE_FIELD, Failure, ProxyError, Told};
 use hatchway_proto::http1::{RequestHead, ResponseEdit, ResponseHead, write_response};
 use hatchway_proto::link::{CallHead, Cancel, FileRequest, LoadSummary};
 use hatchway_proto::name::{FunctionName, VersionId};
@@ -111,7 +111,9 @@ impl Service for GatewayCalls {
             Err(failure) => {
                 call.handle.refuse(ELSEWHERE.contains(&failure.reason), failure.reason);
                 let Invocation { request_id, request, .. } = &call.invocation;
-                Found::Answer(grpc::answer(&failure, request_id, request))
+                let answer = grpc::answer(&failure, request_id, request);
+                let told = Told { reason: failure.reason, is_begun: false };
+                Found::Answer(answer.with(FAILURE_FIELD, told.value()))
             }
         }
     }
@@ -137,7 +139,8 @@ impl Service for GatewayCalls {
     ) -> Answer {
         let Invocation { request_id, request, .. } = &call.invocation;
         let failure = self.node.explain(&call.invocation, upstream, broken).await;
-        grpc::answer(&failure, request_id, request)
+        let told = Told { reason: failure.reason, is_begun: true };
+        grpc::answer(&failure, request_id, request).with(FAILURE_FIELD, told.value())
     }
 
     fn finish(&self, call: Option<Call>, outcome: &Outcome) {
@@ -168,7 +171,8 @@ fn reason(cause: &Cause) -> Cancel {
         | Cause::UpstreamIo(_)
         | Cause::BadAnswer(_)
         | Cause::BadBody(_)
-        | Cause::UnwantedUpgrade => Cancel::Cut,
+        | Cause::UnwantedUpgrade
+        | Cause::Declined => Cancel::Cut,
         Cause::ClientStalled | Cause::FirstByteClock | Cause::IdleClock | Cause::RunClock => {
             Cancel::Clock
         }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Degrade;
+
 /// What a user deploys and calls, whatever build of it is live.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -15,6 +17,9 @@ pub struct Function {
     /// Answers carry `Server-Timing` with the platform's share when set.
     #[serde(default)]
     pub server_timing: bool,
+    /// What takes the place of failures: of the first entry that is for one. Those of the release come before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub degrade: Vec<Degrade>,
 }
 
 /// A short burst fits; a backlog of many seconds does not.

@@ -8,6 +8,7 @@
 
 pub mod check;
 mod condition;
+mod degrade;
 mod difference;
 mod filters;
 mod function;
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use crate::name::{FunctionName, VersionId};
 
 pub use condition::{Conditions, FieldMatch};
+pub use degrade::{DEGRADE_BODY_BYTES, Degrade, StaticAnswer};
 pub use difference::{Difference, differences};
 pub use filters::{
     Filters, HeaderField, HeaderModifier, PathModifier, RequestRedirect, Scheme, UrlRewrite,

@@ -49,7 +49,10 @@ impl Object {
     /// [`ObjectError`].
     pub fn parse(key: Key, json: &[u8]) -> Result<Self, ObjectError> {
         Ok(match key {
-            Key::Function(name) => Self::Function(name, read(json, |_| Vec::new())?),
+            Key::Function(name) => {
+                let function = read(json, |function: &Function| function.mistakes(&name))?;
+                Self::Function(name, function)
+            }
             Key::Version(id) => Self::Version(id, read(json, |_| Vec::new())?),
             Key::Route(name) => Self::Route(name, read(json, Route::mistakes)?),
             Key::Release(name) => Self::Release(name, read(json, Release::mistakes)?),
@@ -202,6 +205,11 @@ mod tests {
             ("functions/local/a", "\u{0}\u{1}", "no JSON object"),
             ("functions/local/a", r#"{"memry": 1}"#, "unknown field `memry`"),
             ("functions/local/a", "[]", "no JSON object"),
+            (
+                "functions/local/a",
+                r#"{"degrade":[{"on":["any"],"function":"local/a"}]}"#,
+                "degrade[0].function: is the function that fails",
+            ),
             (
                 "routes/a",
                 r#"{"path":"a","function":"local/a"}"#,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Conditions, Filters};
+use super::{Conditions, Degrade, Filters};
 use crate::name::VersionId;
 
 /// A share of everybody: 10,000 basis points.
@@ -29,6 +29,9 @@ pub struct Release {
     /// Versions to be tried before they serve anybody, each by a name: `TAG--HOST`, or the field `x-hatchway-tag`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, VersionId>,
+    /// What takes the place of failures, before what the function has for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub degrade: Vec<Degrade>,
 }
 
 /// A part of the requests.
@@ -72,7 +75,8 @@ impl Release {
     /// Everybody is served by one version.
     pub fn of(stable: VersionId) -> Self {
         let (shares, rules) = (Vec::new(), Vec::new());
-        Self { stable, shares, rules, sticky: None, tags: BTreeMap::new() }
+        let (tags, degrade) = (BTreeMap::new(), Vec::new());
+        Self { stable, shares, rules, sticky: None, tags, degrade }
     }
 
     /// Every version that it may choose; some may come twice.

@@ -46,6 +46,11 @@ fn function(
     let clocks = limits::clocks(&table.timeouts, report);
     let scale = limits::scale(&table, report);
     let settings = settings(&table, report);
+    if let (Some(name), Given::Right(At { span, .. })) = (&name, &table.degrade) {
+        for mistake in settings.mistakes(name) {
+            report.wrong(span, mistake.to_string());
+        }
+    }
     let assets = assets(&table.assets, report);
     let places = Places {
         name: at_name.span.clone(),
@@ -80,6 +85,7 @@ fn settings(table: &FunctionTable, report: &mut Report<'_>) -> catalog::Function
         queue_depth: limits::within(&table.queue, "queue", 1, defaults::MAX_QUEUE, report)
             .unwrap_or(catalog::DEFAULT_QUEUE_DEPTH),
         server_timing: table.server_timing.as_right().is_some_and(|flag| flag.value),
+        degrade: table.degrade.as_right().map(|list| list.value.0.clone()).unwrap_or_default(),
     }
 }
 

@@ -6,7 +6,7 @@ use toml::Spanned;
 use toml::de::{DeValue, ValueDeserializer};
 
 use super::read::{Field, Kind, Report, wrong_type};
-use crate::catalog::Filters;
+use crate::catalog::{Degrade, Filters};
 
 /// Reads a table into the type that the catalog has for it: its own names, its own messages, the place in this file.
 fn read<T: for<'de> Deserialize<'de>>(
@@ -14,9 +14,6 @@ fn read<T: for<'de> Deserialize<'de>>(
     field: &Field,
     report: &mut Report<'_>,
 ) -> Option<T> {
-    if !value.get_ref().is_table() {
-        return wrong_type(value, field, "a table", report);
-    }
     match T::deserialize(ValueDeserializer::from(value.clone())) {
         Ok(read) => Some(read),
         Err(error) => {
@@ -30,10 +27,30 @@ fn read<T: for<'de> Deserialize<'de>>(
 
 impl Kind for Filters {
     fn read(value: &Spanned<DeValue<'_>>, field: &Field, report: &mut Report<'_>) -> Option<Self> {
-        read(value, field, report)
+        match value.get_ref().is_table() {
+            true => read(value, field, report),
+            false => wrong_type(value, field, "a table", report),
+        }
     }
 
     fn schema(generator: &mut SchemaGenerator) -> Schema {
         generator.subschema_for::<Self>()
+    }
+}
+
+/// What takes the place of failures.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Degrades(pub(super) Vec<Degrade>);
+
+impl Kind for Degrades {
+    fn read(value: &Spanned<DeValue<'_>>, field: &Field, report: &mut Report<'_>) -> Option<Self> {
+        match value.get_ref().is_array() {
+            true => read(value, field, report).map(Self),
+            false => wrong_type(value, field, "a list of tables", report),
+        }
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<Vec<Degrade>>()
     }
 }

@@ -7,6 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::entry::{App, Argv, Handler, Inside};
 use super::env::Env;
+use super::object::Degrades;
 use super::quantity::{Bytes, CpuMillis, Label, RuntimeWord, Span, Whole};
 use super::read::{At, Field, Given, Kind, Report, Table, Text, read_table, take, wrong_type};
 use super::trigger::{Host, RoutePath, Triggers};
@@ -133,6 +134,8 @@ table! {
     rate: Whole = 100,
     /// Whether answers say in `Server-Timing` what the platform's share was; false when absent.
     server_timing: bool = true,
+    /// What takes the place of failures of the platform: a static answer, or another function.
+    degrade: Degrades = [{ on = ["any"], answer = { status = 503, body = "back soon" } }],
     /// What network the function sees: "none" or "open"; "none" when absent.
     network: Network = "open",
     /// What its server speaks: "http1", or "h2c" for HTTP/2 without TLS, as gRPC servers do; "http1" when absent.

@@ -43,6 +43,9 @@ pub enum Cause {
     /// 101 that was not asked for, or to another protocol, or before the request was over.
     #[error("the upstream switched protocols unasked")]
     UnwantedUpgrade,
+    /// The head of the answer is one that the client is not to see.
+    #[error("the answer was not accepted")]
+    Declined,
     /// No head of an answer in time.
     #[error("the first-byte clock ran out")]
     FirstByteClock,
@@ -152,6 +155,9 @@ impl<S: Service> Exchange<'_, '_, S> {
                     upstream.release(false);
                     self.call.as_mut().head = head;
                 }
+                (Err(Cause::Declined), _) if self.service.again(&mut self.call) => {
+                    upstream.release(false);
+                }
                 (Err(cause), _) => return Box::pin(self.fail(upstream, &over, cause)).await,
             }
         }
@@ -163,7 +169,11 @@ impl<S: Service> Exchange<'_, '_, S> {
         let request = Request { head, ..*request };
         let (service, call) = (self.service, &self.call);
         let mut respond = |head: &ResponseHead<'_>, shape: Shape, out: &mut Vec<u8>| {
-            service.respond(call, head, shape, out);
+            let is_accepted = head.status < 200 || service.accepts(call, head);
+            if is_accepted {
+                service.respond(call, head, shape, out);
+            }
+            is_accepted
         };
         let mut relay = Relay::new(self.client, upstream, request, &mut respond);
         let result = poll_fn(|cx| relay.poll(cx)).await;

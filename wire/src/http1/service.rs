@@ -197,6 +197,18 @@ pub trait Service: 'static {
     /// again when the upstream that it found had closed its connection before a byte reached it.
     fn connect(&self, call: &mut Self::Call) -> impl Future<Output = Found<Self::Upstream>>;
 
+    /// Whether the client gets the answer with this head. Where it does not, [`Service::again`] and then [`Service::explain`]
+    /// are asked what it gets instead. Not asked about interim heads and 101.
+    fn accepts(&self, _call: &Self::Call, _head: &ResponseHead<'_>) -> bool {
+        true
+    }
+
+    /// An answer was not accepted. True when the call was changed, its head restored, and [`Service::connect`] is to be asked
+    /// for somebody else to answer it.
+    fn again(&self, _call: &mut Self::Call) -> bool {
+        false
+    }
+
     /// Writes the head of an answer as the client will read it.
     fn respond(&self, call: &Self::Call, head: &ResponseHead<'_>, shape: Shape, out: &mut Vec<u8>);
 

@@ -18,8 +18,8 @@ use crate::{Stream, scratch};
 /// What is read of an answer before the client has taken what came before it: the most that a stream buffers.
 const TURN_BYTES: usize = 64 * 1024;
 
-/// Writes the head of an answer as HTTP/1.1.
-pub(super) type Respond<'a> = dyn FnMut(&ResponseHead<'_>, Shape, &mut Vec<u8>) + 'a;
+/// Writes the head of an answer as HTTP/1.1; false when the client is not to get it.
+pub(super) type Respond<'a> = dyn FnMut(&ResponseHead<'_>, Shape, &mut Vec<u8>) -> bool + 'a;
 
 /// Where the answer stands.
 #[derive(Debug)]
@@ -216,8 +216,10 @@ impl<'a> Down<'a> {
         framing: Framing,
     ) -> Result<http::Response<()>, Cause> {
         let mut written = scratch::take();
-        (self.respond)(head, head::shape(framing), &mut written);
-        let response = head::to_http2(&written, self.is_head).map_err(Cause::BadAnswer);
+        let response = match (self.respond)(head, head::shape(framing), &mut written) {
+            true => head::to_http2(&written, self.is_head).map_err(Cause::BadAnswer),
+            false => Err(Cause::Declined),
+        };
         scratch::give(written);
         response
     }

@@ -144,6 +144,7 @@ fn reason(cause: &Cause) -> Reason {
         | Cause::BadAnswer(_)
         | Cause::BadBody(_)
         | Cause::UnwantedUpgrade
+        | Cause::Declined
         | Cause::FirstByteClock
         | Cause::IdleClock
         | Cause::RunClock => Reason::INTERNAL_ERROR,
@@ -197,6 +198,10 @@ impl<S: Service> Exchange<'_, '_, S> {
                     upstream.release(false);
                     self.up.rewind();
                 }
+                Err(Cause::Declined) if self.shared.service.again(&mut self.call) => {
+                    upstream.release(false);
+                    self.up.restart(self.call.as_mut());
+                }
                 Err(cause) => return self.fail(upstream, cause).await,
             }
         }
@@ -206,7 +211,11 @@ impl<S: Service> Exchange<'_, '_, S> {
     async fn relay(&mut self, upstream: &mut S::Upstream) -> Result<After, Cause> {
         let (service, call) = (self.shared.service, &self.call);
         let mut respond = |head: &ResponseHead<'_>, shape: Shape, out: &mut Vec<u8>| {
-            service.respond(call, head, shape, out);
+            let is_accepted = head.status < 200 || service.accepts(call, head);
+            if is_accepted {
+                service.respond(call, head, shape, out);
+            }
+            is_accepted
         };
         let pace = Pace::new(upstream.clocks(), self.shared.settings);
         let down = Down::new(self.is_head, self.key.as_ref(), upstream.limits(), &mut respond);

@@ -87,6 +87,13 @@ impl Up {
         self.waits = Waits::Upstream;
     }
 
+    /// Begins again with the head of `request`, which has no body.
+    pub(super) fn restart(&mut self, request: &mut Request) {
+        debug_assert_eq!(self.framing, Framing::None, "a body is used up");
+        scratch::give(std::mem::replace(&mut self.out, std::mem::take(&mut request.head)));
+        (self.taken, self.sent, self.waits) = (0, 0, Waits::Upstream);
+    }
+
     /// True once, when the client waits to be asked for its body and a reader is there.
     pub(super) fn takes_continue(&mut self) -> bool {
         self.waits == Waits::Client && std::mem::take(&mut self.owes_continue)

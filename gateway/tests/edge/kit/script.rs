@@ -10,7 +10,7 @@ use super::GUARD;
 /// A frame that a gateway sent, as far as tests look at it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Said {
-    Call { call: u64, head: String },
+    Call { call: u64, version: String, head: String },
     Data { call: u64, bytes: Vec<u8> },
     Cancel { call: u64, reason: Cancel },
     Credit { call: u64 },
@@ -90,8 +90,9 @@ impl Peer {
 
 fn said(frame: &Frame<'_>) -> Option<Said> {
     Some(match *frame {
-        Frame::Call { call, head, .. } => {
-            Said::Call { call, head: head.iter().copied().map(char::from).collect() }
+        Frame::Call { call, about, head } => {
+            let head = head.iter().copied().map(char::from).collect();
+            Said::Call { call, version: about.version.to_owned(), head }
         }
         Frame::Data { call, bytes, .. } => Said::Data { call, bytes: bytes.to_vec() },
         Frame::Cancel { call, reason } => Said::Cancel { call, reason },

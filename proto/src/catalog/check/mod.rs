@@ -1,5 +1,6 @@
 //! What is wrong with an object, seen by itself: each mistake with its field and what would be right.
 
+mod degrade;
 mod filters;
 
 use std::fmt;
@@ -7,10 +8,12 @@ use std::net::IpAddr;
 
 use regex::Regex;
 
+use crate::name::FunctionName;
 use crate::network::Network;
 
 use super::{
-    BASIS_POINTS, Conditions, FieldMatch, Filters, PathMatch, Release, Route, Share, Sticky,
+    BASIS_POINTS, Conditions, FieldMatch, Filters, Function, PathMatch, Release, Route, Share,
+    Sticky,
 };
 
 /// The longest regular expression of a rule, in bytes.
@@ -85,6 +88,15 @@ impl Route {
     }
 }
 
+impl Function {
+    /// Everything that is wrong with the settings of the function `name`, by themselves.
+    pub fn mistakes(&self, name: &FunctionName) -> Vec<Mistake> {
+        let mut found = Found(Vec::new());
+        degrade::degrade(&mut found, &self.degrade, Some(name));
+        found.0
+    }
+}
+
 impl Filters {
     /// Everything that is wrong with them on a route that compares paths by `path_match`.
     pub fn mistakes(&self, path_match: PathMatch) -> Vec<Mistake> {
@@ -98,6 +110,7 @@ impl Release {
     /// Everything that is wrong with it, by itself: whether its versions are there is for the catalog to know.
     pub fn mistakes(&self) -> Vec<Mistake> {
         let mut found = Found(Vec::new());
+        degrade::degrade(&mut found, &self.degrade, None);
         shares(&mut found, "shares", &self.shares);
         if self.rules.len() > RULES {
             found.add("rules", format!("there are {}, {RULES} are allowed", self.rules.len()));

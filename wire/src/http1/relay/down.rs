@@ -18,8 +18,8 @@ use crate::http1::upgrade;
 use crate::ticker::{self, Ticker};
 use crate::{Stream, pipe};
 
-/// Writes the head of an answer for the client.
-pub(crate) type Respond<'a> = dyn FnMut(&ResponseHead<'_>, Shape, &mut Vec<u8>) + 'a;
+/// Writes the head of an answer for the client; false when the client is not to get it.
+pub(crate) type Respond<'a> = dyn FnMut(&ResponseHead<'_>, Shape, &mut Vec<u8>) -> bool + 'a;
 
 /// What the request means for its answer.
 #[derive(Clone, Copy, Debug)]
@@ -313,7 +313,9 @@ impl<'a> Down<'a> {
         self.answer.keep_client = keep_alive;
         self.answer.keep_upstream = head.keep_alive && head.framing != Framing::UntilClose;
         let shape = Shape { version: terms.version, keep_alive, framing, upgrades: false };
-        (self.respond)(head, shape, self.out.buffer());
+        if !(self.respond)(head, shape, self.out.buffer()) {
+            return Err(Cause::Declined);
+        }
         self.pass_body(BodyDecoder::new(head.framing), form, rest, client, cx)
     }
 

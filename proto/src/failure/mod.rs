@@ -1,9 +1,13 @@
 //! A failure made by the platform: what the caller is told, in one form for every program of ours.
 
+mod reason;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::Serialize;
+
+pub use reason::{DEGRADABLE, FAILURE_FIELD, Told, degradable};
 
 /// The part of the platform that failed, or that noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
