@@ -4,6 +4,7 @@
 mod admin;
 mod command;
 mod failure;
+mod gateways;
 mod output;
 mod project;
 mod report;
@@ -34,6 +35,12 @@ enum Command {
     Apply(command::apply::Args),
     /// Choose which version of a function answers: stable, shares of it, tags.
     Release(command::release::Args),
+    /// Show who changed the rules, when and why.
+    History(command::history::Args),
+    /// Show how the rules differ between two revisions.
+    Diff(command::diff::Args),
+    /// Make the rules, or one object of them, what they were at a revision.
+    Rollback(command::rollback::Args),
     /// Call a function through the gateway.
     Invoke(command::invoke::Args),
     /// Show what functions print.
@@ -57,6 +64,9 @@ fn main() -> ExitCode {
         Command::Check(args) => command::check::run(&args),
         Command::Apply(args) => command::apply::run(&args),
         Command::Release(args) => command::release::run(&args),
+        Command::History(args) => command::history::run(&args),
+        Command::Diff(args) => command::diff::run(&args),
+        Command::Rollback(args) => command::rollback::run(&args),
         Command::Invoke(args) => command::invoke::run(&args),
         Command::Logs(args) => command::logs::run(&args),
         Command::Ps(args) => command::ps::run(&args),

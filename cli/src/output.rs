@@ -81,6 +81,21 @@ pub(crate) fn time_of_day(unix_ms: u64) -> String {
     format!("{:02}:{:02}:{:02}.{ms:03}", s / 3600 % 24, s / 60 % 60, s % 60)
 }
 
+/// A moment in UTC: `2026-11-21 13:05:59`.
+pub(crate) fn date_and_time(unix_ms: u64) -> String {
+    // Years begin in March, so that a leap day is the last day of one (Hinnant, "chrono-compatible low-level date
+    // algorithms", civil_from_days).
+    let days = unix_ms / 86_400_000 + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (year, month) = if month < 10 { (year, month + 3) } else { (year + 1, month - 9) };
+    let time = time_of_day(unix_ms);
+    format!("{:04}-{month:02}-{day:02} {}", year + era * 400, &time[..8])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,5 +118,14 @@ mod tests {
             assert_eq!(span(Duration::from_millis(ms)), text);
         }
         assert_eq!(time_of_day(86_400_000 + 47_159_042), "13:05:59.042");
+        for (seconds, text) in [
+            (0, "1970-01-01 00:00:00"),
+            (951_782_399, "2000-02-28 23:59:59"),
+            (951_782_400, "2000-02-29 00:00:00"),
+            (1_709_251_200, "2024-03-01 00:00:00"),
+            (1_798_761_599, "2026-12-31 23:59:59"),
+        ] {
+            assert_eq!(date_and_time(seconds * 1000), text);
+        }
     }
 }

@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 
 use hatchway_proto::catalog::Objects;
+use hatchway_proto::catalog::history::Timeline;
 use hatchway_wire::catalog::etcd::EtcdArgs;
 use hatchway_wire::catalog::store::{Author, Change, DEFAULT_KEPT, PushError, Pushed, StoreError};
 use hatchway_wire::catalog::{SourceArgs, Store};
 use hatchway_wire::process;
 use tokio::runtime::Runtime;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, count};
+use crate::gateways::{self, Waiting};
 
 /// Where the rules are.
 #[derive(Clone, Debug, clap::Args)]
@@ -22,18 +24,44 @@ pub(crate) struct RulesArgs {
     etcd: EtcdArgs,
 }
 
-/// Who changes them, and why.
+/// Who changes them, and why, and what is waited for.
 #[derive(Clone, Debug, clap::Args)]
-pub(crate) struct AuthorArgs {
+pub(crate) struct ChangeArgs {
     /// Why, for those who look at the history later.
     #[arg(long, short = 'm', value_name = "TEXT")]
     message: Option<String>,
     /// Who, in place of USER@HOST.
     #[arg(long = "as", value_name = "WHO")]
     who: Option<String>,
+    /// Wait until every live gateway serves by the change, but not longer than so many seconds; fail where one does not,
+    /// or refuses a part of it.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "30",
+          requires = "etcd")]
+    wait: Option<u64>,
     /// Changes that the history keeps.
-    #[arg(long, value_name = "COUNT", env = "HATCHWAY_KEEP_HISTORY", default_value_t = DEFAULT_KEPT, hide = true)]
+    #[arg(long, value_name = "COUNT", env = "HATCHWAY_KEEP_HISTORY", default_value_t = DEFAULT_KEPT,
+          hide_short_help = true)]
     keep_history: usize,
+}
+
+/// What has come of a change.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Done {
+    pub(crate) changes: usize,
+    pub(crate) revision: i64,
+    /// Gateways that serve by it, where they were waited for.
+    pub(crate) gateways: Option<usize>,
+}
+
+impl std::fmt::Display for Done {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} written, revision {}", count(self.changes, "change"), self.revision)?;
+        match self.gateways {
+            None => Ok(()),
+            Some(0) => f.write_str("; no gateway is alive to apply it"),
+            Some(gateways) => write!(f, ", applied by {}", count(gateways, "gateway")),
+        }
+    }
 }
 
 /// The rules as they were read, for one change.
@@ -44,9 +72,10 @@ pub(crate) struct Rules {
     runtime: Runtime,
     /// As a person named them.
     pub(crate) name: String,
+    etcd: EtcdArgs,
 }
 
-impl AuthorArgs {
+impl ChangeArgs {
     /// With a reason, in place of the one that was not given.
     pub(crate) fn author(&self, otherwise: &str) -> Author {
         let who = self.who.clone().unwrap_or_else(who);
@@ -81,14 +110,12 @@ impl RulesArgs {
 impl Rules {
     /// Reads them. A file stays locked for as long as they live.
     pub(crate) fn open(args: &RulesArgs) -> Result<Self, Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let what = "could not start a runtime".to_owned();
-        let runtime = runtime.map_err(|source| Failure::Io { what, source })?;
+        let runtime = gateways::runtime()?;
         let (name, source) =
             (args.name(), SourceArgs { catalog: args.catalog.clone(), etcd: args.etcd.clone() });
         let store = runtime.block_on(Store::open(&source));
         let store = store.map_err(|error| unread(&name, error))?;
-        Ok(Self { store, runtime, name })
+        Ok(Self { store, runtime, name, etcd: args.etcd.clone() })
     }
 
     /// Every good object.
@@ -96,22 +123,43 @@ impl Rules {
         self.store.objects()
     }
 
-    /// Writes `changes`, unless somebody else has changed any of it since.
+    /// What was changed before, and how it was.
+    pub(crate) fn timeline(&self) -> Result<Timeline, Failure> {
+        let read = self.runtime.block_on(self.store.timeline());
+        read.map_err(|error| unread(&self.name, error))
+    }
+
+    /// Writes `changes`, unless somebody else has changed any of it since, and waits where that is asked for. `why`
+    /// stands in the history where no reason was given.
     pub(crate) fn push(
         self,
         changes: Vec<Change>,
-        author: &Author,
-        args: &AuthorArgs,
-    ) -> Result<Pushed, Failure> {
-        let Self { store, runtime, name } = self;
-        let store = store.keeping(args.keep_history);
-        let pushed = runtime.block_on(store.push(changes, author));
-        pushed.map_err(|error| match error {
-            PushError::Conflict { .. } | PushError::FileChanged { .. } => {
-                Failure::Refused(error.to_string())
-            }
-            PushError::Store(error) => unread(&name, error),
-            PushError::Etcd(error) => unread(&name, StoreError::Etcd(error)),
+        args: &ChangeArgs,
+        why: &str,
+    ) -> Result<Done, Failure> {
+        let Self { store, runtime, name, etcd } = self;
+        let keys: Vec<String> = changes.iter().map(|change| change.key().to_string()).collect();
+        let lost = |error| unread(&name, StoreError::Etcd(error));
+        runtime.block_on(async {
+            let waiting = match args.wait {
+                Some(seconds) => Some(Waiting::begin(&etcd, keys, seconds).await?),
+                None => None,
+            };
+            let store = store.keeping(args.keep_history);
+            let pushed =
+                store.push(changes, &args.author(why)).await.map_err(|error| match error {
+                    PushError::Conflict { .. } | PushError::FileChanged { .. } => {
+                        Failure::Refused(error.to_string())
+                    }
+                    PushError::Store(error) => unread(&name, error),
+                    PushError::Etcd(error) => lost(error),
+                })?;
+            let Pushed { changes, revision } = pushed;
+            let gateways = match waiting {
+                Some(waiting) => Some(waiting.end(revision).await?),
+                None => None,
+            };
+            Ok(Done { changes, revision, gateways })
         })
     }
 }

@@ -27,6 +27,9 @@ pub struct Config {
     pub admin: std::net::SocketAddr,
     #[command(flatten)]
     pub source: SourceArgs,
+    /// What operators call this gateway, in etcd too; HOST:PORT by default.
+    #[arg(long, value_parser = name)]
+    pub name: Option<String>,
     /// A folder of this gateway's own, for what it has applied: with it, a start does not need etcd.
     #[arg(long, value_name = "DIR", requires = "etcd")]
     pub state: Option<PathBuf>,
@@ -43,6 +46,27 @@ pub struct Config {
     /// How long running requests may take to finish once the gateway is told to stop, in seconds.
     #[arg(long, default_value_t = 30)]
     pub drain_seconds: u64,
+}
+
+/// A name is the last part of a key.
+fn name(text: &str) -> Result<String, String> {
+    let is_inside = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
+    match text.len() {
+        1..=253 if text.chars().all(is_inside) => Ok(text.to_owned()),
+        _ => Err("use letters, digits, '-', '_', '.' and ':', at most 253".to_owned()),
+    }
+}
+
+impl Config {
+    /// What operators call this gateway, which listens on `address`.
+    pub fn name(&self, address: &Address) -> String {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let port = match address {
+            Address::Tcp(address) => address.port().to_string(),
+            Address::Unix(_) => std::process::id().to_string(),
+        };
+        self.name.clone().unwrap_or_else(|| format!("{}:{port}", host.trim()))
+    }
 }
 
 /// Encrypted connections from clients. Each certificate has its key, in the same order.

@@ -13,7 +13,7 @@ use hatchway_gateway::forward::RemoteNodes;
 use hatchway_gateway::handle::Gateway;
 use hatchway_gateway::metrics::EdgeMetrics;
 use hatchway_wire::admin::Admin;
-use hatchway_wire::catalog::{Intake, StatusReader};
+use hatchway_wire::catalog::{Intake, Refused, StatusReader};
 use hatchway_wire::core;
 use hatchway_wire::link::{Role, Security};
 use hatchway_wire::listen;
@@ -55,10 +55,12 @@ fn run(config: Config) -> Result<(), Exit> {
         Gateway::new(reading.cached(), nodes, Arc::clone(&counts))
     })
     .map_err(|error| Exit::unavailable("cannot start the cores".to_owned(), error))?;
-    tracing::info!(%address, tls = tls_address, admin = %admin.address, "serving");
+    let name = config.name(&address);
+    tracing::info!(%address, tls = tls_address, admin = %admin.address, name, "serving");
 
     process::until_stopped(async {
-        let catalog = intake.follow(|objects| publish(&publisher, objects, &metrics));
+        let publish = |objects| publish(&publisher, objects, &metrics);
+        let catalog = intake.follow_as_gateway(&name, env!("CARGO_PKG_VERSION"), publish);
         let certificates = async {
             if let Some(following) = certificates {
                 following.await;
@@ -84,17 +86,21 @@ fn secure(config: &Config) -> Result<Security, Exit> {
     Ok(security)
 }
 
+/// Serves by `objects` from now on, and gives back what it could not apply, by key.
 fn publish(
     publisher: &Publisher,
     objects: Arc<hatchway_proto::catalog::Objects>,
     metrics: &EdgeMetrics,
-) {
+) -> Refused {
     let snapshot = apply(&publisher.current(), objects, |name| metrics.function(name));
     for (object, why) in &snapshot.problems {
         tracing::warn!(object, why, "an object of the catalog is left out");
     }
     tracing::info!(revision = snapshot.revision, "the catalog is applied");
+    let key = |(object, why): (&String, &String)| (object.replacen(' ', "s/", 1), why.clone());
+    let refused = snapshot.problems.iter().map(key).collect();
     publisher.publish(snapshot);
+    refused
 }
 
 fn pages(

@@ -3,11 +3,14 @@
 pub(crate) mod apply;
 pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod diff;
 pub(crate) mod explain;
+pub(crate) mod history;
 pub(crate) mod invoke;
 pub(crate) mod logs;
 pub(crate) mod new;
 pub(crate) mod ps;
 pub(crate) mod release;
+pub(crate) mod rollback;
 pub(crate) mod schema;
 pub(crate) mod status;

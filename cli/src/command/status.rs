@@ -6,18 +6,22 @@ use std::time::Duration;
 
 use hatchway_proto::manifest::nearest;
 use hatchway_proto::name::FunctionName;
+use hatchway_wire::catalog::etcd::EtcdArgs;
 use serde::Deserialize;
 
 use crate::admin::{Admin, AdminArgs, typed};
 use crate::failure::{Failure, Outcome};
-use crate::output;
+use crate::{gateways, output};
 
 /// What `hatchway status` is told.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
     admin: AdminArgs,
-    /// Print the admin API's answer.
+    /// Show all gateways that follow the rules there, in place of one.
+    #[command(flatten)]
+    etcd: EtcdArgs,
+    /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
 }
@@ -118,6 +122,9 @@ impl Status {
 
 /// Asks and shows.
 pub(crate) fn run(args: &Args) -> Outcome {
+    if !args.etcd.etcd.is_empty() {
+        return gateways::show(&args.etcd, args.json);
+    }
     let answer = Admin::new(&args.admin)?.get("/v1/status", &[])?;
     if args.json {
         return output::json(&answer);

@@ -4,8 +4,9 @@
 //! [`route`] leads a request to a function, [`release`] from there to a [`version`]; [`condition`] is what both
 //! may ask of a request and [`filters`] what both may do with it, [`check`] what is wrong with one of them. [`keys`] says
 //! where each stands in etcd, and an [`Object`] is one of them with its key. [`history`] is who changed what, and how it was
-//! before.
+//! before; [`Applied`] how far a follower has come.
 
+mod applied;
 pub mod check;
 mod condition;
 mod degrade;
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::name::{FunctionName, VersionId};
 
+pub use applied::Applied;
 pub use condition::{Conditions, FieldMatch};
 pub use degrade::{DEGRADE_BODY_BYTES, Degrade, StaticAnswer};
 pub use difference::{Difference, differences};

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use super::check::Mistake;
 use super::keys::Key;
-use super::{Function, Objects, Release, Route, Version};
+use super::{Degrade, Function, Objects, Release, Route, Version};
 use crate::name::{FunctionName, VersionId};
 
 /// The longest object, in bytes of JSON: many times a release with all the rules that it may have.
@@ -66,6 +66,24 @@ impl Object {
             Self::Version(id, _) => Key::Version(*id),
             Self::Route(name, _) => Key::Route(name.clone()),
             Self::Release(name, _) => Key::Release(name.clone()),
+        }
+    }
+
+    /// The objects that it leads to, and is nothing without.
+    pub fn names(&self) -> Vec<Key> {
+        let degraded = |all: &[Degrade]| -> Vec<Key> {
+            all.iter().filter_map(|one| one.function.clone()).map(Key::Function).collect()
+        };
+        match self {
+            Self::Function(_, function) => degraded(&function.degrade),
+            Self::Version(_, version) => vec![Key::Function(version.function.clone())],
+            Self::Route(_, route) => vec![Key::Function(route.function.clone())],
+            Self::Release(name, release) => {
+                let mut names = degraded(&release.degrade);
+                names.push(Key::Function(name.clone()));
+                names.extend(release.versions().map(Key::Version));
+                names
+            }
         }
     }
 

@@ -155,6 +155,7 @@ impl FileSource {
         }
         self.mirror.replace(listing, revision);
         self.status.source_revision = revision;
+        self.status.applied_revision = revision;
         self.status.counts.relists += 1;
         self.status.quarantined = self.mirror.quarantined();
         self.status.heard();

@@ -1,16 +1,20 @@
 //! Rules as a program uses them: one source, and what its disk has kept.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hatchway_proto::catalog::Objects;
+use hatchway_proto::catalog::{Applied, Objects};
 use prometheus::Registry;
+use tokio::sync::watch;
 
-use super::Source;
 use super::disk::{Folder, FolderError, Writer};
-use super::etcd::{EtcdArgs, EtcdConfigError, EtcdSource, Known};
+use super::etcd::announce::announce;
+use super::etcd::{EtcdArgs, EtcdConfig, EtcdConfigError, EtcdSource, Known};
 use super::file::{FileError, FileSource};
 use super::reporter::{LINES, Reporter, StatusReader};
+use super::status::unix_ms;
+use super::{Found, Source};
 
 /// Where a gateway or a node takes its rules from.
 #[derive(Clone, Debug, clap::Args)]
@@ -45,7 +49,12 @@ pub enum IntakeError {
 pub struct Intake {
     source: AnySource,
     reporter: Reporter,
+    /// Where etcd is, for one who wants to say something there.
+    etcd: Option<EtcdConfig>,
 }
+
+/// Objects that were refused, by key, each with the reason.
+pub type Refused = BTreeMap<String, String>;
 
 #[derive(Debug)]
 enum AnySource {
@@ -63,8 +72,8 @@ impl Intake {
         state: Option<&Path>,
         registry: &Registry,
     ) -> Result<Self, IntakeError> {
-        let (source, disk) = match &args.catalog {
-            Some(path) => (AnySource::File(Box::new(FileSource::open(path)?)), None),
+        let (source, disk, etcd) = match &args.catalog {
+            Some(path) => (AnySource::File(Box::new(FileSource::open(path)?)), None, None),
             None => {
                 let config = args.etcd.check()?;
                 let (known, disk) = match state {
@@ -74,7 +83,11 @@ impl Intake {
                         (None, None)
                     }
                 };
-                (AnySource::Etcd(Box::new(EtcdSource::new(config, known))), disk)
+                (
+                    AnySource::Etcd(Box::new(EtcdSource::new(config.clone(), known))),
+                    disk,
+                    Some(config),
+                )
             }
         };
         let first = match &source {
@@ -82,7 +95,7 @@ impl Intake {
             AnySource::Etcd(source) => source.first(),
         };
         let reporter = Reporter::new(first, disk, registry);
-        Ok(Self { source, reporter })
+        Ok(Self { source, reporter, etcd })
     }
 
     /// What is known before anything has been waited for.
@@ -102,15 +115,62 @@ impl Intake {
 
     /// Hands on every change, for as long as it is polled. Dropped, it keeps on disk what was applied last.
     pub async fn follow(self, mut apply: impl FnMut(Arc<Objects>)) {
-        let Self { source, mut reporter } = self;
-        let tell = |found| {
+        let Self { source, mut reporter, .. } = self;
+        source
+            .follow(|found| {
+                if let Some(objects) = reporter.take(found) {
+                    apply(objects);
+                }
+            })
+            .await;
+    }
+
+    /// The same for a gateway, which says in etcd under `name` how far it has come. `apply` gives back what it has refused.
+    pub async fn follow_as_gateway(
+        self,
+        name: &str,
+        version: &str,
+        mut apply: impl FnMut(Arc<Objects>) -> Refused,
+    ) {
+        let Self { source, mut reporter, etcd } = self;
+        let (said, says) = watch::channel(Applied::default());
+        let mut refused = Refused::new();
+        let following = source.follow(|found| {
+            let (revision, quarantined) =
+                (found.status.applied_revision, Arc::clone(&found.status.quarantined));
             if let Some(objects) = reporter.take(found) {
-                apply(objects);
+                refused = apply(objects);
             }
-        };
-        match source {
-            AnySource::File(source) => source.follow(tell).await,
-            AnySource::Etcd(source) => source.follow(tell).await,
+            said.send_if_modified(|said| {
+                let all = quarantined.iter().chain(&refused);
+                let all = all.map(|(key, why)| (key.clone(), why.clone())).collect();
+                let now = Applied::new(version, revision, said.at_unix_ms, all);
+                let is_news = now != *said;
+                *said = Applied {
+                    at_unix_ms: if is_news { unix_ms() } else { said.at_unix_ms },
+                    ..now
+                };
+                is_news
+            });
+        });
+        match etcd {
+            None => following.await,
+            Some(etcd) => {
+                let key = format!("{}{name}", etcd.keys.applied("gateways"));
+                tokio::select! {
+                    () = following => {}
+                    never = announce(etcd, key, says) => match never {},
+                }
+            }
+        }
+    }
+}
+
+impl AnySource {
+    async fn follow(self, tell: impl FnMut(Found)) {
+        match self {
+            Self::File(source) => source.follow(tell).await,
+            Self::Etcd(source) => source.follow(tell).await,
         }
     }
 }

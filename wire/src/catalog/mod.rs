@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use hatchway_proto::catalog::Objects;
 
-pub use intake::{Intake, SourceArgs};
+pub use intake::{Intake, Refused, SourceArgs};
 pub use reporter::{Shown, StatusReader};
 pub use status::{Link, Status};
 pub use store::Store;

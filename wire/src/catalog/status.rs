@@ -20,6 +20,8 @@ pub struct Status {
     pub link: Link,
     /// The source's own count of changes, as far as it is known here; 0 where it has none.
     pub source_revision: i64,
+    /// The source's revision of the last change that is taken in: what is served, or refused.
+    pub applied_revision: i64,
     /// Which etcd cluster, in hex; empty where there is none, or none was reached yet.
     pub cluster: String,
     /// What is served was read from this machine's disk and the source has not been heard since.
@@ -75,6 +77,7 @@ impl Status {
             source,
             link: Link::Connecting,
             source_revision: 0,
+            applied_revision: 0,
             cluster: String::new(),
             from_disk: false,
             held: None,

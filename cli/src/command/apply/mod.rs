@@ -11,7 +11,7 @@ use serde_json::json;
 
 use self::merge::{Merge, UnderWay};
 use crate::failure::{Failure, Outcome, count};
-use crate::rules::{AuthorArgs, Rules, RulesArgs};
+use crate::rules::{ChangeArgs, Rules, RulesArgs};
 use crate::{output, project, report};
 
 /// What `hatchway apply` is told.
@@ -23,7 +23,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     rules: RulesArgs,
     #[command(flatten)]
-    author: AuthorArgs,
+    change: ChangeArgs,
     /// Give everybody the new version even where a release is under way, with shares or rules of its own.
     #[arg(long)]
     end_releases: bool,
@@ -50,10 +50,10 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let merge = Merge { current: rules.objects(), project: &project.objects, under_way };
     let merged = if args.rules.is_file() { merge.whole() } else { merge.own() };
     let merged = merged.map_err(|error| Failure::Refused(error.to_string()))?;
-    let pushed = rules.push(merged.changes, &args.author.author("hatchway apply"), &args.author)?;
+    let done = rules.push(merged.changes, &args.change, "hatchway apply")?;
     if args.json {
         return output::json(&json!({
-            "rules": name, "written": pushed.changes, "revision": pushed.revision,
+            "rules": name, "written": done.changes, "revision": done.revision, "gateways": done.gateways,
             "kept": merged.kept, "releases": project.objects.releases,
         }));
     }
@@ -65,6 +65,5 @@ pub(crate) fn run(args: &Args) -> Outcome {
         )]);
     }
     let functions = count(project.functions.len(), "function");
-    let (changes, revision) = (count(pushed.changes, "change"), pushed.revision);
-    output::line(&format!("{functions} in {name}, {changes} written, revision {revision}"))
+    output::line(&format!("{functions} in {name}, {done}"))
 }

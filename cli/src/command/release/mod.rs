@@ -12,7 +12,7 @@ use serde_json::json;
 
 use self::edit::{Edit, Percent, StickyBy, Tagged, VersionArg, Weighted};
 use crate::failure::{Failure, Outcome};
-use crate::rules::{AuthorArgs, Rules, RulesArgs};
+use crate::rules::{ChangeArgs, Rules, RulesArgs};
 use crate::{output, project, report};
 
 /// What `hatchway release` is told. Without a change it shows the release.
@@ -23,7 +23,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     rules: RulesArgs,
     #[command(flatten)]
-    author: AuthorArgs,
+    change: ChangeArgs,
     /// Add the version in this project, which serves nobody by itself. It is called `new` here.
     #[arg(long, value_name = "DIR")]
     add: Option<PathBuf>,
@@ -67,7 +67,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let keys = added.map(Key::Version).into_iter().chain([Key::Release(args.function.clone())]);
     let changes = keys.filter_map(|key| objects.get(&key)).map(Change::Put).collect();
     let why = format!("hatchway release {}", output::short_name(&args.function));
-    rules.push(changes, &args.author.author(&why), &args.author)?;
+    rules.push(changes, &args.change, &why)?;
     show(args, &objects)
 }
 

@@ -6,10 +6,12 @@
 //! between tries are spread, so that it is bearable for etcd.
 //!
 //! [`config`] says where etcd is; [`connection`] asks one member; [`source`] is what follows it, and [`push`] what
-//! writes.
+//! writes. [`announce`] tells how far a follower has come, and [`followers`] waits for that.
 
+pub(super) mod announce;
 mod config;
 mod connection;
+pub mod followers;
 pub mod push;
 mod source;
 

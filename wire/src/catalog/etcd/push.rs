@@ -99,7 +99,9 @@ impl Store {
     pub async fn push(self, changes: Vec<Change>, author: &Author) -> Result<Pushed, PushError> {
         let changes: Vec<Change> =
             changes.into_iter().filter(|change| self.is_change(change)).collect();
-        let mut pushed = Pushed { changes: 0, revision: self.revision };
+        // Where nothing is to be written, the last change that is there: etcd's own count goes on without any.
+        let newest = self.revisions.values().copied().max().unwrap_or_default();
+        let mut pushed = Pushed { changes: 0, revision: newest };
         let mut rest = &changes[..];
         while !rest.is_empty() {
             let (together, later) = rest.split_at(self.together(rest));

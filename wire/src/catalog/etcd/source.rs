@@ -69,6 +69,7 @@ impl EtcdSource {
         let known =
             known.unwrap_or_else(|| Known { objects: Arc::default(), revision: 0, cluster: 0 });
         status.source_revision = known.revision;
+        status.applied_revision = known.revision;
         let mut source = Self {
             mirror: Mirror::new(config.keys.clone(), known.objects),
             config,
@@ -124,6 +125,7 @@ impl EtcdSource {
         self.mirror.replace(listing, revision);
         self.is_cluster(cluster);
         self.status.source_revision = revision;
+        self.status.applied_revision = revision;
         self.status.counts.relists += 1;
         self.status.from_disk = false;
         self.status.heard();
@@ -238,6 +240,10 @@ impl EtcdSource {
         // Without events it says how far the watch has come. With events the header may be ahead of them.
         let reached =
             newest.or_else(|| message.header().map(etcd_client::ResponseHeader::revision));
+        if let Some(newest) = newest {
+            let applied = self.status.applied_revision;
+            self.status.applied_revision = applied.max(newest);
+        }
         if !message.created() {
             let known = self.status.source_revision;
             self.status.source_revision = known.max(reached.unwrap_or(known));

@@ -1,0 +1,7 @@
+//! How operators change rules: the same commands on a file and in etcd, nothing is overwritten that nobody has seen, every
+//! change is remembered, and gateways say how far they have come.
+
+mod acknowledged;
+mod history;
+mod place;
+mod releases;
