@@ -15,6 +15,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// A third of the instructions of glibc's on what a request allocates, and freed memory goes back to the kernel.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Functions that hatch on a request and are reaped when idle.
 #[derive(Debug, Parser)]
 #[command(name = "hatchway", version, propagate_version = true, max_term_width = 100)]

@@ -100,11 +100,11 @@ impl Drop for Running {
     }
 }
 
-impl AsMut<Request> for Call {
+impl AsMut<Request> for Box<Call> {
     fn as_mut(&mut self) -> &mut Request {
-        match self {
-            Self::Routed { invocation, .. } => &mut invocation.request,
-            Self::Redirected { request, .. } | Self::Refused { request, .. } => request,
+        match &mut **self {
+            Call::Routed { invocation, .. } => &mut invocation.request,
+            Call::Redirected { request, .. } | Call::Refused { request, .. } => request,
         }
     }
 }
@@ -157,15 +157,15 @@ impl<B: Backend> Gateway<B> {
         self.metrics.handshakes.with_label_values(&[result]).inc();
     }
 
-    /// Stages 2 to 4, all from the head.
-    fn decide(&self, head: &RequestHead<'_>, peer: Peer) -> Call {
+    /// Stages 2 to 4, all from the head. The call is boxed here, once: it is handed on a dozen times.
+    fn decide(&self, head: &RequestHead<'_>, peer: Peer) -> Box<Call> {
         let request_id = self.trigger.request_id(head);
         let peer = self.trigger.origin(head, peer);
         let mut catalog = self.catalog.borrow_mut();
         let snapshot = catalog.load();
         let refuse = |error, target, request_id| {
             let request = Request::new(head, Vec::new());
-            Call::Refused { request, request_id, error, target }
+            Box::new(Call::Refused { request, request_id, error, target })
         };
         let entered = match self.load.as_ref().map(Load::enter).transpose() {
             Ok(entered) => entered,
@@ -203,7 +203,7 @@ impl<B: Backend> Gateway<B> {
         let rewritten = (applied, found.rest);
         let invocation = self.trigger.invocation(head, peer, request_id, release, rewritten);
         let rare = self.rare(&target, &invocation, applied, degraded);
-        Call::Routed { invocation, target: Running::new(target, entered), rare }
+        Box::new(Call::Routed { invocation, target: Running::new(target, entered), rare })
     }
 
     /// What is to be remembered of a request, if anything.
@@ -296,27 +296,27 @@ fn redirected(
     (applied, rest): (Applied<'_>, &str),
     request_id: &str,
     peer: Peer,
-) -> Option<Call> {
+) -> Option<Box<Call>> {
     let redirect = applied.each().find_map(|filters| filters.redirect.as_ref())?;
-    Some(Call::Redirected {
+    Some(Box::new(Call::Redirected {
         request: Request::new(head, Vec::new()),
         request_id: request_id.into(),
         location: location(redirect, head, rest, peer.is_encrypted).into(),
         status: redirect.status_code,
         target: Arc::clone(target),
-    })
+    }))
 }
 
 impl<B: Backend> Service for Gateway<B> {
-    type Call = Call;
+    type Call = Box<Call>;
     type Upstream = B::Upstream;
 
-    fn begin(&self, head: &RequestHead<'_>, peer: Peer) -> Result<Call, Answer> {
+    fn begin(&self, head: &RequestHead<'_>, peer: Peer) -> Result<Box<Call>, Answer> {
         Ok(self.decide(head, peer))
     }
 
-    async fn connect(&self, call: &mut Call) -> Found<B::Upstream> {
-        match call {
+    async fn connect(&self, call: &mut Box<Call>) -> Found<B::Upstream> {
+        match &mut **call {
             Call::Refused { request_id, error, request, target } => {
                 Found::Answer(told(&error.failure(), request_id, request, target.as_deref()))
             }
@@ -339,8 +339,10 @@ impl<B: Backend> Service for Gateway<B> {
     }
 
     /// A failure that a node tells is not passed on where something else takes its place.
-    fn accepts(&self, call: &Call, head: &ResponseHead<'_>) -> bool {
-        let Call::Routed { invocation, target, rare: Some(rare) } = call else { return true };
+    fn accepts(&self, call: &Box<Call>, head: &ResponseHead<'_>) -> bool {
+        let Call::Routed { invocation, target, rare: Some(rare) } = &**call else {
+            return true;
+        };
         if !B::IS_REMOTE || target.degrade.is_empty() {
             return true;
         }
@@ -354,8 +356,8 @@ impl<B: Backend> Service for Gateway<B> {
         !is_declined
     }
 
-    fn again(&self, call: &mut Call) -> bool {
-        let Call::Routed { invocation, target, rare } = call else { return false };
+    fn again(&self, call: &mut Box<Call>) -> bool {
+        let Call::Routed { invocation, target, rare } = &mut **call else { return false };
         let Some(kept) = rare.as_deref_mut() else { return false };
         let Some(Told { reason, is_begun: false }) = kept.declined.get() else { return false };
         let head = std::mem::take(&mut kept.head);
@@ -367,8 +369,8 @@ impl<B: Backend> Service for Gateway<B> {
         goes_on
     }
 
-    fn respond(&self, call: &Call, head: &ResponseHead<'_>, shape: Shape, out: &mut Vec<u8>) {
-        let Call::Routed { invocation, target, rare } = call else { return };
+    fn respond(&self, call: &Box<Call>, head: &ResponseHead<'_>, shape: Shape, out: &mut Vec<u8>) {
+        let Call::Routed { invocation, target, rare } = &**call else { return };
         let mut timing = String::new();
         if target.function.server_timing && !B::IS_REMOTE {
             timing = invocation.timing.server_timing(invocation.request.arrived.elapsed());
@@ -389,8 +391,13 @@ impl<B: Backend> Service for Gateway<B> {
         }
     }
 
-    async fn explain(&self, call: &Call, upstream: &mut B::Upstream, broken: &Broken) -> Answer {
-        let Call::Routed { invocation, target, rare } = call else {
+    async fn explain(
+        &self,
+        call: &Box<Call>,
+        upstream: &mut B::Upstream,
+        broken: &Broken,
+    ) -> Answer {
+        let Call::Routed { invocation, target, rare } = &**call else {
             return Answer::new(500, Vec::new());
         };
         let failure = match rare.as_ref().and_then(|rare| rare.declined.get()) {
@@ -401,8 +408,8 @@ impl<B: Backend> Service for Gateway<B> {
         told(&failure, &invocation.request_id, &invocation.request, Some(&**target))
     }
 
-    fn finish(&self, call: Option<Call>, outcome: &Outcome) {
-        match call {
+    fn finish(&self, call: Option<Box<Call>>, outcome: &Outcome) {
+        match call.map(|call| *call) {
             None => self.metrics.bad_heads.inc(),
             Some(Call::Refused { error, target, .. }) => {
                 self.metrics.refused(error.failure().reason);

@@ -20,6 +20,10 @@ use hatchway_wire::listen;
 use hatchway_wire::process::{self, Exit};
 use prometheus::Registry;
 
+/// A third of the instructions of glibc's on what a request allocates, and freed memory goes back to the kernel.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let config = Config::parse();
     process::log_to_stderr();

@@ -9,6 +9,7 @@ use hatchway_proto::link::LoadSummary;
 use hatchway_wire::backend::{Backend, Invocation, Start, Timing};
 use hatchway_wire::core::Core;
 use hatchway_wire::http1::{Broken, Found};
+use hatchway_wire::ticker;
 use tokio::time::{timeout, timeout_at};
 
 use crate::assets;
@@ -68,7 +69,12 @@ impl NodeCore {
         for _ in 0..TRIES {
             let slot = match version.try_slot() {
                 Some(slot) => slot,
-                None => version.slot().await.map_err(refused)?,
+                // Boxed, as all that is rare: every request pays for the size of this future.
+                None => {
+                    let slot = Box::pin(version.slot()).await.map_err(refused)?;
+                    ticker::now();
+                    slot
+                }
             };
             note(&slot, &mut invocation.timing);
             slot.sandbox().enter(&invocation.request_id);
@@ -79,7 +85,7 @@ impl NodeCore {
                     slot.sandbox().leave();
                     // The process has closed its socket, and word of its end is on the way: asked sooner, the pool
                     // would give the same sandbox again.
-                    let _ = timeout(invoke::CAUSE_OF_DEATH, slot.died()).await;
+                    let _ = Box::pin(timeout(invoke::CAUSE_OF_DEATH, slot.died())).await;
                     last = Some(error);
                 }
             }
@@ -128,7 +134,7 @@ impl Backend for NodeCore {
         }
         let found = match invocation.request.deadline {
             None => self.upstream(&version, invocation).await,
-            Some(deadline) => timeout_at(deadline, self.upstream(&version, invocation))
+            Some(deadline) => Box::pin(timeout_at(deadline, self.upstream(&version, invocation)))
                 .await
                 .unwrap_or_else(|_| Err(invoke::out_of_time())),
         };

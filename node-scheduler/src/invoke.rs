@@ -11,6 +11,7 @@ use hatchway_wire::Stream;
 use hatchway_wire::http1::idle::Idle;
 use hatchway_wire::http1::{Broken, Cause, Clocks, Upstream};
 use hatchway_wire::http2::outbound::is_reset;
+use hatchway_wire::ticker;
 use tokio::time::{Instant, timeout};
 
 use crate::h2c::H2cConnections;
@@ -72,7 +73,7 @@ pub(crate) async fn reach(
 ) -> Result<SandboxUpstream, (Slot<ProcessHatchery>, io::Error)> {
     let reached = match version.protocol {
         Protocol::Http1 => reach_http1(&slot, version, &connections.idle).await,
-        Protocol::H2c => connections.h2c.reach(&slot).await.map(|shared| {
+        Protocol::H2c => Box::pin(connections.h2c.reach(&slot)).await.map(|shared| {
             let request = shared.request(deadline);
             Stream::Outbound(Box::new(request))
         }),
@@ -81,7 +82,7 @@ pub(crate) async fn reach(
         Ok(stream) => stream,
         Err(error) => return Err((slot, error)),
     };
-    let run = Instant::now() + version.clocks.run;
+    let run = ticker::recent() + version.clocks.run;
     let clocks = Clocks {
         first_byte: version.clocks.first_byte,
         idle: version.clocks.idle,
@@ -106,7 +107,7 @@ async fn reach_http1(
 ) -> io::Result<Stream> {
     match idle.take(&slot.sandbox_id(), idle_limit(version)) {
         Some(stream) => Ok(stream),
-        None => slot.sandbox().connect().await,
+        None => Box::pin(slot.sandbox().connect()).await,
     }
 }
 

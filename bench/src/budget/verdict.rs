@@ -10,7 +10,7 @@ use super::file::{Allowed, Budget};
 const TOLERANCES: [f64; 3] = [0.05, 0.15, 0.15];
 
 /// Functions named for a case that is not within its budget.
-const SHOWN: usize = 15;
+const SHOWN: usize = 60;
 
 /// One case, compared.
 #[derive(Debug)]

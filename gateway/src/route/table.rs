@@ -200,7 +200,7 @@ impl<T> Paths<T> {
             if let Some(found) = self.prefixes.get(&path[..end]).and_then(|all| first(all, asked)) {
                 return Some(found.at(if end == path.len() { "/" } else { &path[end..] }));
             }
-            end = path[..end].rfind('/')?;
+            end = path.as_bytes()[..end].iter().rposition(|byte| *byte == b'/')?;
         }
     }
 }
@@ -278,10 +278,10 @@ fn without_slash(path: &str) -> &str {
 }
 
 fn without_port(host: &str) -> &str {
-    match host.rfind(':') {
-        // The last colon of `[::1]` belongs to the address.
-        Some(colon) if !host[colon..].contains(']') => &host[..colon],
-        _ => host,
+    // By bytes, from the end: a port is short, and the last colon of `[::1]` belongs to the address.
+    match host.as_bytes().iter().rposition(|byte| !byte.is_ascii_digit()) {
+        Some(colon) if host.as_bytes()[colon] == b':' => &host[..colon],
+        Some(_) | None => host,
     }
 }
 

@@ -68,16 +68,36 @@ const PAIRS: [u8; 200] = {
     pairs
 };
 
+/// `0.` to `255.`, and how long each is.
+const OCTETS: [([u8; 4], usize); 256] = {
+    let (mut octets, mut number) = ([([b'.'; 4], 0); 256], 0_u8);
+    loop {
+        let (digits, mut left) = (&mut octets[number as usize], number);
+        digits.1 = 2 + (number > 9) as usize + (number > 99) as usize;
+        let mut at = digits.1 - 1;
+        while at > 0 {
+            at -= 1;
+            digits.0[at] = b'0' + left % 10;
+            left /= 10;
+        }
+        if number == u8::MAX {
+            break octets;
+        }
+        number += 1;
+    }
+};
+
 /// An address; an IPv4 one in any dress as what it is.
 pub(super) fn address(out: &mut Vec<u8>, address: IpAddr) {
     match address.to_canonical() {
         IpAddr::V4(address) => {
-            let [a, b, c, d] = address.octets();
-            decimal(out, a.into());
-            for octet in [b, c, d] {
-                out.push(b'.');
-                decimal(out, octet.into());
+            let (mut text, mut len) = ([0; 16], 0);
+            for octet in address.octets() {
+                let (digits, count) = OCTETS[usize::from(octet)];
+                text[len..len + 4].copy_from_slice(&digits);
+                len += count;
             }
+            out.extend_from_slice(&text[..len - 1]);
         }
         IpAddr::V6(address) => {
             let mut text = String::with_capacity(39);
@@ -110,6 +130,10 @@ mod tests {
             address(&mut out, text.parse().unwrap());
             String::from_utf8(out).unwrap()
         };
+        for octet in 0..=255 {
+            let text = format!("{octet}.1.{octet}.{octet}");
+            assert_eq!(written(&text), text);
+        }
         for text in ["0.0.0.0", "255.10.9.1", "::1", "2001:db8::ffff", "fe80:1:2:3:4:5:6:7"] {
             assert_eq!(written(text), text);
         }

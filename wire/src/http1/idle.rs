@@ -48,11 +48,12 @@ impl<K: Eq + Hash + Clone + 'static> Idle<K> {
         });
     }
 
-    /// A connection to `key` that has been idle for less than `limit` and has heard nothing since.
+    /// A connection to `key` that has been idle for less than `limit` and has heard nothing since. Whoever asks has read the
+    /// time in this turn.
     pub fn take(&self, key: &K, limit: Duration) -> Option<Stream> {
         let mut connections = self.0.borrow_mut();
         let kept = connections.get_mut(key)?;
-        let now = Instant::now();
+        let now = ticker::recent();
         while let Some((stream, since)) = kept.pop() {
             let idle = now.duration_since(since);
             let is_quiet = if idle > TRUSTED { stream.is_silent() } else { stream.is_quiet() };

@@ -32,7 +32,7 @@ pub async fn serve<S: Service>(
         // What is large is boxed and lives as long as a request: thousands of connections wait for one.
         let next = match client.read_head(service, peer).await {
             Head::Call(call) => Box::pin(exchange::exchange(&mut client, service, call)).await,
-            Head::Answer(answer) => Box::pin(client.refuse(service, answer)).await,
+            Head::Answer(answer) => Box::pin(client.refuse(service, *answer)).await,
             Head::Http2(settings) if is_first => {
                 let stream = (client.stream, client.ahead.take());
                 let settings = (client.settings, settings);
@@ -64,7 +64,8 @@ pub async fn turn_away(stream: Stream, answer: Answer, settings: &Settings, tick
 /// What came of waiting for a head.
 enum Head<'s, C> {
     Call(C),
-    Answer(Answer),
+    /// Boxed, as all that is rare: a head is handed through many hands.
+    Answer(Box<Answer>),
     /// Its first bytes are those of the newer version, which is offered.
     Http2(&'s http2::Settings),
     End,
@@ -106,7 +107,7 @@ impl<'c> Client<'c> {
             ready!(self.timer.poll_at(now, cx));
             Poll::Ready(match waiting.begun {
                 None => Head::End,
-                Some(_) => Head::Answer(service.refuse(&Refused::TooSlow)),
+                Some(_) => Head::Answer(Box::new(service.refuse(&Refused::TooSlow))),
             })
         })
         .await
@@ -143,7 +144,7 @@ impl<'c> Client<'c> {
             let (head, used) = self.begin(bytes, service, peer);
             self.ahead.push(&bytes[used..]);
             if head.is_none() {
-                waiting.begun = Some(ticker::now());
+                waiting.begun = Some(ticker::recent());
                 waiting.seen = bytes.len();
             }
             Poll::Ready(head)
@@ -175,16 +176,20 @@ impl<'c> Client<'c> {
         service: &S,
         peer: Peer,
     ) -> (Option<Head<'c, S::Call>>, usize) {
+        ticker::now();
         match http1::parse_request(bytes, &self.settings.limits) {
             Ok(None) => (None, 0),
             Ok(Some(head)) => match service.begin(&head, peer) {
                 Ok(call) => (Some(Head::Call(call)), head.len),
-                Err(answer) => (Some(Head::Answer(answer)), head.len),
+                Err(answer) => (Some(Head::Answer(Box::new(answer))), head.len),
             },
             Err(HeadError::Http2Preface) if let Some(settings) = &self.settings.http2 => {
                 (Some(Head::Http2(settings)), 0)
             }
-            Err(error) => (Some(Head::Answer(service.refuse(&Refused::Head(error)))), 0),
+            Err(error) => {
+                let answer = service.refuse(&Refused::Head(error));
+                (Some(Head::Answer(Box::new(answer))), 0)
+            }
         }
     }
 

@@ -52,9 +52,10 @@ pub struct Request {
 }
 
 impl Request {
-    /// What the exchange needs of `head`, with the rewritten bytes in `rewritten`.
+    /// What the exchange needs of `head`, with the rewritten bytes in `rewritten`. Its connection has read the time since the
+    /// head came.
     pub fn new(head: &RequestHead<'_>, rewritten: Vec<u8>) -> Self {
-        let arrived = ticker::now();
+        let arrived = ticker::recent();
         // Calls of gRPC are POST: no other request pays for the look.
         let is_grpc =
             head.method == "POST" && head.field("content-type").is_some_and(grpc::is_grpc);

@@ -20,7 +20,7 @@ use crate::http1::{Peer, Service, Settings as Common};
 use crate::http2::exchange::{Ended, Shared, exchange};
 use crate::http2::line::Line;
 use crate::http2::settings::Settings;
-use crate::ticker::{Ticker, Timer};
+use crate::ticker::{self, Ticker, Timer};
 
 /// Serves a connection whose first bytes, which are in `read`, are those of HTTP/2, until either side ends it.
 /// When the core drains, the client is told, and what runs is finished.
@@ -112,6 +112,8 @@ impl<F: Future<Output = Ended>> Connection<'_, F> {
         start: &impl Fn(http::Request<RecvStream>, SendResponse<Bytes>) -> F,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
+        // The one look at the clock of this turn, for all streams that are served in it.
+        ticker::now();
         self.poll_streams(cx);
         if self.poll_frames(start, cx).is_ready() {
             return Poll::Ready(());
@@ -132,7 +134,7 @@ impl<F: Future<Output = Ended>> Connection<'_, F> {
 
     fn poll_streams(&mut self, cx: &mut Context<'_>) {
         while let Poll::Ready(Some(ended)) = std::pin::Pin::new(&mut self.streams).poll_next(cx) {
-            self.idle_since = Instant::now();
+            self.idle_since = ticker::recent();
             match ended {
                 Ended::Served => self.cancelled = self.cancelled.saturating_sub(1),
                 Ended::Cancelled => self.cancelled += 1,
@@ -170,7 +172,7 @@ impl<F: Future<Output = Ended>> Connection<'_, F> {
 
     /// Ends what is idle for long, what drains, and what does not take its frames.
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let now = Instant::now();
+        let now = ticker::recent();
         if self.leaving_since.is_none() && self.wants_to_leave(now) {
             self.leaving_since = Some(now);
             self.h2.graceful_shutdown();
@@ -193,7 +195,7 @@ impl<F: Future<Output = Ended>> Connection<'_, F> {
             Some(next) => self.timer.set(next),
             None => self.timer.clear(),
         }
-        if self.timer.poll(cx).is_ready() {
+        if self.timer.poll_at(now, cx).is_ready() {
             cx.waker().wake_by_ref();
         }
         Poll::Pending

@@ -13,7 +13,7 @@ use crate::http1::{Cause, Shape};
 use crate::http2::head;
 use crate::http2::reply::{Gone, Reply};
 use crate::http2::websocket::Key;
-use crate::{Stream, scratch};
+use crate::{Stream, scratch, ticker};
 
 /// What is read of an answer before the client has taken what came before it: the most that a stream buffers.
 const TURN_BYTES: usize = 64 * 1024;
@@ -198,7 +198,7 @@ impl<'a> Down<'a> {
         *response.status_mut() = StatusCode::OK;
         response.headers_mut().remove(header::SEC_WEBSOCKET_ACCEPT);
         self.answer.status = 200;
-        self.answer.first_byte = Some(Instant::now());
+        self.answer.first_byte = Some(ticker::recent());
         self.answer.is_tunnel = true;
         self.out = Bytes::copy_from_slice(rest);
         reply.head(response, false).map_err(gone)
@@ -239,7 +239,7 @@ impl<'a> Down<'a> {
         self.answer.keep_upstream = head.keep_alive && head.framing != Framing::UntilClose;
         self.read_body(BodyDecoder::new(head.framing), rest)?;
         self.answer.status = head.status;
-        self.answer.first_byte = Some(Instant::now());
+        self.answer.first_byte = Some(ticker::recent());
         let is_all =
             matches!(self.state, State::Done) && self.out.is_empty() && self.trailers.is_empty();
         reply.head(response, is_all).map_err(gone)

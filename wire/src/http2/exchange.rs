@@ -71,7 +71,7 @@ pub(super) async fn exchange<S: Service>(
             let outcome = Outcome::default();
             let mut exchange = Exchange { shared, call, is_head, key, up, reply, timer, outcome };
             exchange.run().await;
-            exchange.outcome.total = arrived.elapsed();
+            exchange.outcome.total = ticker::recent() - arrived;
             shared.service.finish(Some(exchange.call), &exchange.outcome);
             exchange.outcome
         }
@@ -79,7 +79,8 @@ pub(super) async fn exchange<S: Service>(
             let mut outcome = Outcome::default();
             let to_head = parts.method == http::Method::HEAD;
             let since = Instant::now();
-            send(&mut reply, &timer, shared, answer, (to_head, since), &mut outcome).await;
+            let terms = (to_head, since);
+            Box::pin(send(&mut reply, &timer, shared, answer, terms, &mut outcome)).await;
             shared.service.finish(None, &outcome);
             outcome
         }
@@ -182,13 +183,13 @@ impl<S: Service> Exchange<'_, '_, S> {
                     self.outcome.broken = Some(Cause::ClientGone);
                     return;
                 }
-                Some(Found::Answer(answer)) => return self.answer(answer).await,
+                // Boxed, as all that is rare: every request pays for the size of this future.
+                Some(Found::Answer(answer)) => return Box::pin(self.answer(answer)).await,
                 Some(Found::Upstream(upstream)) => upstream,
             };
             match self.relay(&mut upstream).await {
                 Ok(After::Release { reusable }) => return upstream.release(reusable),
                 Ok(After::Tunnel(first)) => {
-                    // Boxed, as all that is rare: every request pays for the size of this future.
                     return Box::pin(self.tunnel(upstream, first)).await;
                 }
                 Err(Cause::UpstreamClosed | Cause::UpstreamIo(_))
@@ -202,7 +203,7 @@ impl<S: Service> Exchange<'_, '_, S> {
                     upstream.release(false);
                     self.up.restart(self.call.as_mut());
                 }
-                Err(cause) => return self.fail(upstream, cause).await,
+                Err(cause) => return Box::pin(self.fail(upstream, cause)).await,
             }
         }
     }
@@ -297,13 +298,9 @@ impl<S: Service> Exchange<'_, '_, S> {
 /// Waits for `work` as long as the client wants it.
 async fn unless_gone<T>(reply: &mut Reply, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
-    let mut has_waited = false;
     poll_fn(|cx| {
         if reply.poll_gone(cx).is_ready() {
             return Poll::Ready(None);
-        }
-        if std::mem::replace(&mut has_waited, true) {
-            ticker::now();
         }
         work.as_mut().poll(cx).map(Some)
     })

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::http2::glitches::Glitches;
 use crate::http2::settings::Settings;
-use crate::{Stream, scratch};
+use crate::{Stream, scratch, ticker};
 
 /// Frames that gather before they are written at once: what a socket takes in one call.
 const BATCH_BYTES: usize = 64 * 1024;
@@ -87,7 +87,7 @@ impl Inner {
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.sent < self.out.len() {
             self.sent += ready!(self.stream.poll_write(cx, &self.out[self.sent..]))?;
-            self.taken_at = Instant::now();
+            self.taken_at = ticker::recent();
         }
         self.sent = 0;
         scratch::give(std::mem::take(&mut self.out));
@@ -100,7 +100,7 @@ impl Inner {
         }
         if self.out.is_empty() {
             self.out = scratch::take();
-            self.taken_at = Instant::now();
+            self.taken_at = ticker::recent();
         }
         self.out.extend_from_slice(bytes);
         self.glitches.sent(bytes);

@@ -321,7 +321,7 @@ impl<'a> Down<'a> {
 
     fn note_head(&mut self, head: &ResponseHead<'_>) {
         self.answer.status = head.status;
-        self.answer.first_byte = Some(ticker::now());
+        self.answer.first_byte = Some(ticker::recent());
     }
 
     /// Passes on what `bytes` hold of the body, behind what waits.

@@ -38,6 +38,8 @@ pub(super) struct Relay<'a> {
     up: Up,
     down: Down<'a>,
     pace: Pace,
+    /// It is not the first turn, which is that of the head.
+    has_waited: bool,
 }
 
 /// How an exchange stands when it is over, well or not.
@@ -84,22 +86,20 @@ impl<'a> Relay<'a> {
             ahead: &mut client.ahead,
             upstream: upstream.stream(),
             timer: &client.timer,
+            has_waited: false,
         }
     }
 
     /// Ready when the answer has been written whole, or when it cannot be.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Cause>> {
-        let was_answered = self.down.is_answered();
-        let result = match self.poll_parts(cx) {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(())) => Ok(()),
-            Err(cause) => Err(cause),
-        };
-        if was_answered || result.is_err() {
-            // Otherwise this turn has looked, for the first byte.
+        if std::mem::replace(&mut self.has_waited, true) {
             ticker::now();
         }
-        Poll::Ready(result)
+        match self.poll_parts(cx) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(())) => Poll::Ready(Ok(())),
+            Err(cause) => Poll::Ready(Err(cause)),
+        }
     }
 
     fn poll_parts(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, Cause> {

@@ -20,8 +20,6 @@ pub(crate) struct Pace {
     moved: u64,
     moved_at: Instant,
     window: Option<Window>,
-    /// It is not the first turn.
-    has_waited: bool,
 }
 
 /// A stretch of time in which enough of the body has to come.
@@ -58,19 +56,17 @@ impl Pace {
             moved: 0,
             moved_at: ticker::recent(),
             window: None,
-            has_waited: false,
         }
     }
 
-    /// Sets the clock for `scene`; ready with the reason once it has run out.
+    /// Sets the clock for `scene`; ready with the reason once it has run out. By the time that this turn has read.
     pub(crate) fn poll(
         &mut self,
         scene: &Scene,
         timer: &Timer,
         cx: &mut Context<'_>,
     ) -> Poll<Cause> {
-        let has_waited = std::mem::replace(&mut self.has_waited, true);
-        let now = if has_waited { ticker::now() } else { ticker::recent() };
+        let now = ticker::recent();
         let (deadline, cause) = self.next(scene, now);
         timer.set(deadline);
         ready!(timer.poll_at(now, cx));
