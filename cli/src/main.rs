@@ -45,6 +45,8 @@ enum Command {
     Diff(command::diff::Args),
     /// Make the rules, or one object of them, what they were at a revision.
     Rollback(command::rollback::Args),
+    /// Give a new version a growing share in steps, and everything or nothing at the end.
+    Rollout(command::rollout::Args),
     /// Call a function through the gateway.
     Invoke(command::invoke::Args),
     /// Show what functions print.
@@ -71,6 +73,7 @@ fn main() -> ExitCode {
         Command::History(args) => command::history::run(&args),
         Command::Diff(args) => command::diff::run(&args),
         Command::Rollback(args) => command::rollback::run(&args),
+        Command::Rollout(args) => command::rollout::run(&args),
         Command::Invoke(args) => command::invoke::run(&args),
         Command::Logs(args) => command::logs::run(&args),
         Command::Ps(args) => command::ps::run(&args),

@@ -101,6 +101,11 @@ impl RulesArgs {
         }
     }
 
+    /// Rules in etcd; none in a file.
+    pub(crate) fn etcd(&self) -> Option<&EtcdArgs> {
+        self.catalog.is_none().then_some(&self.etcd)
+    }
+
     /// True for rules that stand in a file, whole.
     pub(crate) fn is_file(&self) -> bool {
         self.catalog.is_some()

@@ -16,11 +16,12 @@ use crate::degrade;
 use crate::metrics::{Connected, EdgeMetrics};
 use crate::overload::Load;
 use crate::rare::Rare;
+use crate::rollout::Tally;
 use crate::route::filters::location;
 use crate::route::{Applied, Asked, Chosen};
 use crate::trigger::{self, Trigger};
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 /// The gateway, as one core has it.
@@ -76,13 +77,23 @@ pub enum Call {
 #[derive(Debug)]
 pub struct Running {
     target: Arc<Target>,
+    /// Of the version, where the function has several.
+    tally: Option<Arc<Tally>>,
+    /// Whatever the client was told in the end.
+    has_failed: Cell<bool>,
     _entered: Option<Entered>,
 }
 
 impl Running {
-    fn new(target: Arc<Target>, entered: Option<Entered>) -> Self {
+    fn new(target: Arc<Target>, tally: Option<Arc<Tally>>, entered: Option<Entered>) -> Self {
         target.metrics.in_flight.inc();
-        Self { target, _entered: entered }
+        Self { target, tally, has_failed: Cell::new(false), _entered: entered }
+    }
+
+    /// The version has not answered, or not well.
+    fn failed(&self, reason: &str) {
+        self.has_failed.set(true);
+        self.metrics.refused(reason);
     }
 }
 
@@ -203,7 +214,9 @@ impl<B: Backend> Gateway<B> {
         let rewritten = (applied, found.rest);
         let invocation = self.trigger.invocation(head, peer, request_id, release, rewritten);
         let rare = self.rare(&target, &invocation, applied, degraded);
-        Box::new(Call::Routed { invocation, target: Running::new(target, entered), rare })
+        // Whoever stands in for the function is not judged.
+        let tally = if degraded.is_none() { release.tally.clone() } else { None };
+        Box::new(Call::Routed { invocation, target: Running::new(target, tally, entered), rare })
     }
 
     /// What is to be remembered of a request, if anything.
@@ -329,7 +342,7 @@ impl<B: Backend> Service for Gateway<B> {
                 match self.backend.connect(invocation).await {
                     Ok(found) => changed(found, rare),
                     Err(failure) => {
-                        target.metrics.refused(failure.reason);
+                        target.failed(failure.reason);
                         // Boxed: every request pays for the size of this future.
                         Box::pin(self.instead((invocation, &**target), rare, failure)).await
                     }
@@ -363,7 +376,7 @@ impl<B: Backend> Service for Gateway<B> {
         let head = std::mem::take(&mut kept.head);
         let goes_on = !head.is_empty() && self.hand_on((invocation, &**target), rare, reason);
         if goes_on {
-            target.metrics.refused(reason);
+            target.failed(reason);
         }
         invocation.request.head = head;
         goes_on
@@ -404,7 +417,7 @@ impl<B: Backend> Service for Gateway<B> {
             Some(told) => answer::told_by_node(told.reason),
             None => self.backend.explain(invocation, upstream, broken).await,
         };
-        target.metrics.refused(failure.reason);
+        target.failed(failure.reason);
         told(&failure, &invocation.request_id, &invocation.request, Some(&**target))
     }
 
@@ -423,7 +436,10 @@ impl<B: Backend> Service for Gateway<B> {
                 if let Some(cause) = outcome.broken.as_ref().filter(|_| !outcome.is_ours)
                     && let Some(reason) = answer::cut(cause)
                 {
-                    target.metrics.refused(reason);
+                    target.failed(reason);
+                }
+                if let Some(tally) = &target.tally {
+                    tally.count(outcome, &invocation.timing, target.has_failed.get());
                 }
                 log(&invocation, outcome);
             }

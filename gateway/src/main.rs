@@ -12,6 +12,7 @@ use hatchway_gateway::config::{Config, TlsPort};
 use hatchway_gateway::forward::RemoteNodes;
 use hatchway_gateway::handle::Gateway;
 use hatchway_gateway::metrics::EdgeMetrics;
+use hatchway_gateway::rollout;
 use hatchway_wire::admin::Admin;
 use hatchway_wire::catalog::{Intake, Refused, StatusReader};
 use hatchway_wire::core;
@@ -49,6 +50,7 @@ fn run(config: Config) -> Result<(), Exit> {
     let admin = Admin::start(config.admin, vec![pages])
         .map_err(|error| Exit::unavailable(format!("cannot listen on {}", config.admin), error))?;
 
+    let rollouts = rollout::follow(&config.source, catalog.clone()).map_err(Exit::config)?;
     let (nodes, reading, counts) = (config.nodes.clone(), catalog.clone(), Arc::clone(&metrics));
     let tls_address = tls.as_ref().map(|tls| tls.address.to_string());
     let certificates = tls.as_ref().map(TlsPort::follow);
@@ -70,7 +72,7 @@ fn run(config: Config) -> Result<(), Exit> {
                 following.await;
             }
         };
-        tokio::join!(catalog, certificates, security.follow());
+        tokio::join!(catalog, certificates, security.follow(), rollouts);
         std::future::pending().await
     })?;
 

@@ -154,6 +154,11 @@ impl Drop for Connected {
     }
 }
 
+/// The client did not wait for the answer.
+pub(crate) fn is_left(outcome: &Outcome) -> bool {
+    matches!(outcome.broken, Some(Cause::ClientGone)) || outcome.status < 100
+}
+
 /// The counts of one function.
 #[derive(Debug)]
 pub struct FunctionMetrics {
@@ -188,8 +193,7 @@ impl FunctionMetrics {
 
     /// Counts a request that is over.
     pub fn finish(&self, outcome: &Outcome, timing: Option<&Timing>) {
-        let is_left = matches!(outcome.broken, Some(Cause::ClientGone)) || outcome.status < 100;
-        let class = if is_left { 0 } else { usize::from(outcome.status / 100).min(5) };
+        let class = if is_left(outcome) { 0 } else { usize::from(outcome.status / 100).min(5) };
         self.requests[class].inc();
         self.seconds.observe(outcome.total.as_secs_f64());
         self.request_bytes.inc_by(outcome.request_bytes);

@@ -152,7 +152,7 @@ impl World {
         let mut dice = Xoshiro256PlusPlus::seed_from_u64(seed);
         let mut rollout = self.start();
         let mut release = Release::of(rollout.plan.stable);
-        let (mut evidence, mut now) = (Evidence::new(3), 0_u64);
+        let (mut evidence, mut now) = (Evidence::of(&rollout.plan), 0_u64);
         let interval = rollout.plan.analysis.interval;
         let mut seen = Seen::default();
         loop {

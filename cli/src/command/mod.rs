@@ -12,5 +12,6 @@ pub(crate) mod new;
 pub(crate) mod ps;
 pub(crate) mod release;
 pub(crate) mod rollback;
+pub(crate) mod rollout;
 pub(crate) mod schema;
 pub(crate) mod status;

@@ -96,7 +96,9 @@ impl Snapshot {
         let release = self.objects.releases.get(name);
         let releases = match release.map(|release| Releases::new(name, release, version)) {
             None => None,
-            Some(Ok(releases)) => Some(releases),
+            Some(Ok(releases)) => {
+                Some(releases.counted(known.and_then(|known| known.releases.as_ref())))
+            }
             Some(Err(why)) => {
                 self.problems.insert(problem, why);
                 known.and_then(|known| known.releases.clone())

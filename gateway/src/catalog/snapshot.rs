@@ -12,6 +12,7 @@ use imbl::{GenericHashMap, OrdMap, OrdSet};
 use crate::admit::Rate;
 use crate::degrade::Degrades;
 use crate::metrics::FunctionMetrics;
+use crate::rollout::Tally;
 use crate::route::{Asked, Found, Releases, Table};
 
 /// Every function, by name. The names come from operators.
@@ -96,4 +97,6 @@ pub struct ReleaseTarget {
     pub run_clock: Duration,
     /// Files of its own may answer.
     pub has_assets: bool,
+    /// What it does, counted where the function has several.
+    pub tally: Option<Arc<Tally>>,
 }

@@ -104,6 +104,7 @@ impl Releases {
                 version: id,
                 run_clock: version.clocks.run,
                 has_assets: version.assets.is_some(),
+                tally: None,
             });
             Ok(targets.len() - 1)
         };
@@ -119,6 +120,24 @@ impl Releases {
         let tags = release.tags.iter().map(|(tag, id)| Ok((tag.as_str().into(), index(*id)?)));
         let tags = tags.collect::<Result<_, String>>()?;
         Ok(Self { targets: targets.into(), split, rules, sticky: release.sticky.clone(), tags })
+    }
+
+    /// Counts what each version does where there are several, and goes on from what `before` has counted.
+    #[must_use]
+    pub fn counted(mut self, before: Option<&Self>) -> Self {
+        if self.targets.len() > 1 {
+            for target in &mut self.targets {
+                let before = before.and_then(|before| before.target(&target.version));
+                let tally = before.and_then(|before| before.tally.clone());
+                target.tally = Some(tally.unwrap_or_default());
+            }
+        }
+        self
+    }
+
+    /// A version that it may choose.
+    pub fn target(&self, version: &VersionId) -> Option<&ReleaseTarget> {
+        self.targets.iter().find(|target| target.version == *version)
     }
 
     /// The version that serves everybody else.
@@ -348,6 +367,17 @@ mod tests {
         assert_eq!(get("GET /?beta HTTP/1.1\nX-Hatchway-Tag: next", None).unwrap().0, OTHER);
         assert_eq!(get("GET /?beta HTTP/1.1", Some("NEXT")).unwrap().0, OTHER);
         assert!(get("GET / HTTP/1.1", Some("none")).is_none());
+    }
+
+    #[test]
+    fn versions_are_counted_where_there_are_several_and_through_a_change() {
+        let one = compiled(&format!(r#"{{"stable": "{STABLE}"}}"#)).unwrap().counted(None);
+        assert!(one.stable().tally.is_none());
+        let two = shares(100, 0).counted(Some(&one));
+        let tally = two.stable().tally.clone().unwrap();
+        let grown = shares(500, 0).counted(Some(&two));
+        assert!(std::sync::Arc::ptr_eq(&tally, grown.stable().tally.as_ref().unwrap()));
+        assert!(!std::sync::Arc::ptr_eq(&tally, grown.targets()[1].tally.as_ref().unwrap()));
     }
 
     #[test]

@@ -14,6 +14,10 @@
 //! ```text
 //! /hatchway/v1-history/ID             who changed what, why, and how it was before
 //! /hatchway/v1-applied/gateways/NAME  leased: how far a gateway has come, and what it has refused
+//! /hatchway/v1-rollouts/plans/TENANT/NAME       what was asked for, and how far it has come
+//! /hatchway/v1-rollouts/evidence/TENANT/NAME    what has been made of all counts
+//! /hatchway/v1-rollouts/counts/TENANT/NAME/ID   leased: what one gateway has counted, while the rollout runs
+//! /hatchway/v1-rollouts/leader/                 leased: the gateway that moves them, and those that would
 //! ```
 
 use std::fmt;
@@ -180,6 +184,11 @@ impl Keys {
     /// A prefix ends with a slash, so that this is not below it.
     fn beside(&self, name: &str) -> String {
         format!("{}-{name}", self.prefix.trim_end_matches('/'))
+    }
+
+    /// A folder of what belongs to rollouts: `plans`, `evidence`, `counts` or `leader`.
+    pub fn rollouts(&self, folder: &str) -> String {
+        self.beside(&format!("rollouts/{folder}/"))
     }
 
     /// The part that follows the prefix, for people; all of it where it is no text below the prefix.

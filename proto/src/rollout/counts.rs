@@ -48,7 +48,7 @@ pub struct Histogram(BTreeMap<usize, u64>);
 pub struct Counts {
     /// Requests that ended, but for those whose client left.
     pub requests: u64,
-    /// Those of them that were answered with 5xx, by the function or in its place.
+    /// Those of them that failed: answered with 5xx, not answered at all, or cut; whatever the client was told in its place.
     pub errors: u64,
     /// How long those took that waited for no start.
     #[serde(default)]

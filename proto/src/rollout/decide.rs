@@ -79,7 +79,8 @@ impl Rollout {
                 if self.progress.step > 0 {
                     evidence.set_weight(self.plan.weights());
                 }
-                let why = format!("step {}", self.progress.step + 1);
+                let percent = f64::from(weight) / 100.0;
+                let why = format!("step {}: {percent}% to the canary", self.progress.step + 1);
                 let done = self.end(now, Move::SetWeight(weight), why);
                 self.next_step(now, evidence);
                 Next::Moved(Some(done))

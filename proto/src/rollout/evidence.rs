@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bet::{Arm, Expected};
 use super::counts::{self, Counts, Histogram, Seen};
-use super::plan::Analysis;
+use super::plan::{Analysis, Plan};
 
 /// By how much worse a canary may be: logarithms of the ratio of odds, from "a quarter more" to "nothing works".
 const SHIFTS: [f64; 6] = [0.25, 0.5, 1.0, 2.0, 4.0, 8.0];
@@ -59,8 +59,13 @@ pub enum Worse {
 }
 
 impl Evidence {
-    /// Nothing was seen; the weight will be set so many times.
-    pub fn new(weights: u32) -> Self {
+    /// Nothing was seen yet.
+    pub fn of(plan: &Plan) -> Self {
+        Self::new(plan.weights())
+    }
+
+    /// The weight will be set so many times.
+    fn new(weights: u32) -> Self {
         let empty = [f64::MIN; SHIFTS.len()];
         let mut evidence = Self {
             looks: 0,
@@ -75,7 +80,7 @@ impl Evidence {
     }
 
     /// A step begins in which the canary has another share, the first of them included.
-    pub fn set_weight(&mut self, weights: u32) {
+    pub(super) fn set_weight(&mut self, weights: u32) {
         self.put_in(HALF / f64::from(weights.max(1)));
     }
 

@@ -11,7 +11,7 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 /// The waits between tries.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub struct Backoff {
     bound: Duration,
 }
 
@@ -23,14 +23,14 @@ impl Default for Backoff {
 
 impl Backoff {
     /// The next wait: between half of the bound and all of it, by `draw`; then the bound doubles.
-    pub(super) fn next(&mut self, draw: u32) -> Duration {
+    pub fn next(&mut self, draw: u32) -> Duration {
         let wait = self.bound / 2 + part(self.bound / 2, draw);
         self.bound = (self.bound * 2).min(LONGEST);
         wait
     }
 
     /// The last try has gone well.
-    pub(super) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         *self = Self::default();
     }
 }
@@ -41,7 +41,7 @@ pub(super) fn part(whole: Duration, draw: u32) -> Duration {
 }
 
 /// A number to spread waits by. Not for secrets.
-pub(super) fn draw() -> u32 {
+pub fn draw() -> u32 {
     let bits = RandomState::new().hash_one(0_u8).to_le_bytes();
     u32::from_le_bytes([bits[0], bits[1], bits[2], bits[3]])
 }

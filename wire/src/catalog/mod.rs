@@ -6,7 +6,7 @@
 //! values; [`disk`] keeps what was applied for a start without etcd; [`intake`] is all of it as a program uses it,
 //! and [`reporter`] says how it is doing ([`status`]). [`store`] is for those who change them.
 
-mod backoff;
+pub mod backoff;
 pub mod disk;
 pub mod etcd;
 pub mod file;

@@ -165,20 +165,31 @@ impl Edit<'_> {
     }
 
     fn find(&self, objects: &Objects, typed: &VersionArg) -> Result<VersionId, String> {
-        if typed.0 == "new" {
-            return self.added.ok_or_else(|| "new is the version that --add adds".to_owned());
+        typed.find(objects, self.function, self.added)
+    }
+}
+
+impl VersionArg {
+    /// The one version of a function that is meant; `added` is what `new` means.
+    pub(crate) fn find(
+        &self,
+        objects: &Objects,
+        function: &FunctionName,
+        added: Option<VersionId>,
+    ) -> Result<VersionId, String> {
+        let Self(typed) = self;
+        if typed == "new" {
+            return added.ok_or_else(|| "new is the version that --add adds".to_owned());
         }
         let of_function =
-            objects.versions.iter().filter(|(_, version)| version.function == *self.function);
-        let mut found = of_function.filter(|(id, _)| id.as_str().starts_with(&typed.0));
+            objects.versions.iter().filter(|(_, version)| version.function == *function);
+        let mut found = of_function.filter(|(id, _)| id.as_str().starts_with(typed));
         match (found.next(), found.next()) {
             (Some((id, _)), None) => Ok(*id),
             (Some((one, _)), Some((other, _))) => {
-                Err(format!("{} may be {one} or {other}: write more of it", typed.0))
+                Err(format!("{typed} may be {one} or {other}: write more of it"))
             }
-            (None, _) => {
-                Err(format!("{} has no version that begins with {}", self.function, typed.0))
-            }
+            (None, _) => Err(format!("{function} has no version that begins with {typed}")),
         }
     }
 }

@@ -10,10 +10,12 @@ use hatchway_proto::name::{FunctionName, VersionId};
 use hatchway_wire::catalog::store::Change;
 use serde_json::json;
 
-use self::edit::{Edit, Percent, StickyBy, Tagged, VersionArg, Weighted};
+use self::edit::{Edit, StickyBy, Tagged, Weighted};
 use crate::failure::{Failure, Outcome};
 use crate::rules::{ChangeArgs, Rules, RulesArgs};
 use crate::{output, project, report};
+
+pub(crate) use self::edit::{Percent, VersionArg};
 
 /// What `hatchway release` is told. Without a change it shows the release.
 #[derive(Debug, clap::Args)]
@@ -71,7 +73,12 @@ pub(crate) fn run(args: &Args) -> Outcome {
     show(args, &objects)
 }
 
-fn add(objects: &mut Objects, dir: &Path, function: &FunctionName) -> Result<VersionId, Failure> {
+/// Adds the version that a project has of a function.
+pub(crate) fn add(
+    objects: &mut Objects,
+    dir: &Path,
+    function: &FunctionName,
+) -> Result<VersionId, Failure> {
     let project = project::load(&[dir.to_owned()]).map_err(Failure::Project)?;
     report::print_notes(&project.notes);
     let found = project.functions.iter().find(|deployed| deployed.name == *function);

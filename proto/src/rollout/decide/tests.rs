@@ -20,7 +20,7 @@ impl World {
         let plan: Plan = serde_json::from_str(&text).unwrap();
         plan.check().unwrap();
         let release = Release::of(plan.stable);
-        let evidence = Evidence::new(plan.weights());
+        let evidence = Evidence::of(&plan);
         let progress = Progress::start(0, "a test".into());
         Self { rollout: Rollout { plan, progress }, evidence, release, now: 0 }
     }

@@ -7,12 +7,15 @@
 //!
 //! [`config`] says where etcd is; [`connection`] asks one member; [`source`] is what follows it, and [`push`] what
 //! writes. [`announce`] tells how far a follower has come, and [`followers`] waits for that.
+//! [`rollouts`] are kept beside the rules; of the gateways that follow them one leads, by its [`seat`].
 
 pub(super) mod announce;
 mod config;
 mod connection;
 pub mod followers;
 pub mod push;
+pub mod rollouts;
+pub mod seat;
 mod source;
 
 pub use config::{EtcdArgs, EtcdConfig, EtcdConfigError};

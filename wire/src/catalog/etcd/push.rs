@@ -184,12 +184,7 @@ impl Store {
             });
             touched.push(Touched { before: self.value(&short).await?, key: short });
         }
-        let Author { who, why } = author.clone();
-        let at_unix_ms = unix_ms();
-        let record = Record { who, why, at_unix_ms, touched };
-        let record = serde_json::to_vec(&record).expect("a record is strings and numbers");
-        let id = format!("{}{at_unix_ms:013}-{:08x}", self.keys.history(), draw());
-        writes.push(TxnOp::put(id, record, None));
+        writes.push(recorded(&self.keys, author, touched));
         let txn = Txn::new().when(compares).and_then(writes);
         let done = answer(self.connection.client.kv_client().txn(txn)).await?;
         let revision = done.header().ok_or(EtcdError::NoEtcd)?.revision();
@@ -261,4 +256,13 @@ impl Store {
         }
         Ok(Timeline::new(entries, now, self.revision))
     }
+}
+
+/// The record of a change, to be written together with it.
+pub(super) fn recorded(keys: &Keys, author: &Author, touched: Vec<Touched>) -> TxnOp {
+    let Author { who, why } = author.clone();
+    let at_unix_ms = unix_ms();
+    let record = Record { who, why, at_unix_ms, touched };
+    let record = serde_json::to_vec(&record).expect("a record is strings and numbers");
+    TxnOp::put(format!("{}{at_unix_ms:013}-{:08x}", keys.history(), draw()), record, None)
 }

@@ -1,0 +1,51 @@
+//! Moves canaries forward, or back: every gateway says what it has counted, and one of them leads.
+//!
+//! While a rollout runs, each gateway keeps a seat in etcd (a lease) and reports its [`tally`] with it; the one that is
+//! elected looks at all reports, asks the rollout for its next move ([`hatchway_proto::rollout`]), and writes that move
+//! together with the release: [`lead`]. While none runs there is a watch on an empty folder, and nothing else.
+//! [`session`] is a gateway's part in it.
+
+mod lead;
+mod session;
+mod tally;
+
+use std::future::Future;
+
+use hatchway_wire::catalog::SourceArgs;
+use hatchway_wire::catalog::backoff::{Backoff, draw};
+use hatchway_wire::catalog::etcd::EtcdConfigError;
+use tokio::time::sleep;
+
+use crate::catalog::Catalog;
+
+pub use tally::Tally;
+
+/// Takes part in rollouts for as long as the result is polled, where the rules are in etcd. Those who follow a file have
+/// nobody to agree with, and no rollouts.
+///
+/// # Errors
+/// What is wrong with the settings of etcd.
+pub fn follow(
+    source: &SourceArgs,
+    catalog: Catalog,
+) -> Result<impl Future<Output = ()> + use<>, EtcdConfigError> {
+    let config = if source.catalog.is_none() { Some(source.etcd.check()?) } else { None };
+    Ok(async move {
+        let Some(config) = config else { return };
+        let (mut backoff, mut told) = (Backoff::default(), String::new());
+        for endpoint in config.endpoints.iter().cycle() {
+            let mut heard = false;
+            let Err(error) = session::session(&config, endpoint, &catalog, &mut heard).await;
+            if heard {
+                backoff.reset();
+                told.clear();
+            }
+            let error = error.to_string();
+            if told != error {
+                tracing::warn!(endpoint, error, "rollouts are not followed: they stay as they are");
+                told = error;
+            }
+            sleep(backoff.next(draw())).await;
+        }
+    })
+}
