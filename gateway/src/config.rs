@@ -12,6 +12,7 @@ use hatchway_wire::process::Exit;
 use hatchway_wire::tls::{self, Pair};
 
 use crate::accept::DoorConfig;
+use crate::access::AccessConfig;
 
 /// Level one of Hatchway: routes requests to nodes. Keeps nothing, needs no privilege.
 #[derive(Clone, Debug, Parser)]
@@ -40,6 +41,8 @@ pub struct Config {
     pub link: LinkTlsArgs,
     #[command(flatten)]
     pub door: DoorConfig,
+    #[command(flatten)]
+    pub access: AccessConfig,
     /// Threads, each with its own listener; as many as there are cores by default.
     #[arg(long)]
     pub cores: Option<usize>,

@@ -10,6 +10,7 @@ use hatchway_wire::http1::{
 };
 
 use crate::accept::{Door, Full};
+use crate::access::{Entry, Scribe, Scribes};
 use crate::answer::{self, CallError};
 use crate::catalog::{CachedCatalog, ReleaseTarget, Target};
 use crate::degrade;
@@ -33,27 +34,33 @@ pub struct Gateway<B> {
     metrics: Arc<EdgeMetrics>,
     /// Without bounds where nobody has set any.
     load: Option<Load>,
+    /// Where requests are put down that are over.
+    scribe: Option<Scribe>,
 }
 
 /// A request between its head and its end.
 #[derive(Debug)]
-pub enum Call {
+pub struct Call {
+    way: Way,
+    /// What is noted of it, where that is wanted.
+    entry: Option<Box<Entry>>,
+}
+
+/// What was decided about a request.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are of the largest, and all are boxed")]
+enum Way {
     /// It leads to a version.
     Routed {
-        /// What the node is asked.
         invocation: Invocation,
-        /// Whom it is for.
         target: Running,
         /// What only some have. Boxed: all pay for its size.
         rare: Option<Box<Rare>>,
     },
     /// It is sent elsewhere.
     Redirected {
-        /// What is left of the head.
         request: Request,
-        /// Named in the answer.
         request_id: Box<str>,
-        /// Where to.
         location: Box<str>,
         /// 301, 302, 303, 307 or 308.
         status: u16,
@@ -62,11 +69,8 @@ pub enum Call {
     },
     /// It is answered by the gateway.
     Refused {
-        /// What is left of the head.
         request: Request,
-        /// Named in the answer.
         request_id: Box<str>,
-        /// Why.
         error: CallError,
         /// Whom it was for, where a route was found.
         target: Option<Arc<Target>>,
@@ -75,7 +79,7 @@ pub enum Call {
 
 /// The function of a request that is under way, and counted for as long as this lives.
 #[derive(Debug)]
-pub struct Running {
+struct Running {
     target: Arc<Target>,
     /// Of the version, where the function has several.
     tally: Option<Arc<Tally>>,
@@ -105,6 +109,12 @@ impl std::ops::Deref for Running {
     }
 }
 
+impl Way {
+    fn boxed(self) -> Box<Call> {
+        Box::new(Call { way: self, entry: None })
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         self.metrics.in_flight.dec();
@@ -113,9 +123,9 @@ impl Drop for Running {
 
 impl AsMut<Request> for Box<Call> {
     fn as_mut(&mut self) -> &mut Request {
-        match &mut **self {
-            Call::Routed { invocation, .. } => &mut invocation.request,
-            Call::Redirected { request, .. } | Call::Refused { request, .. } => request,
+        match &mut self.way {
+            Way::Routed { invocation, .. } => &mut invocation.request,
+            Way::Redirected { request, .. } | Way::Refused { request, .. } => request,
         }
     }
 }
@@ -124,7 +134,7 @@ impl<B: Backend> Gateway<B> {
     /// Puts the stages together for one core.
     pub fn new(catalog: CachedCatalog, backend: B, metrics: Arc<EdgeMetrics>) -> Self {
         let (catalog, trigger) = (RefCell::new(catalog), Trigger::default());
-        Self { catalog, trigger, backend, metrics, load: None }
+        Self { catalog, trigger, backend, metrics, load: None, scribe: None }
     }
 
     /// Takes on no more than `door` says, and believes whom it trusts. Called on the core.
@@ -132,6 +142,12 @@ impl<B: Backend> Gateway<B> {
     pub(crate) fn within(self, door: &Door) -> Self {
         let trigger = Trigger::new(door.trusted.clone());
         Self { load: Some(Load::within(door)), trigger, ..self }
+    }
+
+    /// Puts requests down that are over. Called on the core.
+    #[must_use]
+    pub fn put_down(self, scribes: Option<&Scribes>) -> Self {
+        Self { scribe: scribes.map(Scribes::scribe), ..self }
     }
 
     /// True while no more may come in, whatever it is.
@@ -171,12 +187,11 @@ impl<B: Backend> Gateway<B> {
     /// Stages 2 to 4, all from the head. The call is boxed here, once: it is handed on a dozen times.
     fn decide(&self, head: &RequestHead<'_>, peer: Peer) -> Box<Call> {
         let request_id = self.trigger.request_id(head);
-        let peer = self.trigger.origin(head, peer);
         let mut catalog = self.catalog.borrow_mut();
         let snapshot = catalog.load();
         let refuse = |error, target, request_id| {
             let request = Request::new(head, Vec::new());
-            Box::new(Call::Refused { request, request_id, error, target })
+            Way::Refused { request, request_id, error, target }.boxed()
         };
         let entered = match self.load.as_ref().map(Load::enter).transpose() {
             Ok(entered) => entered,
@@ -216,7 +231,7 @@ impl<B: Backend> Gateway<B> {
         let rare = self.rare(&target, &invocation, applied, degraded);
         // Whoever stands in for the function is not judged.
         let tally = if degraded.is_none() { release.tally.clone() } else { None };
-        Box::new(Call::Routed { invocation, target: Running::new(target, tally, entered), rare })
+        Way::Routed { invocation, target: Running::new(target, tally, entered), rare }.boxed()
     }
 
     /// What is to be remembered of a request, if anything.
@@ -311,13 +326,14 @@ fn redirected(
     peer: Peer,
 ) -> Option<Box<Call>> {
     let redirect = applied.each().find_map(|filters| filters.redirect.as_ref())?;
-    Some(Box::new(Call::Redirected {
+    let way = Way::Redirected {
         request: Request::new(head, Vec::new()),
         request_id: request_id.into(),
         location: location(redirect, head, rest, peer.is_encrypted).into(),
         status: redirect.status_code,
         target: Arc::clone(target),
-    }))
+    };
+    Some(way.boxed())
 }
 
 impl<B: Backend> Service for Gateway<B> {
@@ -325,24 +341,33 @@ impl<B: Backend> Service for Gateway<B> {
     type Upstream = B::Upstream;
 
     fn begin(&self, head: &RequestHead<'_>, peer: Peer) -> Result<Box<Call>, Answer> {
-        Ok(self.decide(head, peer))
+        let peer = self.trigger.origin(head, peer);
+        let mut call = self.decide(head, peer);
+        if let Some(scribe) = &self.scribe {
+            call.entry = Some(scribe.note(head, peer));
+        }
+        Ok(call)
     }
 
     async fn connect(&self, call: &mut Box<Call>) -> Found<B::Upstream> {
-        match &mut **call {
-            Call::Refused { request_id, error, request, target } => {
-                Found::Answer(told(&error.failure(), request_id, request, target.as_deref()))
+        let Call { way, entry } = &mut **call;
+        match way {
+            Way::Refused { request_id, error, request, target } => {
+                let failure = error.failure();
+                failed(entry.as_deref(), &failure);
+                Found::Answer(told(&failure, request_id, request, target.as_deref()))
             }
-            Call::Redirected { request_id, location, status, .. } => Found::Answer(
+            Way::Redirected { request_id, location, status, .. } => Found::Answer(
                 Answer::new(*status, Vec::new())
                     .with("location", location.to_string())
                     .with("x-request-id", request_id.to_string()),
             ),
-            Call::Routed { invocation, target, rare } => {
+            Way::Routed { invocation, target, rare } => {
                 match self.backend.connect(invocation).await {
                     Ok(found) => changed(found, rare),
                     Err(failure) => {
                         target.failed(failure.reason);
+                        failed(entry.as_deref(), &failure);
                         // Boxed: every request pays for the size of this future.
                         Box::pin(self.instead((invocation, &**target), rare, failure)).await
                     }
@@ -353,9 +378,7 @@ impl<B: Backend> Service for Gateway<B> {
 
     /// A failure that a node tells is not passed on where something else takes its place.
     fn accepts(&self, call: &Box<Call>, head: &ResponseHead<'_>) -> bool {
-        let Call::Routed { invocation, target, rare: Some(rare) } = &**call else {
-            return true;
-        };
+        let Way::Routed { invocation, target, rare: Some(rare) } = &call.way else { return true };
         if !B::IS_REMOTE || target.degrade.is_empty() {
             return true;
         }
@@ -370,7 +393,7 @@ impl<B: Backend> Service for Gateway<B> {
     }
 
     fn again(&self, call: &mut Box<Call>) -> bool {
-        let Call::Routed { invocation, target, rare } = &mut **call else { return false };
+        let Way::Routed { invocation, target, rare } = &mut call.way else { return false };
         let Some(kept) = rare.as_deref_mut() else { return false };
         let Some(Told { reason, is_begun: false }) = kept.declined.get() else { return false };
         let head = std::mem::take(&mut kept.head);
@@ -383,7 +406,10 @@ impl<B: Backend> Service for Gateway<B> {
     }
 
     fn respond(&self, call: &Box<Call>, head: &ResponseHead<'_>, shape: Shape, out: &mut Vec<u8>) {
-        let Call::Routed { invocation, target, rare } = &**call else { return };
+        let Way::Routed { invocation, target, rare } = &call.way else { return };
+        if let Some(entry) = &call.entry {
+            entry.answered(head);
+        }
         let mut timing = String::new();
         if target.function.server_timing && !B::IS_REMOTE {
             timing = invocation.timing.server_timing(invocation.request.arrived.elapsed());
@@ -410,7 +436,7 @@ impl<B: Backend> Service for Gateway<B> {
         upstream: &mut B::Upstream,
         broken: &Broken,
     ) -> Answer {
-        let Call::Routed { invocation, target, rare } = &**call else {
+        let Way::Routed { invocation, target, rare } = &call.way else {
             return Answer::new(500, Vec::new());
         };
         let failure = match rare.as_ref().and_then(|rare| rare.declined.get()) {
@@ -418,20 +444,38 @@ impl<B: Backend> Service for Gateway<B> {
             None => self.backend.explain(invocation, upstream, broken).await,
         };
         target.failed(failure.reason);
+        failed(call.entry.as_deref(), &failure);
         told(&failure, &invocation.request_id, &invocation.request, Some(&**target))
     }
 
+    fn exchanged(&self, call: &mut Box<Call>, upstream: &B::Upstream) {
+        if let Some(entry) = &mut call.entry {
+            entry.asked(self.backend.node(upstream));
+        }
+    }
+
     fn finish(&self, call: Option<Box<Call>>, outcome: &Outcome) {
-        match call.map(|call| *call) {
-            None => self.metrics.bad_heads.inc(),
-            Some(Call::Refused { error, target, .. }) => {
+        let Some(call) = call else { return self.metrics.bad_heads.inc() };
+        let Call { way, entry } = *call;
+        let entry = self.scribe.as_ref().zip(entry);
+        match way {
+            Way::Refused { error, target, request_id, .. } => {
                 self.metrics.refused(error.failure().reason);
+                if let Some((scribe, entry)) = entry {
+                    let function = target.as_ref().map(|target| &target.name);
+                    scribe.put_refused(entry, &request_id, function, outcome);
+                }
                 if let Some(target) = target {
                     target.metrics.finish(outcome, None);
                 }
             }
-            Some(Call::Redirected { target, .. }) => target.metrics.finish(outcome, None),
-            Some(Call::Routed { invocation, target, .. }) => {
+            Way::Redirected { target, request_id, .. } => {
+                if let Some((scribe, entry)) = entry {
+                    scribe.put_refused(entry, &request_id, Some(&target.name), outcome);
+                }
+                target.metrics.finish(outcome, None);
+            }
+            Way::Routed { invocation, target, .. } => {
                 target.metrics.finish(outcome, Some(&invocation.timing));
                 if let Some(cause) = outcome.broken.as_ref().filter(|_| !outcome.is_ours)
                     && let Some(reason) = answer::cut(cause)
@@ -442,14 +486,27 @@ impl<B: Backend> Service for Gateway<B> {
                     tally.count(outcome, &invocation.timing, target.has_failed.get());
                 }
                 log(&invocation, outcome);
+                if let Some((scribe, entry)) = entry {
+                    scribe.put(entry, &invocation, outcome);
+                }
             }
         }
     }
 
-    fn refuse(&self, why: &Refused) -> Answer {
-        let failure = answer::refused(why);
+    fn refuse(&self, why: &Refused, peer: Peer) -> Answer {
+        let (failure, request_id) = (answer::refused(why), trigger::next_id());
         self.metrics.refused(failure.reason);
-        answer_failure(&failure, &trigger::next_id())
+        if let Some(scribe) = &self.scribe {
+            scribe.put_nonsense(peer, &request_id, &failure);
+        }
+        answer_failure(&failure, &request_id)
+    }
+}
+
+/// Notes that the platform answers in place of the function.
+fn failed(entry: Option<&Entry>, failure: &Failure) {
+    if let Some(entry) = entry {
+        entry.failed(failure);
     }
 }
 

@@ -3,10 +3,11 @@
 //! Reading order, as a request goes: [`handle`] (a whole request on one screen), [`accept`] (1: sockets
 //! and limits), [`trigger`] (2: a protocol's head becomes an invocation), [`route`] (3: host and path to a
 //! function and its version), [`admit`] (4: rate limit), [`place`] (5: which node), [`forward`] (6: to the
-//! node), [`answer`] (11: a failure becomes a status) and [`degrade`] (what takes its place). [`overload`] is what one core takes on. [`catalog`] brings the rules in, and
-//! [`rollout`] moves them from one version to the next.
+//! node), [`answer`] (11: a failure becomes a status) and [`degrade`] (what takes its place). [`overload`] is what one core takes on,
+//! [`access`] the log of what it has served. [`catalog`] brings the rules in, and [`rollout`] moves them from one version to the next.
 
 pub mod accept;
+pub mod access;
 pub mod admin;
 pub mod admit;
 pub mod answer;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use clap::Parser;
 use hatchway_gateway::accept::{self, Door, Ports};
+use hatchway_gateway::access::AccessLog;
 use hatchway_gateway::admin::GatewayPages;
 use hatchway_gateway::catalog::{self, Catalog, Publisher, apply::apply};
 use hatchway_gateway::config::{Config, TlsPort};
@@ -13,10 +14,11 @@ use hatchway_gateway::forward::RemoteNodes;
 use hatchway_gateway::handle::Gateway;
 use hatchway_gateway::metrics::EdgeMetrics;
 use hatchway_gateway::rollout;
+use hatchway_proto::link::hello;
 use hatchway_wire::admin::Admin;
 use hatchway_wire::catalog::{Intake, Refused, StatusReader};
 use hatchway_wire::core;
-use hatchway_wire::link::{Role, Security};
+use hatchway_wire::link::{self, Role, Security};
 use hatchway_wire::listen;
 use hatchway_wire::process::{self, Exit};
 use prometheus::Registry;
@@ -46,19 +48,22 @@ fn run(config: Config) -> Result<(), Exit> {
     let (listeners, address) = listen::bind(&config.listen, cores)
         .map_err(|error| Exit::unavailable(format!("cannot listen on {}", config.listen), error))?;
     let tls = config.tls.open(cores)?;
+    let access = AccessLog::open(&config.access, &metrics.access_log_dropped)?;
     let pages = pages(&address, &catalog, &registry, intake.status());
     let admin = Admin::start(config.admin, vec![pages])
         .map_err(|error| Exit::unavailable(format!("cannot listen on {}", config.admin), error))?;
 
     let rollouts = rollout::follow(&config.source, catalog.clone()).map_err(Exit::config)?;
     let (nodes, reading, counts) = (config.nodes.clone(), catalog.clone(), Arc::clone(&metrics));
+    let scribes = access.as_ref().map(AccessLog::scribes);
+    let settings = link_settings(scribes.is_some());
     let tls_address = tls.as_ref().map(|tls| tls.address.to_string());
     let certificates = tls.as_ref().map(TlsPort::follow);
     let ports = Ports::from(listeners).with_tls(tls);
     let links = security.clone();
     let gateway = accept::start(ports, Door::from(&config.door), move |core| {
-        let nodes = RemoteNodes::new(nodes.clone(), links.clone(), &core.ticker);
-        Gateway::new(reading.cached(), nodes, Arc::clone(&counts))
+        let nodes = RemoteNodes::with(nodes.clone(), links.clone(), &core.ticker, settings.clone());
+        Gateway::new(reading.cached(), nodes, Arc::clone(&counts)).put_down(scribes.as_ref())
     })
     .map_err(|error| Exit::unavailable("cannot start the cores".to_owned(), error))?;
     let name = config.name(&address);
@@ -72,7 +77,8 @@ fn run(config: Config) -> Result<(), Exit> {
                 following.await;
             }
         };
-        tokio::join!(catalog, certificates, security.follow(), rollouts);
+        let hangups = AccessLog::follow_hangups(access.as_ref());
+        tokio::join!(catalog, certificates, security.follow(), rollouts, hangups);
         std::future::pending().await
     })?;
 
@@ -90,6 +96,12 @@ fn secure(config: &Config) -> Result<Security, Exit> {
         security.check("--node", node).map_err(Exit::config)?;
     }
     Ok(security)
+}
+
+/// Who writes down what was served asks nodes how.
+fn link_settings(wants_accounts: bool) -> link::Settings {
+    let features = if wants_accounts { hello::ACCOUNTS } else { 0 };
+    link::Settings { features, ..link::Settings::default() }
 }
 
 /// Serves by `objects` from now on, and gives back what it could not apply, by key.

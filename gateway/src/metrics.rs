@@ -32,6 +32,8 @@ pub struct EdgeMetrics {
     pub bad_heads: IntCounter,
     refusals: IntCounterVec,
     connections: IntGauge,
+    /// Requests that are missing in the access log.
+    pub access_log_dropped: IntCounter,
     /// TLS handshakes.
     pub(crate) handshakes: IntCounterVec,
 }
@@ -102,6 +104,14 @@ impl EdgeMetrics {
                 registry,
                 IntGauge::new("gateway_connections", "Connections of clients.")
                     .expect("the name is good"),
+            ),
+            access_log_dropped: registered(
+                registry,
+                IntCounter::new(
+                    "gateway_access_log_dropped_total",
+                    "Requests without a line in the access log: it was slower than they, or could not be written.",
+                )
+                .expect("the name is good"),
             ),
             handshakes: counters(
                 "gateway_tls_handshakes_total",

@@ -11,20 +11,25 @@ use crate::route::AnswerFilters;
 
 /// What is to be remembered of one request.
 #[derive(Debug, Default)]
-pub struct Rare {
+pub(crate) struct Rare {
     /// What becomes of the head of its answer.
-    pub filters: Option<AnswerFilters>,
+    pub(crate) filters: Option<AnswerFilters>,
     /// The failure in whose place another function answers.
-    pub degraded: Option<&'static str>,
+    pub(crate) degraded: Option<&'static str>,
     /// The failure that a node has told, when the client is to get something else.
-    pub declined: Cell<Option<Told>>,
+    pub(crate) declined: Cell<Option<Told>>,
     /// The head once more, for another function.
-    pub head: Vec<u8>,
+    pub(crate) head: Vec<u8>,
 }
 
 impl Rare {
     /// Writes the head of an answer. What a node says of its own failures is not the function's.
-    pub fn respond(&self, out: &mut Vec<u8>, head: &ResponseHead<'_>, edit: &ResponseEdit<'_>) {
+    pub(crate) fn respond(
+        &self,
+        out: &mut Vec<u8>,
+        head: &ResponseHead<'_>,
+        edit: &ResponseEdit<'_>,
+    ) {
         let mut extra = edit.extra.to_vec();
         let status = self.degraded.map(proxy_status);
         extra.extend(status.as_deref().map(|status| ("proxy-status", status)));
@@ -38,7 +43,7 @@ impl Rare {
     }
 
     /// The same for an answer from a file of the function.
-    pub fn change(&self, answer: &mut Answer) {
+    pub(crate) fn change(&self, answer: &mut Answer) {
         if let Some(filters) = &self.filters {
             filters.change(answer);
         }

@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`name`] (what things are called), [`units`] (how quantities are written),
 //! [`catalog`] (the objects that operators push), [`manifest`] (the file they come from), [`http1`] (messages as they
-//! are on the wire), [`proxy_protocol`] and [`network`] (who sends them, behind a balancer), [`grpc`] (the little that a gateway knows of it), [`link`] (many of them between a gateway and a node),
+//! are on the wire), [`proxy_protocol`] and [`network`] (who sends them, behind a balancer), [`grpc`] (the little that a gateway knows of it),
+//! [`trace_context`] (which trace they belong to), [`link`] (many of them between a gateway and a node),
 //! [`rollout`] (how a canary becomes the next stable version, or does not).
 
 pub mod catalog;
@@ -10,6 +11,7 @@ pub mod catalog;
 pub mod corpus;
 pub mod failure;
 pub mod grpc;
+pub mod hex;
 pub mod http1;
 pub mod link;
 pub mod manifest;
@@ -17,4 +19,5 @@ pub mod name;
 pub mod network;
 pub mod proxy_protocol;
 pub mod rollout;
+pub mod trace_context;
 pub mod units;

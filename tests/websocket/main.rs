@@ -1,10 +1,12 @@
 //! Web sockets over HTTP/2 (RFC 8441), from a client that speaks it frame by frame to functions that speak HTTP/1.1.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
 use hatchway_tests::{Pair, Project, Up, python_with_packages, skipped};
+use serde_json::Value;
 
 const MANIFEST: &str = r#"
 [function.ws]
@@ -64,9 +66,19 @@ fn sockets_open_carry_messages_and_close_in_one_process() {
         return skipped("web sockets over HTTP/2", "h2 and websockets in a venv");
     };
     let project = project(&python);
-    let up = Up::start(&project);
+    let log = project.root().join("access.log");
+    fs::write(&log, "").expect("own folder");
+    fs::set_permissions(&log, fs::Permissions::from_mode(0o666)).expect("own file");
+    let up = Up::start_with(&project, &["--access-log", &log.display().to_string()]);
     client(&python, up.address.port());
     up.stop();
+    // A line is written at the end of a socket, and counts what went through it.
+    let lines = fs::read_to_string(&log).expect("own file");
+    let lines: Vec<Value> =
+        lines.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect();
+    let opened = |line: &&Value| line["protocol"] == "HTTP/2" && line["path"] == "/ws";
+    let most = |way: &str| lines.iter().filter(opened).filter_map(|line| line[way].as_u64()).max();
+    assert!(most("bytes_in") > Some(10_000) && most("bytes_out") > Some(10_000), "{lines:#?}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hatchway_proto::failure::Failure;
 use hatchway_proto::name::{FunctionName, VersionId};
+use hatchway_proto::trace_context::TraceParent;
 
 use crate::http1::{Answer, Broken, Found, Request, Upstream};
 
@@ -20,6 +21,8 @@ pub struct Invocation {
     pub asset: Option<AssetRequest>,
     /// Names the request everywhere.
     pub request_id: Box<str>,
+    /// What the function reads of its trace; none where nobody needs to know.
+    pub trace: Option<TraceParent>,
     /// What the exchange carries.
     pub request: Request,
     /// What the node spent before the function had the request.
@@ -76,6 +79,11 @@ pub trait Backend: 'static {
         &self,
         invocation: &mut Invocation,
     ) -> impl Future<Output = Result<Found<Self::Upstream>, Failure>>;
+
+    /// Which node has been asked on `upstream`, in the operator's words; none where there is only one.
+    fn node(&self, _upstream: &Self::Upstream) -> Option<Box<str>> {
+        None
+    }
 
     /// Says why an exchange broke before the client saw a head; may wait a little for the cause.
     fn explain(

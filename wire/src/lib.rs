@@ -8,13 +8,15 @@
 //! connection, one exchange on it, and the relay between two streams; [`http2`] joins clients of the newer version to the
 //! same, [`tls`] those who want to be alone with us, [`proxied`] those who come
 //! through a balancer. [`link`] carries many requests between a gateway and a node.
-//! [`backend`] is the seam between the two levels,
+//! [`backend`] is the seam between the two levels, [`account`] what is told across it when it is over,
 //! [`catalog`] brings rules in,
 //! [`admin`] is the slow door for
-//! operators.
+//! operators, [`backlog`] what requests leave behind for those who are slower than they.
 
+pub mod account;
 pub mod admin;
 pub mod backend;
+pub mod backlog;
 pub mod catalog;
 pub mod core;
 pub mod grpc;

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use hatchway_gateway::accept::{self, Door, DoorConfig, Ports};
+use hatchway_gateway::access::{AccessConfig, AccessLog, Scribes};
 use hatchway_gateway::admin::GatewayPages;
 use hatchway_gateway::catalog::{self, Catalog};
 use hatchway_gateway::config::{TlsConfig, TlsPort};
@@ -62,6 +63,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) door: DoorConfig,
     #[command(flatten)]
+    pub(crate) access: AccessConfig,
+    #[command(flatten)]
     pub(crate) machine: Machine,
 }
 
@@ -93,6 +96,9 @@ fn serve(args: Args, project: Project) -> Result<(), Exit> {
 
     let registry = Registry::new();
     let metrics = Arc::new(EdgeMetrics::register(&registry));
+    // As who will open it again.
+    let access = AccessLog::open(&args.access, &metrics.access_log_dropped)?;
+    let scribes = access.as_ref().map(AccessLog::scribes);
     let node = prepared.start(&registry, announce::event).map_err(Exit::config)?;
     let node = Arc::new(node);
     let (publisher, catalog) = catalog::channel();
@@ -107,7 +113,8 @@ fn serve(args: Args, project: Project) -> Result<(), Exit> {
     }
     let certificates = tls.as_ref().map(TlsPort::follow);
     let ports = Ports::from(listeners).with_tls(tls);
-    let gateway = start_gateway(ports, Door::from(&args.door), &catalog, &node, &metrics)?;
+    let gateway =
+        start_gateway(ports, Door::from(&args.door), &catalog, &node, (&metrics, scribes))?;
     announce::ready(&project, &catalog.snapshot(), &address.to_string(), admin.address);
 
     let following = watch::follow(args.dirs, project, applier, &node);
@@ -118,9 +125,14 @@ fn serve(args: Args, project: Project) -> Result<(), Exit> {
             }
             std::future::pending().await
         };
+        let hangups = async {
+            AccessLog::follow_hangups(access.as_ref()).await;
+            std::future::pending().await
+        };
         tokio::select! {
             exit = following => exit,
             exit = certificates => exit,
+            exit = hangups => exit,
         }
     })?;
 
@@ -168,12 +180,12 @@ fn start_gateway(
     door: Door,
     catalog: &Catalog,
     node: &Node,
-    metrics: &Arc<EdgeMetrics>,
+    (metrics, scribes): (&Arc<EdgeMetrics>, Option<Scribes>),
 ) -> Result<Cores, Exit> {
     let (catalog, pool, metrics) = (catalog.clone(), node.pool.clone(), Arc::clone(metrics));
     accept::start(ports, door, move |core| {
         let node = NodeCore::new(pool.clone(), core);
-        Gateway::new(catalog.cached(), node, Arc::clone(&metrics))
+        Gateway::new(catalog.cached(), node, Arc::clone(&metrics)).put_down(scribes.as_ref())
     })
     .map_err(|error| Exit::unavailable("cannot start the cores".to_owned(), error))
 }

@@ -105,7 +105,7 @@ impl<B: Backend> Entrance<B> {
                 let connected = self.gateway.connected();
                 let (this, tls) = (Rc::clone(self), tls.clone());
                 tokio::task::spawn_local(async move {
-                    let (mut stream, mut peer) = (stream, Peer { address, is_encrypted: false });
+                    let (mut stream, mut peer) = (stream, Peer { address, ..Peer::default() });
                     if this.door.proxy_protocol {
                         let introducing = this.introduce(&mut stream, &mut inside, peer);
                         match Box::pin(introducing).await {
@@ -153,7 +153,7 @@ impl<B: Backend> Entrance<B> {
                     self.gateway.turn_away(full);
                     return None;
                 }
-                Some(Peer { address: Some(address), is_encrypted })
+                Some(Peer { address: Some(address), is_encrypted, ..balancer })
             }
         }
     }

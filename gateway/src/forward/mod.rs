@@ -43,7 +43,17 @@ impl RemoteNodes {
     /// Nodes at fixed addresses, over links that `security` makes safe. Called on the core that will ask them, whose clocks
     /// are `ticker`.
     pub fn new(addresses: Vec<Address>, security: Security, ticker: &Ticker) -> Self {
-        Self(Rc::new(Nodes::new(addresses, security, ticker)))
+        Self::with(addresses, security, ticker, link::Settings::default())
+    }
+
+    /// The same, with links as `settings` say.
+    pub fn with(
+        addresses: Vec<Address>,
+        security: Security,
+        ticker: &Ticker,
+        settings: link::Settings,
+    ) -> Self {
+        Self(Rc::new(Nodes::new(addresses, security, ticker, settings)))
     }
 
     /// Offers `invocation` to the node behind `link`; the nodes of `others` are asked when it is not taken.
@@ -102,6 +112,11 @@ impl Backend for RemoteNodes {
             }
         }
         Err(CallError::NoNode.failure())
+    }
+
+    fn node(&self, upstream: &NodeUpstream) -> Option<Box<str>> {
+        let Stream::Call(call) = &upstream.stream else { return None };
+        self.0.name(call)
     }
 
     async fn explain(

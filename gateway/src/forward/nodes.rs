@@ -10,7 +10,7 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 use hatchway_proto::name::VersionId;
 use hatchway_wire::Stream;
-use hatchway_wire::link::{self, Again, Choices, Ended, Link, Placer, Security, Settings};
+use hatchway_wire::link::{self, Again, Call, Choices, Ended, Link, Placer, Security, Settings};
 use hatchway_wire::listen::Address;
 use hatchway_wire::ticker::Ticker;
 use tokio::sync::watch;
@@ -87,13 +87,18 @@ impl Dialer {
 }
 
 impl Nodes {
-    pub(super) fn new(addresses: Vec<Address>, security: Security, ticker: &Ticker) -> Self {
+    pub(super) fn new(
+        addresses: Vec<Address>,
+        security: Security,
+        ticker: &Ticker,
+        settings: Settings,
+    ) -> Self {
         let states = addresses.iter().map(|address| NodeState::new(address.to_string())).collect();
         let slots = addresses
             .into_iter()
             .map(|address| Slot { address, link: RefCell::new(Reached::No) })
             .collect();
-        let (instance, settings) = (link::draw_instance(), Rc::default());
+        let (instance, settings) = (link::draw_instance(), Rc::new(settings));
         let dialer = Dialer { instance, settings, security, ticker: ticker.clone() };
         Self {
             slots,
@@ -121,6 +126,15 @@ impl Nodes {
             Reached::Yes(link) if link.is_open() => Some(link.clone()),
             Reached::Yes(_) | Reached::Soon(_) | Reached::No => None,
         }
+    }
+
+    /// The node that a call has gone to, while the link to it is known.
+    pub(super) fn name(&self, call: &Call) -> Option<Box<str>> {
+        let slot = self
+            .slots
+            .iter()
+            .find(|slot| matches!(&*slot.link.borrow(), Reached::Yes(link) if link.carries(call)));
+        slot.map(|slot| slot.address.to_string().into())
     }
 
     /// The node takes nothing new, and still serves what it has.

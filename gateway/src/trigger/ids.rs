@@ -3,9 +3,9 @@
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 
+use hatchway_proto::hex;
 use hatchway_proto::http1::RequestHead;
-
-use super::lines::hex;
+use hatchway_proto::trace_context::TraceParent;
 
 /// A client's own request id is kept up to this length, if it is visible ASCII without quotes.
 const REQUEST_ID_BYTES: usize = 128;
@@ -25,47 +25,21 @@ pub(super) fn request_id(head: &RequestHead<'_>) -> Box<str> {
 /// A new request id: 128 random bits in hex.
 pub fn next_id() -> Box<str> {
     let mut digits = [0; 32];
-    digits[..16].copy_from_slice(&hex(draw()));
-    digits[16..].copy_from_slice(&hex(draw()));
+    digits[..16].copy_from_slice(&hex::digits(draw()));
+    digits[16..].copy_from_slice(&hex::digits(draw()));
     std::str::from_utf8(&digits).expect("digits are ASCII").into()
 }
 
-/// The client's trace, when the standard allows it (W3C Trace Context, 3.2).
-pub(super) fn given_trace<'b>(head: &RequestHead<'b>) -> Option<&'b str> {
-    let value = head.field("traceparent")?;
-    std::str::from_utf8(value).ok().filter(|value| is_traceparent(value))
-}
-
-/// `00-<32 hex>-<16 hex>-<2 hex>`, ids not all zero, no unknown version.
-fn is_traceparent(value: &str) -> bool {
-    let is_hex =
-        |part: &str| part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    let is_zero = |part: &str| part.bytes().all(|b| b == b'0');
-    let mut parts = value.split('-');
-    let (Some(version), Some(trace), Some(parent), Some(flags), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return false;
-    };
-    version == "00"
-        && trace.len() == 32
-        && parent.len() == 16
-        && flags.len() == 2
-        && is_hex(trace)
-        && is_hex(parent)
-        && is_hex(flags)
-        && !is_zero(trace)
-        && !is_zero(parent)
+/// The client's trace, when the standard allows it (W3C Trace Context, section 3.2). Two parents are none.
+pub(crate) fn given_trace(head: &RequestHead<'_>) -> Option<TraceParent> {
+    let parent = TraceParent::parse(head.field("traceparent")?)?;
+    let mut all = head.names().filter(|name| name.eq_ignore_ascii_case(b"traceparent"));
+    (all.next().is_some() && all.next().is_none()).then_some(parent)
 }
 
 /// A trace that begins here, not sampled.
-pub(super) fn new_trace(out: &mut Vec<u8>) {
-    out.extend_from_slice(b"00-");
-    out.extend_from_slice(&hex(draw()));
-    out.extend_from_slice(&hex(draw() | 1));
-    out.push(b'-');
-    out.extend_from_slice(&hex(draw() | 1));
-    out.extend_from_slice(b"-00");
+pub(super) fn new_trace() -> TraceParent {
+    TraceParent::new(u128::from(draw()) << 64 | u128::from(draw()), draw(), false)
 }
 
 /// Any number: SplitMix64 (Steele, Lea, Flood 2014), seeded per core. Numbers are unlike each other, not secret.
@@ -84,26 +58,21 @@ pub fn draw() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use hatchway_proto::http1::{Limits, parse_request};
+
     use super::*;
 
     #[test]
-    fn a_trace_goes_on_only_with_a_parent_that_the_standard_allows() {
-        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        assert!(is_traceparent(good));
-        for bad in [
-            "",
-            "00",
-            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-            "00-4BF92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
-        ] {
-            assert!(!is_traceparent(bad), "{bad}");
-        }
-        let mut begun = Vec::new();
-        new_trace(&mut begun);
-        assert!(is_traceparent(std::str::from_utf8(&begun).unwrap()));
+    fn a_trace_goes_on_with_one_parent_and_not_with_two() {
+        let given = |lines: &str| {
+            let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
+            let head = parse_request(head.as_bytes(), &Limits::default()).unwrap().unwrap();
+            given_trace(&head).map(|parent| parent.span_id)
+        };
+        let line = "TraceParent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n";
+        assert_eq!(given(line), Some(0x00f0_67aa_0ba9_02b7));
+        assert_eq!(given(&line.repeat(2)), None);
+        assert_eq!(given(""), None);
     }
 
     #[test]

@@ -18,6 +18,7 @@ use hatchway_wire::scratch;
 use crate::catalog::ReleaseTarget;
 use crate::route::Applied;
 
+pub(crate) use ids::given_trace;
 pub use ids::{draw, next_id};
 pub use origin::Trusted;
 
@@ -72,10 +73,11 @@ impl Trigger {
         release: &ReleaseTarget,
         (filters, rest): (Applied<'_>, &str),
     ) -> Invocation {
-        let trace = ids::given_trace(head);
+        let given = ids::given_trace(head);
+        let trace = given.unwrap_or_else(ids::new_trace);
         let mut rewritten = scratch::take();
         let edit = RequestEdit {
-            drop: if trace.is_some() { &OURS[..OURS.len() - 1] } else { OURS },
+            drop: if given.is_some() { &OURS[..OURS.len() - 1] } else { OURS },
             upgrade: upgrade::asked(head),
             trailers_ok: true,
             ..RequestEdit::default()
@@ -85,10 +87,7 @@ impl Trigger {
         rewritten.truncate(rewritten.len() - 2);
         let mut lines = Lines(&mut rewritten);
         lines.text("x-request-id", &request_id);
-        match trace {
-            Some(given) => lines.text("traceparent", given),
-            None => lines.line("traceparent", ids::new_trace),
-        }
+        lines.line("traceparent", |out| trace.write(out));
         lines.text("x-forwarded-proto", if peer.is_encrypted { "https" } else { "http" });
         if let Some(address) = peer.address {
             lines.line("x-forwarded-for", |out| lines::address(out, address));
@@ -103,6 +102,7 @@ impl Trigger {
             asset: release.has_assets.then(|| asset_request(head, rest)).flatten(),
             request: Request::new(head, rewritten),
             request_id,
+            trace: Some(trace),
             timing: Timing::default(),
         }
     }

@@ -38,7 +38,7 @@ impl Trusted {
             (Some(one), Some(other)) if one != other => peer.address,
             (one, other) => one.or(other).or(peer.address),
         };
-        Peer { address, is_encrypted: is_encrypted(head).unwrap_or(peer.is_encrypted) }
+        Peer { address, is_encrypted: is_encrypted(head).unwrap_or(peer.is_encrypted), ..peer }
     }
 
     /// The right-most address that is no proxy's; the left-most one when all are.
@@ -115,8 +115,8 @@ mod tests {
         let trusted = Trusted::from(&networks[..]);
         let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
         let head = parse_request(head.as_bytes(), &Limits::default()).unwrap().unwrap();
-        let peer = Peer { address: Some(from.parse().unwrap()), is_encrypted: false };
-        let Peer { address, is_encrypted } = trusted.origin(&head, peer);
+        let peer = Peer { address: Some(from.parse().unwrap()), ..Peer::default() };
+        let Peer { address, is_encrypted, .. } = trusted.origin(&head, peer);
         (address.unwrap().to_string(), is_encrypted)
     }
 

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 
 use hatchway_proto::failure::{Component, FAILURE_FIELD, Failure, ProxyError, Told};
 use hatchway_proto::http1::{RequestHead, ResponseEdit, ResponseHead, write_response};
-use hatchway_proto::link::{CallHead, Cancel, FileRequest, LoadSummary};
+use hatchway_proto::link::{CallHead, Cancel, FileRequest, LoadSummary, hello};
 use hatchway_proto::name::{FunctionName, VersionId};
+use hatchway_wire::account::Account;
 use hatchway_wire::backend::{AssetRequest, Backend, Invocation, Timing, answer_failure};
 use hatchway_wire::grpc;
 use hatchway_wire::http1::{
@@ -57,6 +58,8 @@ impl GatewayCalls {
 pub(super) struct Call {
     invocation: Invocation,
     handle: Handle,
+    /// The gateway wants to hear who served.
+    wants_account: bool,
 }
 
 impl AsMut<Request> for Call {
@@ -73,10 +76,12 @@ impl Calls for GatewayCalls {
             version,
             asset: about.file.as_ref().map(asset),
             request_id: about.request_id.into(),
+            trace: None,
             request: Request::of_call(about, head),
             timing: Timing::default(),
         };
-        Some(Call { invocation, handle })
+        let wants_account = handle.is_asked_for(hello::ACCOUNTS);
+        Some(Call { invocation, handle, wants_account })
     }
 
     fn load(&self) -> LoadSummary {
@@ -98,8 +103,8 @@ impl Service for GatewayCalls {
     type Upstream = SandboxUpstream;
 
     /// Never asked: a call has no head that has to be read.
-    fn begin(&self, _head: &RequestHead<'_>, _peer: Peer) -> Result<Call, Answer> {
-        Err(self.refuse(&Refused::TooSlow))
+    fn begin(&self, _head: &RequestHead<'_>, peer: Peer) -> Result<Call, Answer> {
+        Err(self.refuse(&Refused::TooSlow, peer))
     }
 
     async fn connect(&self, call: &mut Call) -> Found<SandboxUpstream> {
@@ -118,9 +123,12 @@ impl Service for GatewayCalls {
         }
     }
 
-    fn respond(&self, _call: &Call, head: &ResponseHead<'_>, shape: Shape, out: &mut Vec<u8>) {
+    fn respond(&self, call: &Call, head: &ResponseHead<'_>, shape: Shape, out: &mut Vec<u8>) {
+        let account = Account::of(&call.invocation.timing).filter(|_| call.wants_account);
+        let account = account.map(|account| account.write());
+        let account = account.as_deref().map(|text| (Account::FIELD, text));
         let edit = ResponseEdit {
-            extra: &[],
+            extra: account.as_slice(),
             drop: &[],
             downstream: shape.version,
             keep_alive: shape.keep_alive,
@@ -155,7 +163,7 @@ impl Service for GatewayCalls {
     }
 
     /// Never asked, as [`begin`](Service::begin).
-    fn refuse(&self, why: &Refused) -> Answer {
+    fn refuse(&self, why: &Refused, _peer: Peer) -> Answer {
         let error = ProxyError::HttpRequestError;
         let failure = Failure::new(400, error, Component::Node, "bad-call", why.to_string());
         answer_failure(&failure, "")

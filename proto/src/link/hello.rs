@@ -8,6 +8,9 @@ const MAGIC: [u8; 4] = *b"HWLK";
 /// The only version so far.
 pub const VERSION: u16 = 1;
 
+/// A gateway wants to hear who served its calls: answers of the node then have the field `hatchway-served`.
+pub const ACCOUNTS: u64 = 1;
+
 /// What each side says first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hello {
@@ -15,7 +18,7 @@ pub struct Hello {
     pub lowest: u16,
     /// The newest.
     pub highest: u16,
-    /// What it can do beyond its version; none is defined yet.
+    /// What it can do, or wants done, beyond its version: [`ACCOUNTS`]. Others are ignored.
     pub features: u64,
     /// Drawn when the program started.
     pub instance: u128,
@@ -64,6 +67,12 @@ impl Hello {
             first_credit: fields.u32()?,
             calls: fields.u32()?,
         })
+    }
+
+    /// Asks for what `features` says as well.
+    #[must_use]
+    pub fn with(self, features: u64) -> Self {
+        Self { features, ..self }
     }
 
     /// The version that both speak.

@@ -44,7 +44,7 @@
 //!
 //! | kind | sent by | call | flags | payload |
 //! |---|---|---|---|---|
-//! | 1 HELLO | both, first | 0 | | `"HWLK"`, lowest and highest version u16 each, features u64 (none yet: 0), instance 16 bytes, first credit u32, calls u32; more may follow and is ignored |
+//! | 1 HELLO | both, first | 0 | | `"HWLK"`, lowest and highest version u16 each, features u64, instance 16 bytes, first credit u32, calls u32; more may follow and is ignored |
 //! | 2 CALL | gateway | new | 1 `head`, 2 `upgrade`, 4 `file`, 8 `grpc` | see below |
 //! | 3 DATA | both | open | 1 `end` | bytes of the request behind its head, or of the answer with its heads |
 //! | 4 CREDIT | both | open | | u32, at least 1: bytes of DATA that may be sent beyond what was allowed before |
@@ -60,6 +60,12 @@
 //! when a program starts: a node that comes back with another one has forgotten all calls. First credit is what may be
 //! sent of each request before the first CREDIT. `calls` is how many the sender takes at a time on this connection,
 //! 0 from a gateway.
+//!
+//! Features are bits that change nothing for who does not know them; unknown ones are ignored.
+//!
+//! | feature | of | means |
+//! |---|---|---|
+//! | 1 `accounts` | gateway | heads of answers have the field `hatchway-served`: the sandbox that served, then what the call waited for a slot and, where one had to be started, for a sandbox, in microseconds |
 //!
 //! **CALL.** Ids are chosen by the gateway and ascend, with or without gaps; none is used twice. The payload, in this
 //! order:

@@ -87,6 +87,15 @@ pub struct Outcome {
     pub total: Duration,
 }
 
+impl Outcome {
+    /// Counts what went through a tunnel, and why it broke.
+    pub(crate) fn carried(&mut self, up: u64, down: u64, broken: Option<Cause>) {
+        self.request_bytes += up;
+        self.response_bytes += down;
+        self.broken = broken;
+    }
+}
+
 /// What becomes of the client's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
@@ -145,6 +154,7 @@ impl<S: Service> Exchange<'_, '_, S> {
                 Some(Found::Upstream(upstream)) => upstream,
             };
             let (mut over, result) = self.relay(&mut upstream).await;
+            self.service.exchanged(&mut self.call, &upstream);
             match (result, over.unsent.take()) {
                 (Ok(()), _) if over.is_tunnel => return Box::pin(self.tunnel(upstream)).await,
                 (Ok(()), _) => return self.complete(upstream, &over),
@@ -221,10 +231,8 @@ impl<S: Service> Exchange<'_, '_, S> {
 
     async fn tunnel(&mut self, mut upstream: S::Upstream) -> Next {
         let clocks = upstream.clocks();
-        match tunnel::carry(self.client, upstream.stream(), clocks).await {
-            Ok(bytes) => self.outcome.response_bytes += bytes,
-            Err(cause) => self.outcome.broken = Some(cause),
-        }
+        let ([up, down], result) = tunnel::carry(self.client, upstream.stream(), clocks).await;
+        self.outcome.carried(up, down, result.err());
         ticker::now();
         upstream.release(false);
         Next::Cut

@@ -107,7 +107,7 @@ impl<'c> Client<'c> {
             ready!(self.timer.poll_at(now, cx));
             Poll::Ready(match waiting.begun {
                 None => Head::End,
-                Some(_) => Head::Answer(Box::new(service.refuse(&Refused::TooSlow))),
+                Some(_) => Head::Answer(Box::new(service.refuse(&Refused::TooSlow, peer))),
             })
         })
         .await
@@ -187,7 +187,7 @@ impl<'c> Client<'c> {
                 (Some(Head::Http2(settings)), 0)
             }
             Err(error) => {
-                let answer = service.refuse(&Refused::Head(error));
+                let answer = service.refuse(&Refused::Head(error), peer);
                 (Some(Head::Answer(Box::new(answer))), 0)
             }
         }

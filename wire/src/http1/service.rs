@@ -21,6 +21,8 @@ pub struct Peer {
     pub address: Option<IpAddr>,
     /// The connection is behind TLS.
     pub is_encrypted: bool,
+    /// It speaks HTTP/2: heads that are handed on in the form of HTTP/1.1 were none.
+    pub is_http2: bool,
 }
 
 /// What is left of a request once its head was read: the head as the upstream will read it, and what
@@ -222,9 +224,12 @@ pub trait Service: 'static {
         broken: &Broken,
     ) -> impl Future<Output = Answer>;
 
+    /// An exchange with `upstream` has ended, well or not, before the upstream is given back.
+    fn exchanged(&self, _call: &mut Self::Call, _upstream: &Self::Upstream) {}
+
     /// The request is over; `call` is absent when its head was refused.
     fn finish(&self, call: Option<Self::Call>, outcome: &Outcome);
 
     /// What a head that cannot be served is answered with.
-    fn refuse(&self, why: &Refused) -> Answer;
+    fn refuse(&self, why: &Refused, peer: Peer) -> Answer;
 }

@@ -11,19 +11,17 @@ use crate::http1::copy::{Copy, Side};
 use crate::http1::exchange::Cause;
 use crate::http1::service::Clocks;
 
-/// Carries a tunnel. A side that ends is passed on, the other may go on (half-close). Gives the bytes moved.
-///
-/// # Errors
-/// The clock that ran out, or the side that broke.
+/// Carries a tunnel. A side that ends is passed on, the other may go on (half-close). Gives the bytes
+/// moved up and down, and the clock that ran out or the side that broke.
 pub(super) async fn carry(
     client: &mut Client<'_>,
     upstream: &mut Stream,
     clocks: Clocks,
-) -> Result<u64, Cause> {
+) -> ([u64; 2], Result<(), Cause>) {
     let (mut up, mut down) = (Copy::new(client.ahead.take()), Copy::new(Vec::new()));
     let mut moved_at = Instant::now();
     let mut moved = 0;
-    poll_fn(|cx| {
+    let result = poll_fn(|cx| {
         let up_polled = up.poll(&mut client.stream, upstream, cx).map_err(|side| match side {
             Side::From(_) => Cause::ClientGone,
             Side::To(error) => Cause::UpstreamIo(error),
@@ -34,7 +32,7 @@ pub(super) async fn carry(
                 Side::To(_) => Cause::ClientGone,
             })?;
         if up_polled.is_ready() && down_polled.is_ready() {
-            return Poll::Ready(Ok(up.moved + down.moved));
+            return Poll::Ready(Ok(()));
         }
         if up.moved + down.moved != moved {
             moved = up.moved + down.moved;
@@ -48,5 +46,6 @@ pub(super) async fn carry(
             Poll::Pending => Poll::Pending,
         }
     })
-    .await
+    .await;
+    ([up.moved, down.moved], result)
 }

@@ -32,6 +32,7 @@ pub async fn serve<S: Service>(
     ticker: &Ticker,
 ) {
     let (line, timer) = (Line::new(stream, read, settings), ticker.timer());
+    let peer = Peer { is_http2: true, ..peer };
     let Some(h2) = shake_hands(&line, &timer, common, settings).await else { return };
     let shared = Shared { service, peer, settings: common, ticker };
     let start = |request, stream| {

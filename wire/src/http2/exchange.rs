@@ -98,7 +98,7 @@ fn begin<S: Service>(
     has_body: bool,
     key: Option<&Key>,
 ) -> Result<S::Call, Answer> {
-    let refuse = |error| Err(shared.service.refuse(&Refused::Head(error)));
+    let refuse = |error| Err(shared.service.refuse(&Refused::Head(error), shared.peer));
     let written = match head::to_http1(parts, has_body, key) {
         Ok(written) => written,
         Err(error) => return refuse(error),
@@ -187,7 +187,9 @@ impl<S: Service> Exchange<'_, '_, S> {
                 Some(Found::Answer(answer)) => return Box::pin(self.answer(answer)).await,
                 Some(Found::Upstream(upstream)) => upstream,
             };
-            match self.relay(&mut upstream).await {
+            let relayed = self.relay(&mut upstream).await;
+            self.shared.service.exchanged(&mut self.call, &upstream);
+            match relayed {
                 Ok(After::Release { reusable }) => return upstream.release(reusable),
                 Ok(After::Tunnel(first)) => {
                     return Box::pin(self.tunnel(upstream, first)).await;
@@ -245,13 +247,11 @@ impl<S: Service> Exchange<'_, '_, S> {
             upstream: upstream.stream(),
             down: first,
         };
-        match tunnel.carry(clocks, &self.timer).await {
-            Ok(bytes) => self.outcome.response_bytes += bytes,
-            Err(cause) => {
-                self.reply.reset(reason(&cause));
-                self.outcome.broken = Some(cause);
-            }
+        let ([up, down], result) = tunnel.carry(clocks, &self.timer).await;
+        if let Err(cause) = &result {
+            self.reply.reset(reason(cause));
         }
+        self.outcome.carried(up, down, result.err());
         upstream.release(false);
     }
 

@@ -85,27 +85,36 @@ struct Ways {
     is_up_shut: bool,
     is_down_ended: bool,
     is_down_shut: bool,
-    moved: u64,
+    moved_up: u64,
+    moved_down: u64,
+}
+
+impl Ways {
+    fn moved(&self) -> u64 {
+        self.moved_up + self.moved_down
+    }
 }
 
 impl Tunnel<'_> {
-    /// Carries bytes until both ways have ended; gives how many. A way that ends is passed on, and the other may go on.
-    ///
-    /// # Errors
-    /// The clock that ran out, or the side that broke.
-    pub(super) async fn carry(mut self, clocks: Clocks, timer: &Timer) -> Result<u64, Cause> {
+    /// Carries bytes until both ways have ended; gives how many went up and down, and the clock that ran out or the side that
+    /// broke. A way that ends is passed on, and the other may go on.
+    pub(super) async fn carry(
+        mut self,
+        clocks: Clocks,
+        timer: &Timer,
+    ) -> ([u64; 2], Result<(), Cause>) {
         let (mut ways, mut moved, mut moved_at) = (Ways::default(), 0, Instant::now());
-        poll_fn(|cx| {
+        let result = poll_fn(|cx| {
             if self.reply.poll_gone(cx).is_ready() {
                 return Poll::Ready(Err(Cause::ClientGone));
             }
             let up = self.poll_up(&mut ways, cx)?;
             let down = self.poll_down(&mut ways, cx)?;
             if up.is_ready() && down.is_ready() {
-                return Poll::Ready(Ok(ways.moved));
+                return Poll::Ready(Ok(()));
             }
-            if ways.moved != moved {
-                (moved, moved_at) = (ways.moved, Instant::now());
+            if ways.moved() != moved {
+                (moved, moved_at) = (ways.moved(), Instant::now());
             }
             let until_idle = moved_at + clocks.idle;
             timer.set(until_idle.min(clocks.run));
@@ -115,7 +124,8 @@ impl Tunnel<'_> {
                 Poll::Pending => Poll::Pending,
             }
         })
-        .await
+        .await;
+        ([ways.moved_up, ways.moved_down], result)
     }
 
     fn poll_up(&mut self, ways: &mut Ways, cx: &mut Context<'_>) -> Poll<Result<(), Cause>> {
@@ -124,7 +134,7 @@ impl Tunnel<'_> {
                 let polled = self.upstream.poll_write(cx, &ways.up);
                 let count = ready!(polled).map_err(Cause::UpstreamIo)?;
                 ways.up.advance(count);
-                ways.moved += count as u64;
+                ways.moved_up += count as u64;
                 // Only now: a function that does not read stops its own client.
                 let released = self.body.flow_control().release_capacity(count);
                 debug_assert!(released.is_ok(), "no more is released than was received");
@@ -150,7 +160,7 @@ impl Tunnel<'_> {
             if !self.down.is_empty() {
                 let before = self.down.len();
                 let polled = self.reply.poll_data(&mut self.down, false, cx);
-                ways.moved += (before - self.down.len()) as u64;
+                ways.moved_down += (before - self.down.len()) as u64;
                 ready!(polled).map_err(|_| Cause::ClientGone)?;
             }
             if ways.is_down_shut {

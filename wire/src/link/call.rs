@@ -275,6 +275,12 @@ impl Handle {
         }
     }
 
+    /// The gateway has asked in its greeting for what a [`Hello`](hatchway_proto::link::Hello) calls by this bit.
+    pub fn is_asked_for(&self, feature: u64) -> bool {
+        let state = self.shared.state.borrow();
+        state.session.peer().is_some_and(|hello| hello.features & feature != 0)
+    }
+
     /// What the gateway is told when the call ends before its answer does.
     pub fn because(&self, reason: Cancel) {
         self.cell.borrow_mut().reason = reason;

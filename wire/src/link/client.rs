@@ -43,8 +43,8 @@ impl Link {
         settings: Rc<Settings>,
         ticker: &Ticker,
     ) -> Result<Self, Ended> {
-        let shared =
-            Rc::new(Shared::new(Side::Gateway, Hello::of_gateway(instance), stream, settings));
+        let hello = Hello::of_gateway(instance).with(settings.features);
+        let shared = Rc::new(Shared::new(Side::Gateway, hello, stream, settings));
         let mut driver = Driver::new(Rc::clone(&shared), GatewayHalf, ticker);
         tokio::task::spawn_local(async move { poll_fn(|cx| driver.poll(cx)).await });
         loop {
@@ -73,6 +73,11 @@ impl Link {
     pub fn is_leaving(&self) -> bool {
         let state = self.0.state.borrow();
         state.over.is_none() && state.is_draining
+    }
+
+    /// True for a call that goes to this node, as far as it has been placed.
+    pub fn carries(&self, call: &Call) -> bool {
+        Rc::ptr_eq(&self.0, &call.shared)
     }
 
     /// Why the connection is over, once it is.

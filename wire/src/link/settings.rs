@@ -5,6 +5,8 @@ use std::time::Duration;
 /// Limits and clocks of one connection.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// What a gateway says in its greeting that it wants: bits of [`Hello::features`](hatchway_proto::link::Hello::features).
+    pub features: u64,
     /// Credit of a direction before its reader has taken anything: what a gateway keeps of a request until a node has
     /// accepted it, and what a reader that takes nothing can hold.
     pub first_credit: u32,
@@ -41,6 +43,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            features: 0,
             first_credit: 64 * 1024,
             window: 128 * 1024,
             budget: 32 * 1024 * 1024,

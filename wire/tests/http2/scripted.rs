@@ -161,7 +161,7 @@ impl Service for Scripted {
         }
     }
 
-    fn refuse(&self, why: &Refused) -> Answer {
+    fn refuse(&self, why: &Refused, _peer: Peer) -> Answer {
         let status = match why {
             Refused::Head(error) => error.status(),
             Refused::TooSlow => 408,

@@ -120,7 +120,7 @@ impl Service for Function {
 
     fn finish(&self, _call: Option<Call>, _outcome: &Outcome) {}
 
-    fn refuse(&self, _why: &Refused) -> Answer {
+    fn refuse(&self, _why: &Refused, _peer: Peer) -> Answer {
         panic!("calls come over links");
     }
 }
