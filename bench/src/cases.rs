@@ -25,6 +25,15 @@ pub(crate) enum Front {
     Http2 { streams: u32 },
     /// HTTP/1.1 over TLS.
     Tls,
+    /// The same, and every connection resumes an earlier session.
+    TlsResumed,
+}
+
+impl Front {
+    /// Clients and gateway encrypt.
+    pub(crate) fn is_tls(self) -> bool {
+        matches!(self, Self::Tls | Self::TlsResumed)
+    }
 }
 
 /// Everybody with a program of their own, and the function alone.
@@ -122,6 +131,15 @@ pub(crate) const CASES: &[Case] = &[
         connections: 64,
         front: Front::Tls,
         request: CLOSE,
+        path: "/1k",
+        peers: GATEWAYS,
+    },
+    Case {
+        name: "tls-resume",
+        label: "TLS: GET 1 KiB, a new connection and a resumed session per request, 16 at a time",
+        connections: 16,
+        front: Front::TlsResumed,
+        request: "",
         path: "/1k",
         peers: GATEWAYS,
     },

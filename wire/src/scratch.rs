@@ -9,6 +9,9 @@ const SCRATCH_BYTES: usize = 128 * 1024;
 /// The largest vector worth keeping: what a slow peer leaves of one read.
 const SPARE_BYTES: usize = 128 * 1024;
 
+/// Scratch buffers kept per core beside the one in use: as many uploads as begin before the first is taken.
+const BLOCKS: usize = 16;
+
 /// Kept per core in all: a busy core uses a few dozen small ones, and a burst of large ones is given back.
 const SPARES_BYTES: usize = 4 * 1024 * 1024;
 
@@ -19,7 +22,8 @@ struct Spares {
 }
 
 thread_local! {
-    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice());
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(block());
+    static FREE: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
     static SPARES: RefCell<Spares> = RefCell::default();
 }
 
@@ -29,6 +33,26 @@ thread_local! {
 /// When called again from inside `step`: one step reads or writes one stream.
 pub fn with_scratch<T>(step: impl FnOnce(&mut [u8]) -> T) -> T {
     SCRATCH.with_borrow_mut(|scratch| step(scratch))
+}
+
+fn block() -> Box<[u8]> {
+    vec![0; SCRATCH_BYTES].into_boxed_slice()
+}
+
+/// Takes the scratch buffer away with what the last step has left in it, where to copy would cost more; another takes its
+/// place. Comes back by [`give_block`].
+pub fn take_block() -> Box<[u8]> {
+    let fresh = FREE.with_borrow_mut(Vec::pop).unwrap_or_else(block);
+    SCRATCH.with_borrow_mut(|scratch| std::mem::replace(scratch, fresh))
+}
+
+/// Gives a buffer of [`take_block`] back.
+pub fn give_block(block: Box<[u8]>) {
+    FREE.with_borrow_mut(|free| {
+        if free.len() < BLOCKS {
+            free.push(block);
+        }
+    });
 }
 
 /// An empty vector, with capacity from an earlier request where there is one.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{h2load, wrk};
+use super::{h2load, resume, wrk};
 use crate::cases::{Case, Front};
 use crate::child::{output_of, pinned};
 use crate::error::Result;
@@ -23,7 +23,7 @@ pub(crate) struct Load {
     pub(crate) errors: u64,
 }
 
-/// wrk for HTTP/1.1, h2load for HTTP/2.
+/// wrk for HTTP/1.1, h2load for HTTP/2, our own for what neither does.
 #[derive(Debug)]
 pub(crate) struct Maker {
     command: Command,
@@ -37,6 +37,9 @@ impl Maker {
         match case.front {
             Front::Plain | Front::Tls => {
                 Ok(Self { command: wrk::command(case, address, dir)?, read: wrk::read_figures })
+            }
+            Front::TlsResumed => {
+                Ok(Self { command: resume::command(case, address)?, read: wrk::read_figures })
             }
             Front::Http2 { streams } => {
                 let command = h2load::command(case, streams, address)?;

@@ -6,6 +6,7 @@ mod h2load;
 mod http2;
 mod idle;
 mod maker;
+mod resume;
 mod wrk;
 
 pub(crate) use client::get;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::Load;
-use crate::cases::{Case, Front};
+use crate::cases::Case;
 use crate::child::find;
 use crate::error::{BenchError, During as _, Result};
 
@@ -25,7 +25,7 @@ end
 pub(super) fn command(case: &Case, address: SocketAddr, dir: &Path) -> Result<Command> {
     let script = dir.join(format!("{}.lua", case.name));
     fs::write(&script, format!("{}\n{DONE}", case.request)).at("write", &script)?;
-    let scheme = if case.front == Front::Tls { "https" } else { "http" };
+    let scheme = if case.front.is_tls() { "https" } else { "http" };
     let mut command = Command::new(find("wrk")?);
     command.args(["-t1", "--timeout", "10s"]);
     command.arg(format!("-c{}", case.connections)).arg("-s").arg(script);

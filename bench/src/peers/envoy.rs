@@ -32,7 +32,7 @@ pub(super) fn start(site: &Site, front: Front) -> Result<Running> {
         "name": "envoy.filters.network.http_connection_manager",
         "typed_config": connection_manager(),
     }] });
-    if front == Front::Tls {
+    if front.is_tls() {
         chain["transport_socket"] = tls(&Certificate::of(site)?);
     }
     let configuration = serde_json::json!({

@@ -19,7 +19,9 @@ pub(super) fn start(site: &Site, front: Front) -> Result<Running> {
     let kind = match front {
         Front::Plain => String::new(),
         Front::Http2 { .. } => "proto h2".to_owned(),
-        Front::Tls => format!("ssl crt {}", Certificate::of(site)?.both.display()),
+        Front::Tls | Front::TlsResumed => {
+            format!("ssl crt {}", Certificate::of(site)?.both.display())
+        }
     };
     let address = free_address()?;
     let socket = site.function_socket();

@@ -76,7 +76,7 @@ impl Daemon {
         command.args(["--listen", &plain.to_string(), "--admin", &admin.to_string()]);
         command.arg("--state").arg(site.dir.join("state"));
         let mut address = plain;
-        if front == Front::Tls {
+        if front.is_tls() {
             address = free_address()?;
             let pair = Certificate::of(site)?;
             command.args(["--tls-listen", &address.to_string()]);

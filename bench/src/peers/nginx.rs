@@ -20,7 +20,7 @@ pub(super) fn start(site: &Site, front: Front) -> Result<Running> {
     let (kind, tls) = match front {
         Front::Plain => ("", String::new()),
         Front::Http2 { .. } => ("http2 ", String::new()),
-        Front::Tls => {
+        Front::Tls | Front::TlsResumed => {
             let pair = Certificate::of(site)?;
             let (certificate, key) = (pair.certificate.display(), pair.key.display());
             ("ssl ", format!("ssl_certificate {certificate}; ssl_certificate_key {key};"))

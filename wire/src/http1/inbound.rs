@@ -132,23 +132,26 @@ impl<'c> Client<'c> {
         waiting: &mut Waiting,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Head<'c, S::Call>>> {
-        scratch::with_scratch(|buffer| {
+        let (head, left) = ready!(scratch::with_scratch(|buffer| {
             let bytes = match ready!(self.stream.poll_read(cx, buffer)) {
-                Ok(0) | Err(_) => return Poll::Ready(Some(Head::End)),
+                Ok(0) | Err(_) => return Poll::Ready((Some(Head::End), 0..0)),
                 Ok(count) => &buffer[..count],
             };
             if !self.ahead.is_empty() {
                 self.ahead.push(bytes);
-                return Poll::Ready(self.parse(service, peer, waiting));
+                return Poll::Ready((self.parse(service, peer, waiting), 0..0));
             }
             let (head, used) = self.begin(bytes, service, peer);
-            self.ahead.push(&bytes[used..]);
             if head.is_none() {
                 waiting.begun = Some(ticker::recent());
                 waiting.seen = bytes.len();
             }
-            Poll::Ready(head)
-        })
+            Poll::Ready((head, used..bytes.len()))
+        }));
+        if !left.is_empty() {
+            self.ahead.push_scratch(left);
+        }
+        Poll::Ready(head)
     }
 
     /// Looks for a head in what was kept, when that can have become one.
