@@ -29,6 +29,71 @@ fn a_cold_call_and_a_warm_one_go_through_both() {
 }
 
 #[test]
+fn a_head_that_the_node_has_written_is_right_for_every_client() {
+    const FUNCTION: &str = "require('http').createServer((request, response) => {
+      response.setHeader('X-Request-Id', 'mine');
+      response.setHeader('Hatchway-Node', 'mine');
+      response.setHeader('Keep-Alive', 'timeout=5');
+      if (request.url === '/none') return response.writeHead(204).end();
+      response.setHeader('Content-Length', '5');
+      response.end('hello');
+    }).listen(process.env.PORT);";
+    let manifest = "[function.f]\nruntime = \"node\"\nmain = \"f.cjs\"\nhttp = { path = \"/\" }\n";
+    let project = Project::new(manifest).file("f.cjs", FUNCTION);
+    let pair = Pair::start(&project);
+    for (line, fields, connection) in [
+        ("GET / HTTP/1.1", "", ""),
+        ("HEAD / HTTP/1.1", "", ""),
+        ("GET /none HTTP/1.1", "", ""),
+        ("GET / HTTP/1.1", "Connection: close\r\n", "close"),
+        ("GET / HTTP/1.0", "Connection: keep-alive\r\n", "keep-alive"),
+    ] {
+        let mut client = pair.gateway.raw();
+        client.send(format!("{line}\r\nHost: h\r\nX-Request-Id: ours\r\n{fields}\r\n"));
+        let head = client.head();
+        let values = |name| head.fields.iter().filter(move |(found, _)| found == name);
+        assert_eq!(values("x-request-id").map(|(_, id)| &**id).collect::<Vec<_>>(), ["ours"]);
+        assert_eq!(head.field("connection"), connection, "{line} {fields}");
+        assert_eq!(values("hatchway-node").chain(values("keep-alive")).count(), 0, "{head:?}");
+        match line {
+            "HEAD / HTTP/1.1" => assert_eq!(head.field("content-length"), "5"),
+            "GET /none HTTP/1.1" => assert_eq!(head.status, 204),
+            _ => assert_eq!(client.exactly(5).expect("a body"), b"hello"),
+        }
+        if connection.is_empty() {
+            client.get("/");
+            assert_eq!(
+                (client.head().status, client.exactly(5).expect("a body")),
+                (200, b"hello".into())
+            );
+        }
+    }
+}
+
+#[test]
+fn a_gateway_knows_how_full_its_node_is() {
+    let project = project("concurrency = 4\nmax = 1");
+    let pair = Pair::start(&project);
+    let node =
+        |gauge: &str| pair.gateway.admin.metrics().sum(&format!("gateway_node_{gauge}"), &[]);
+    assert_eq!(node("up"), 0.0, "nobody has asked for it");
+    pair.gateway.get("/puppet").ok();
+    let mut client = pair.gateway.raw();
+    client.get("/puppet?do=wait");
+    eventually("one request there, and room for three", || {
+        let seen = ["up", "requests_in_flight", "room", "draining"].map(node);
+        (seen == [1.0, 1.0, 3.0, 0.0]).then_some(())
+    });
+    client.leave();
+    eventually("none", || (node("requests_in_flight") == 0.0).then_some(()));
+    let Pair { gateway, node } = pair;
+    node.stop();
+    eventually("no node", || {
+        (gateway.admin.metrics().sum("gateway_node_up", &[]) == 0.0).then_some(())
+    });
+}
+
+#[test]
 fn bodies_stream_through_both() {
     let project = project("max = 1");
     let pair = Pair::start(&project);

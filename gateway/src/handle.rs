@@ -6,7 +6,7 @@ use hatchway_wire::backend::{Backend, Invocation, answer_failure};
 use hatchway_wire::core::Entered;
 use hatchway_wire::grpc;
 use hatchway_wire::http1::{
-    Answer, Broken, Found, Outcome, Peer, Refused, Request, Service, Shape,
+    Answer, Broken, Found, Front, Outcome, Peer, Refused, Request, Service, Shape,
 };
 
 use crate::accept::{Door, Full};
@@ -340,15 +340,6 @@ impl<B: Backend> Service for Gateway<B> {
     type Call = Box<Call>;
     type Upstream = B::Upstream;
 
-    fn begin(&self, head: &RequestHead<'_>, peer: Peer) -> Result<Box<Call>, Answer> {
-        let peer = self.trigger.origin(head, peer);
-        let mut call = self.decide(head, peer);
-        if let Some(scribe) = &self.scribe {
-            call.entry = Some(scribe.note(head, peer));
-        }
-        Ok(call)
-    }
-
     async fn connect(&self, call: &mut Box<Call>) -> Found<B::Upstream> {
         let Call { way, entry } = &mut **call;
         match way {
@@ -430,6 +421,12 @@ impl<B: Backend> Service for Gateway<B> {
         }
     }
 
+    /// A node writes heads as `respond` does for a call of which nothing is noted and nothing changed: what else is done there
+    /// has to be said here.
+    fn passes_told(&self, call: &Box<Call>) -> bool {
+        B::IS_REMOTE && call.entry.is_none() && matches!(call.way, Way::Routed { rare: None, .. })
+    }
+
     async fn explain(
         &self,
         call: &Box<Call>,
@@ -491,6 +488,17 @@ impl<B: Backend> Service for Gateway<B> {
                 }
             }
         }
+    }
+}
+
+impl<B: Backend> Front for Gateway<B> {
+    fn begin(&self, head: &RequestHead<'_>, peer: Peer) -> Result<Box<Call>, Answer> {
+        let peer = self.trigger.origin(head, peer);
+        let mut call = self.decide(head, peer);
+        if let Some(scribe) = &self.scribe {
+            call.entry = Some(scribe.note(head, peer));
+        }
+        Ok(call)
     }
 
     fn refuse(&self, why: &Refused, peer: Peer) -> Answer {

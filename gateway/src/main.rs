@@ -10,7 +10,7 @@ use hatchway_gateway::access::AccessLog;
 use hatchway_gateway::admin::GatewayPages;
 use hatchway_gateway::catalog::{self, Catalog, Publisher, apply::apply};
 use hatchway_gateway::config::{Config, TlsPort};
-use hatchway_gateway::forward::RemoteNodes;
+use hatchway_gateway::forward::{Fleet, RemoteNodes};
 use hatchway_gateway::handle::Gateway;
 use hatchway_gateway::metrics::EdgeMetrics;
 use hatchway_gateway::rollout;
@@ -54,7 +54,9 @@ fn run(config: Config) -> Result<(), Exit> {
         .map_err(|error| Exit::unavailable(format!("cannot listen on {}", config.admin), error))?;
 
     let rollouts = rollout::follow(&config.source, catalog.clone()).map_err(Exit::config)?;
-    let (nodes, reading, counts) = (config.nodes.clone(), catalog.clone(), Arc::clone(&metrics));
+    let fleet = Fleet::from(config.nodes.clone());
+    fleet.register(&registry);
+    let (reading, counts) = (catalog.clone(), Arc::clone(&metrics));
     let scribes = access.as_ref().map(AccessLog::scribes);
     let settings = link_settings(scribes.is_some());
     let tls_address = tls.as_ref().map(|tls| tls.address.to_string());
@@ -62,7 +64,7 @@ fn run(config: Config) -> Result<(), Exit> {
     let ports = Ports::from(listeners).with_tls(tls);
     let links = security.clone();
     let gateway = accept::start(ports, Door::from(&config.door), move |core| {
-        let nodes = RemoteNodes::with(nodes.clone(), links.clone(), &core.ticker, settings.clone());
+        let nodes = RemoteNodes::with(&fleet, links.clone(), &core.ticker, settings.clone());
         Gateway::new(reading.cached(), nodes, Arc::clone(&counts)).put_down(scribes.as_ref())
     })
     .map_err(|error| Exit::unavailable("cannot start the cores".to_owned(), error))?;

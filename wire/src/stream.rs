@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
+use hatchway_proto::link::AnswerHead;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -103,6 +104,14 @@ impl Stream {
             let count = ready!(self.poll_read(cx, buffer))?;
             Poll::Ready(Ok(step(&buffer[..count], cx)))
         })
+    }
+
+    /// What a node has said of the head that is read next: whole, and first among what there is to read. Once.
+    pub(crate) fn take_told(&self) -> Option<AnswerHead> {
+        match self {
+            Self::Call(call) => call.take_told(),
+            Self::Tcp(_) | Self::Unix(_) | Self::Tls(_) | Self::Outbound(_) => None,
+        }
     }
 
     /// The same as [`poll_read`](Self::poll_read) into memory that need not be initialised.

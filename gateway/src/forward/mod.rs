@@ -1,9 +1,10 @@
 //! Stage 6: to a node in another process, over one link a node and core.
 //!
-//! [`nodes`] keeps the links; here a request is offered to the first node of its order that can be reached. A node that
+//! [`fleet`] is all nodes and their loads, for all cores; [`nodes`] keeps the links of one; here a request is offered to the first node of its order that can be reached. A node that
 //! refuses it, or is lost before it was sent, sends it on to the next one by itself: see
 //! [`offer`](hatchway_wire::link::offer).
 
+mod fleet;
 mod nodes;
 
 use std::rc::Rc;
@@ -16,11 +17,12 @@ use hatchway_wire::Stream;
 use hatchway_wire::backend::{AssetRequest, Backend, Invocation};
 use hatchway_wire::http1::{Broken, Cause, Clocks, Found, Upstream};
 use hatchway_wire::link::{self, Call, Choices, Link, Placer, Security};
-use hatchway_wire::listen::Address;
 use hatchway_wire::ticker::Ticker;
 use tokio::time::Instant;
 
 use crate::answer::{self, CallError};
+
+pub use fleet::Fleet;
 
 use nodes::Nodes;
 
@@ -40,20 +42,20 @@ pub struct NodeUpstream {
 }
 
 impl RemoteNodes {
-    /// Nodes at fixed addresses, over links that `security` makes safe. Called on the core that will ask them, whose clocks
+    /// The nodes of `fleet`, over links that `security` makes safe. Called on the core that will ask them, whose clocks
     /// are `ticker`.
-    pub fn new(addresses: Vec<Address>, security: Security, ticker: &Ticker) -> Self {
-        Self::with(addresses, security, ticker, link::Settings::default())
+    pub fn new(fleet: &Fleet, security: Security, ticker: &Ticker) -> Self {
+        Self::with(fleet, security, ticker, link::Settings::default())
     }
 
     /// The same, with links as `settings` say.
     pub fn with(
-        addresses: Vec<Address>,
+        fleet: &Fleet,
         security: Security,
         ticker: &Ticker,
         settings: link::Settings,
     ) -> Self {
-        Self(Rc::new(Nodes::new(addresses, security, ticker, settings)))
+        Self(Rc::new(Nodes::new(fleet, security, ticker, settings)))
     }
 
     /// Offers `invocation` to the node behind `link`; the nodes of `others` are asked when it is not taken.
@@ -69,9 +71,10 @@ impl RemoteNodes {
             is_grpc: request.is_grpc,
             file: invocation.asset.as_ref().map(file_request),
             credit: 0,
+            deadline_ms: None,
         };
         let placer: Rc<dyn Placer> = Rc::clone(&self.0) as _;
-        link.offer(about, request.head_bytes, (placer, others))
+        link.offer(about, (request.head_bytes, request.deadline), (placer, others))
     }
 }
 

@@ -10,12 +10,15 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 use hatchway_proto::name::VersionId;
 use hatchway_wire::Stream;
-use hatchway_wire::link::{self, Again, Call, Choices, Ended, Link, Placer, Security, Settings};
+use hatchway_wire::link::{
+    self, Again, Call, Choices, Ended, Link, NodeLoad, Placer, Security, Settings,
+};
 use hatchway_wire::listen::Address;
 use hatchway_wire::ticker::Ticker;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
+use super::fleet::{Fleet, Member};
 use crate::place::{self, NodeState, RetryBudget};
 
 /// A node on the same network answers a connect within a round trip.
@@ -41,6 +44,7 @@ pub(super) struct Nodes {
 #[derive(Debug)]
 struct Slot {
     address: Address,
+    load: Arc<NodeLoad>,
     link: RefCell<Reached>,
 }
 
@@ -65,7 +69,7 @@ struct Dialer {
 }
 
 impl Dialer {
-    async fn dial(self, address: &Address) -> Result<Link, Ended> {
+    async fn dial(self, address: &Address, load: Arc<NodeLoad>) -> Result<Link, Ended> {
         let connecting = async {
             match address {
                 Address::Tcp(address) => Stream::connect_tcp(*address).await,
@@ -82,22 +86,25 @@ impl Dialer {
         };
         let secured = self.security.connect(stream, ip, self.settings.hello_clock, &self.ticker);
         let stream = secured.await.map_err(|error| Ended::Insecure(Arc::new(error)))?;
-        Link::open(stream, self.instance, self.settings, &self.ticker).await
+        Link::open(stream, self.instance, self.settings, load, &self.ticker).await
     }
 }
 
 impl Nodes {
     pub(super) fn new(
-        addresses: Vec<Address>,
+        fleet: &Fleet,
         security: Security,
         ticker: &Ticker,
         settings: Settings,
     ) -> Self {
-        let states = addresses.iter().map(|address| NodeState::new(address.to_string())).collect();
-        let slots = addresses
-            .into_iter()
-            .map(|address| Slot { address, link: RefCell::new(Reached::No) })
-            .collect();
+        let members = fleet.members().iter();
+        let states = members.clone().map(|node| NodeState::new(node.address.to_string())).collect();
+        let slot = |node: &Member| Slot {
+            address: node.address.clone(),
+            load: Arc::clone(&node.load),
+            link: RefCell::new(Reached::No),
+        };
+        let slots = members.map(slot).collect();
         let (instance, settings) = (link::draw_instance(), Rc::new(settings));
         let dialer = Dialer { instance, settings, security, ticker: ticker.clone() };
         Self {
@@ -162,8 +169,9 @@ impl Nodes {
         let slot = &self.slots[node];
         slot.link.replace(Reached::Soon(attempt.clone()));
         let (this, dialer, address) = (Rc::clone(self), self.dialer.clone(), slot.address.clone());
+        let load = Arc::clone(&slot.load);
         tokio::task::spawn_local(async move {
-            let link = dialer.dial(&address).await;
+            let link = dialer.dial(&address, load).await;
             let mut states = this.states.borrow_mut();
             let reached = match &link {
                 Ok(link) => {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use hatchway_gateway::accept::{self, Door, Ports};
 use hatchway_gateway::catalog::{self, apply::apply};
 use hatchway_gateway::config::TlsConfig;
-use hatchway_gateway::forward::RemoteNodes;
+use hatchway_gateway::forward::{Fleet, RemoteNodes};
 use hatchway_gateway::handle::Gateway;
 use hatchway_gateway::metrics::EdgeMetrics;
 use hatchway_wire::core::Cores;
@@ -65,7 +65,8 @@ impl World {
         }
         let tls_address = tls.as_ref().map(|tls| tls.address.clone());
         let cores = accept::start(Ports::from(listeners).with_tls(tls), door, move |core| {
-            let nodes = RemoteNodes::new(vec![at.clone()], Security::default(), &core.ticker);
+            let nodes =
+                RemoteNodes::new(&Fleet::from(vec![at.clone()]), Security::default(), &core.ticker);
             Gateway::new(catalog.cached(), nodes, Arc::clone(&metrics))
         });
         let cores = Some(cores.expect("threads can be started"));

@@ -44,7 +44,7 @@ fn failing() -> (SocketAddr, mpsc::Receiver<String>) {
     let (tell, told) = mpsc::channel();
     let address = play(move |peer| {
         while let Some(said) = peer.next() {
-            let Said::Call { call, version, head } = said else { continue };
+            let Said::Call { call, version, head, .. } = said else { continue };
             let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
             let _ = tell.send(version.clone());
             let failure = |reason: &str| {

@@ -11,3 +11,4 @@ mod kit;
 mod links;
 mod nodes;
 mod table;
+mod told;

@@ -3,16 +3,15 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use hatchway_proto::failure::{Component, FAILURE_FIELD, Failure, ProxyError, Told};
-use hatchway_proto::http1::{RequestHead, ResponseEdit, ResponseHead, write_response};
+use foldhash::fast::RandomState;
+use hatchway_proto::failure::{FAILURE_FIELD, Told};
+use hatchway_proto::http1::{ResponseEdit, ResponseHead, write_response};
 use hatchway_proto::link::{CallHead, Cancel, FileRequest, LoadSummary, hello};
 use hatchway_proto::name::{FunctionName, VersionId};
 use hatchway_wire::account::Account;
-use hatchway_wire::backend::{AssetRequest, Backend, Invocation, Timing, answer_failure};
+use hatchway_wire::backend::{AssetRequest, Backend, Invocation, Timing};
 use hatchway_wire::grpc;
-use hatchway_wire::http1::{
-    Answer, Broken, Cause, Found, Outcome, Peer, Refused, Request, Service, Shape,
-};
+use hatchway_wire::http1::{Answer, Broken, Cause, Found, Outcome, Request, Service, Shape};
 use hatchway_wire::link::{Calls, Handle};
 
 use crate::admit::NodeCore;
@@ -25,7 +24,9 @@ const ELSEWHERE: &[&str] = &["queue-full", "no-room", "draining", "retired", "un
 #[derive(Debug)]
 pub(super) struct GatewayCalls {
     node: NodeCore,
-    names: RefCell<HashMap<VersionId, FunctionName>>,
+    names: RefCell<HashMap<VersionId, FunctionName, RandomState>>,
+    /// The last that were asked for: calls of one function come in runs.
+    last: RefCell<Option<(FunctionName, VersionId)>>,
 }
 
 /// Versions whose function's name is remembered; to parse one costs five allocations.
@@ -33,10 +34,21 @@ const NAMES: usize = 4096;
 
 impl GatewayCalls {
     pub(super) fn new(node: NodeCore) -> Self {
-        Self { node, names: RefCell::default() }
+        Self { node, names: RefCell::default(), last: RefCell::default() }
     }
 
     fn names(&self, about: &CallHead<'_>) -> Option<(FunctionName, VersionId)> {
+        let last = &mut *self.last.borrow_mut();
+        let is_same = last.as_ref().is_some_and(|(name, version)| {
+            version.as_str() == about.version && name.as_str() == about.function
+        });
+        if !is_same {
+            *last = Some(self.find_names(about)?);
+        }
+        last.clone()
+    }
+
+    fn find_names(&self, about: &CallHead<'_>) -> Option<(FunctionName, VersionId)> {
         let version = VersionId::parse(about.version).ok()?;
         let mut names = self.names.borrow_mut();
         match names.get(&version) {
@@ -102,9 +114,8 @@ impl Service for GatewayCalls {
     type Call = Call;
     type Upstream = SandboxUpstream;
 
-    /// Never asked: a call has no head that has to be read.
-    fn begin(&self, _head: &RequestHead<'_>, peer: Peer) -> Result<Call, Answer> {
-        Err(self.refuse(&Refused::TooSlow, peer))
+    fn tells_heads(&self, call: &Call) -> bool {
+        !call.wants_account
     }
 
     async fn connect(&self, call: &mut Call) -> Found<SandboxUpstream> {
@@ -123,13 +134,15 @@ impl Service for GatewayCalls {
         }
     }
 
+    /// As a gateway writes it for a client of HTTP/1.1 whose connection stays, but for who has served, where that is asked for.
     fn respond(&self, call: &Call, head: &ResponseHead<'_>, shape: Shape, out: &mut Vec<u8>) {
         let account = Account::of(&call.invocation.timing).filter(|_| call.wants_account);
         let account = account.map(|account| account.write());
-        let account = account.as_deref().map(|text| (Account::FIELD, text));
+        let account = account.as_deref().map(|text| (Account::FIELD, text)).unwrap_or_default();
+        let extra = [("x-request-id", &*call.invocation.request_id), account];
         let edit = ResponseEdit {
-            extra: account.as_slice(),
-            drop: &[],
+            extra: &extra[..if account.0.is_empty() { 1 } else { 2 }],
+            drop: &["x-request-id"],
             downstream: shape.version,
             keep_alive: shape.keep_alive,
             framing: shape.framing,
@@ -160,13 +173,6 @@ impl Service for GatewayCalls {
             error = %cause,
             "a call did not end as it should",
         );
-    }
-
-    /// Never asked, as [`begin`](Service::begin).
-    fn refuse(&self, why: &Refused, _peer: Peer) -> Answer {
-        let error = ProxyError::HttpRequestError;
-        let failure = Failure::new(400, error, Component::Node, "bad-call", why.to_string());
-        answer_failure(&failure, "")
     }
 }
 

@@ -1,7 +1,9 @@
 //! The first frame of a call: what the node has to know, and the head that the function will read.
 
+use std::num::NonZero;
+
 use super::LinkError;
-use super::payload::{Fields, put_long, put_short};
+use super::payload::{Fields, put_framing, put_long, put_short};
 use crate::http1::Framing;
 
 /// A path beyond this is no path of a route (`Limits::target_bytes` is 8192).
@@ -25,13 +27,18 @@ pub struct CallHead<'b> {
     pub is_head: bool,
     /// A 101 is welcome.
     pub wants_upgrade: bool,
-    /// A call of gRPC: failures are told in its way, and the head may say how long the client waits.
+    /// A call of gRPC: failures are told in its way.
     pub is_grpc: bool,
     /// A file of the version may answer.
     pub file: Option<FileRequest<'b>>,
     /// Bytes of the answer that may be sent before the first CREDIT; at least 1.
     pub credit: u32,
+    /// Milliseconds until the client stops waiting; none when it has not said so.
+    pub deadline_ms: Option<NonZero<u32>>,
 }
+
+/// Where the deadline stands in a payload: behind the framing and the credit.
+const DEADLINE_AT: usize = 13;
 
 /// What a file is asked for with. Empty values are absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,15 +72,9 @@ impl<'b> CallHead<'b> {
     /// # Errors
     /// [`LinkError::BadPayload`] when a name has more than 255 bytes; nothing that was parsed has.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), LinkError> {
-        let (framing, length) = match self.framing {
-            Framing::None => (0, 0),
-            Framing::Length(length) => (1, length),
-            Framing::Chunked => (2, 0),
-            Framing::UntilClose => return Err(LinkError::BadPayload),
-        };
-        out.push(framing);
-        out.extend_from_slice(&length.to_be_bytes());
+        put_framing(out, self.framing)?;
         out.extend_from_slice(&self.credit.to_be_bytes());
+        out.extend_from_slice(&self.deadline_ms.map_or(0, NonZero::get).to_be_bytes());
         for text in [self.function, self.version, self.request_id] {
             if !put_short(out, text) {
                 return Err(LinkError::BadPayload);
@@ -87,16 +88,18 @@ impl<'b> CallHead<'b> {
         Ok(())
     }
 
+    /// Changes the deadline in a `payload` that was encoded before: time has passed since.
+    pub fn set_deadline(payload: &mut [u8], deadline_ms: NonZero<u32>) {
+        let bytes = deadline_ms.get().to_be_bytes();
+        payload[DEADLINE_AT..DEADLINE_AT + bytes.len()].copy_from_slice(&bytes);
+    }
+
     /// Reads a payload; gives the head behind it.
     pub(super) fn decode(flags: u8, payload: &'b [u8]) -> Result<(Self, &'b [u8]), LinkError> {
         let mut fields = Fields::new(payload);
-        let framing = match (fields.u8()?, fields.u64()?) {
-            (0, 0) => Framing::None,
-            (1, length) => Framing::Length(length),
-            (2, 0) => Framing::Chunked,
-            _ => return Err(LinkError::BadPayload),
-        };
+        let framing = fields.framing()?;
         let credit = fields.u32()?;
+        let deadline_ms = NonZero::new(fields.u32()?);
         let (function, version) = (fields.short_text()?, fields.short_text()?);
         let request_id = fields.short_text()?;
         let file = match flags & FILE {
@@ -121,6 +124,7 @@ impl<'b> CallHead<'b> {
             is_grpc: flags & GRPC != 0,
             file,
             credit,
+            deadline_ms,
         };
         Ok((call, head))
     }

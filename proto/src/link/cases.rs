@@ -1,7 +1,9 @@
 //! Bad frames and what they are answered with, for our own tests and for those that send them over a socket.
 
 use super::frame::kind;
-use super::{CallHead, FRAME_BYTES, Frame, Hello, LinkError, LoadSummary, Refusal, Side};
+use super::{
+    AnswerHead, CallHead, FRAME_BYTES, Frame, Hello, LinkError, LoadSummary, Refusal, Side,
+};
 use crate::http1::Framing;
 
 /// What one end is sent, and how it answers.
@@ -45,8 +47,17 @@ pub fn sound_call(call: u64) -> Frame<'static> {
         is_grpc: false,
         file: None,
         credit: 65_536,
+        deadline_ms: None,
     };
     Frame::Call { call, about, head: b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" }
+}
+
+/// A sound answer.
+pub fn sound_answer(call: u64) -> Frame<'static> {
+    let bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    let about =
+        AnswerHead { status: 200, framing: Framing::Length(2), head_bytes: bytes.len() - 2 };
+    Frame::Answer { call, end: true, about, bytes }
 }
 
 /// The payload of [`sound_call`].
@@ -66,7 +77,8 @@ pub fn all() -> Vec<Case> {
 fn greetings() -> Vec<Case> {
     let hello = Hello::of_gateway(1);
     let case = |claim, bytes, answer| Case { claim, to: Side::Node, bytes, answer };
-    let later = Hello { lowest: 2, highest: 9, ..hello };
+    let later = Hello { lowest: hello.highest + 1, highest: 9, ..hello };
+    let earlier = Hello { lowest: 1, highest: 1, ..hello };
     let mut other_magic = encoded(&[Frame::Hello(hello)]);
     other_magic[super::HEADER_BYTES] = b'X';
     vec![
@@ -74,6 +86,7 @@ fn greetings() -> Vec<Case> {
         case("a greeting of another protocol", other_magic, LinkError::Hello),
         case("a request of HTTP/1.1", b"GET / HTTP/1.1\r\n\r\n".to_vec(), LinkError::FrameSize),
         case("only later versions", encoded(&[Frame::Hello(later)]), LinkError::Version),
+        case("only an earlier version", encoded(&[Frame::Hello(earlier)]), LinkError::Version),
         case("a short greeting", raw(kind::HELLO, 0, 0, b"HWLK\0\x01"), LinkError::BadPayload),
         case(
             "a second greeting",
@@ -122,6 +135,11 @@ fn payloads() -> Vec<Case> {
         payload[at] = byte;
         payload
     };
+    let told = |status: u16, head_bytes: u32, head: &[u8]| {
+        let framing = [0; 9];
+        [&status.to_be_bytes()[..], &framing, &head_bytes.to_be_bytes(), head].concat()
+    };
+    let ok = b"HTTP/1.1 200 OK\r\n\r\n";
     let no_credit = [&sound[..9], &[0; 4], &sound[13..]].concat();
     vec![
         bad("credit of three bytes", kind::CREDIT, 0, 1, &[0; 3]),
@@ -136,11 +154,16 @@ fn payloads() -> Vec<Case> {
         bad("an unknown framing", kind::CALL, 0, 1, &changed(0, 3)),
         bad("a length of no body", kind::CALL, 0, 1, &changed(8, 1)),
         bad("an answer without credit", kind::CALL, 0, 1, &no_credit),
-        bad("a name that leads out of the frame", kind::CALL, 0, 1, &changed(13, 255)),
-        bad("a name that is no text", kind::CALL, 0, 1, &changed(14, 0xff)),
+        bad("a name that leads out of the frame", kind::CALL, 0, 1, &changed(17, 255)),
+        bad("a name that is no text", kind::CALL, 0, 1, &changed(18, 0xff)),
         bad("a head without an end", kind::CALL, 0, 1, &sound[..sound.len() - 1]),
         bad("a file request that is missing", kind::CALL, 4, 1, &sound),
         of_node("a refusal without a reason", kind::REFUSED, 1, b""),
+        of_node("an answer of nothing", kind::ANSWER, 1, b""),
+        of_node("an interim answer that is told of", kind::ANSWER, 1, &told(103, 19, ok)),
+        of_node("a head that leads out of the frame", kind::ANSWER, 1, &told(200, 20, ok)),
+        of_node("a head that ends before it does", kind::ANSWER, 1, &told(200, 17, ok)),
+        of_node("a head of another protocol", kind::ANSWER, 1, &told(200, 4, b"\r\n\r\n")),
         of_node("a load of eleven bytes", kind::LOAD, 0, &[0; 11]),
         of_node("a load of thirteen bytes", kind::LOAD, 0, &[0; 13]),
     ]
@@ -161,6 +184,8 @@ fn order() -> Vec<Case> {
         node("data of a call to come", &[sound_call(3), data], LinkError::BadCall),
         node("a refusal by a gateway", &[sound_call(1), refused], LinkError::WrongSide),
         node("a load of a gateway", &[Frame::Load(LoadSummary::default())], LinkError::WrongSide),
+        node("an answer of a gateway", &[sound_call(1), sound_answer(1)], LinkError::WrongSide),
+        gateway("an answer to nobody", &[sound_answer(5)], LinkError::BadCall),
         gateway("a call of a node", &[sound_call(1)], LinkError::WrongSide),
         gateway("data of a call that nobody opened", &[data], LinkError::BadCall),
     ]

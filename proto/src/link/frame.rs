@@ -1,5 +1,6 @@
 //! Frames: a fixed header, a kind, a payload.
 
+use super::answer::{AnswerHead, FRONT_BYTES};
 use super::call::{self, CallHead};
 use super::hello::Hello;
 use super::load::{self, LoadSummary};
@@ -40,6 +41,17 @@ pub enum Frame<'b> {
         /// Nothing follows in this direction.
         end: bool,
         /// The bytes.
+        bytes: &'b [u8],
+    },
+    /// The head of an answer, and what follows it at once.
+    Answer {
+        /// Of which call.
+        call: u64,
+        /// Nothing follows in this direction.
+        end: bool,
+        /// What is known of it.
+        about: AnswerHead,
+        /// The head, then bytes as in DATA.
         bytes: &'b [u8],
     },
     /// More may be sent.
@@ -93,6 +105,7 @@ pub(super) mod kind {
     pub(in crate::link) const PING: u8 = 9;
     pub(in crate::link) const PONG: u8 = 10;
     pub(in crate::link) const ERROR: u8 = 11;
+    pub(in crate::link) const ANSWER: u8 = 12;
 }
 
 /// What stands in front of a payload.
@@ -118,7 +131,7 @@ impl Header {
         }
         let (known_flags, is_of_call) = match kind {
             kind::CALL => (call::HEAD | call::UPGRADE | call::FILE | call::GRPC, true),
-            kind::DATA => (END, true),
+            kind::DATA | kind::ANSWER => (END, true),
             kind::REFUSED => (refused::ELSEWHERE, true),
             kind::CREDIT | kind::CANCEL => (0, true),
             kind::LOAD => (load::DRAINING, false),
@@ -166,6 +179,10 @@ impl<'b> Frame<'b> {
                 let (about, head) = CallHead::decode(flags, payload)?;
                 return Ok(Self::Call { call, about, head });
             }
+            kind::ANSWER => {
+                let (about, bytes) = AnswerHead::decode(payload)?;
+                return Ok(Self::Answer { call, end: flags & END != 0, about, bytes });
+            }
             kind::HELLO => return Hello::decode(payload).map(Self::Hello),
             kind::REFUSED => {
                 let refusal = Refusal::decode(flags, payload)?;
@@ -203,6 +220,7 @@ impl<'b> Frame<'b> {
             Self::Hello(_) => (kind::HELLO, 0, 0),
             Self::Call { call, about, .. } => (kind::CALL, about.flags(), *call),
             Self::Data { call, end, .. } => (kind::DATA, if *end { END } else { 0 }, *call),
+            Self::Answer { call, end, .. } => (kind::ANSWER, if *end { END } else { 0 }, *call),
             Self::Credit { call, .. } => (kind::CREDIT, 0, *call),
             Self::Cancel { call, .. } => (kind::CANCEL, 0, *call),
             Self::Refused { call, refusal } => (kind::REFUSED, refusal.flags(), *call),
@@ -228,6 +246,10 @@ impl<'b> Frame<'b> {
                 out.extend_from_slice(head);
             }
             Self::Data { bytes, .. } => out.extend_from_slice(bytes),
+            Self::Answer { about, bytes, .. } => {
+                about.encode(out);
+                out.extend_from_slice(bytes);
+            }
             Self::Credit { bytes, .. } => out.extend_from_slice(&bytes.to_be_bytes()),
             Self::Cancel { reason, .. } => out.push(reason.code()),
             Self::Refused { refusal, .. } => refusal.encode(out),
@@ -302,8 +324,24 @@ pub fn encode_data(out: &mut Vec<u8>, call: u64, first: &[u8], second: &[u8]) {
     out.extend_from_slice(second);
 }
 
-/// Marks a DATA frame that starts at `frame` and was not sent yet as the last one of its direction.
+/// Appends ANSWER whose bytes come in two parts: the head and what follows.
+///
+/// # Panics
+/// When they are more than [`FRAME_BYTES`] with what is said of them.
+pub fn encode_answer(out: &mut Vec<u8>, call: u64, about: AnswerHead, first: &[u8], second: &[u8]) {
+    let length = FRONT_BYTES + first.len() + second.len();
+    assert!(length <= FRAME_BYTES, "a payload of {length} bytes");
+    let mut header = [0; HEADER_BYTES];
+    Header { length, kind: kind::ANSWER, flags: 0, call }.write(&mut header);
+    out.reserve(HEADER_BYTES + length);
+    out.extend_from_slice(&header);
+    about.encode(out);
+    out.extend_from_slice(first);
+    out.extend_from_slice(second);
+}
+
+/// Marks a DATA or ANSWER frame that starts at `frame` and was not sent yet as the last one of its direction.
 pub fn mark_end(frame: &mut [u8]) {
-    debug_assert_eq!(frame[3], kind::DATA, "only data has an end");
+    debug_assert!(matches!(frame[3], kind::DATA | kind::ANSWER), "only data has an end");
     frame[4] |= END;
 }

@@ -5,8 +5,8 @@ use super::payload::Fields;
 
 const MAGIC: [u8; 4] = *b"HWLK";
 
-/// The only version so far.
-pub const VERSION: u16 = 1;
+/// The only version that is spoken: the first one had no deadline in CALL, and no ANSWER.
+pub const VERSION: u16 = 2;
 
 /// A gateway wants to hear who served its calls: answers of the node then have the field `hatchway-served`.
 pub const ACCOUNTS: u64 = 1;

@@ -1,4 +1,4 @@
-//! The link between a gateway and a node: one connection that carries many calls. Version 1.
+//! The link between a gateway and a node: one connection that carries many calls. Version 2.
 //!
 //! Bytes in, frames out: no socket, no clock. This page is the specification; whoever follows it can write either
 //! end without reading the code.
@@ -13,7 +13,7 @@
 //! # Connection
 //! The gateway connects, over a Unix socket or TCP. One connection serves one core of a gateway and one node.
 //!
-//! Between machines it is encrypted: TLS 1.3, the gateway being the client, with the ALPN name `hatchway-link/1`, whose number
+//! Between machines it is encrypted: TLS 1.3, the gateway being the client, with the ALPN name `hatchway-link/2`, whose number
 //! is the version. Both show a certificate of an authority that the other one trusts, with a name (a DNS or URI entry of
 //! subjectAltName) that says what they are: by default `gateway.hatchway.internal` and `node.hatchway.internal`. Wildcards in
 //! certificates, addresses and common names are not looked at. Sessions are not resumed.
@@ -23,7 +23,7 @@
 //!   HELLO ------------------------------------------------------->
 //!   <------------------------------------------------------- HELLO     nothing else before both have come
 //!   CALL 1, DATA 1, CALL 2 --------------------------------------->
-//!   <------------------------------- DATA 2 end, REFUSED 1, LOAD       answers in any order
+//!   <--------------------- ANSWER 2, DATA 2 end, REFUSED 1, LOAD       answers in any order
 //!   CANCEL 3 ----------------------------------------------------->     a client has left
 //!   <------------------------------------------------------- DRAIN     no further CALL is taken
 //!   (closes when its calls are over)
@@ -55,6 +55,7 @@
 //! | 9 PING | both | 0 | | u64 |
 //! | 10 PONG | both | 0 | | the u64 of a PING |
 //! | 11 ERROR | both, last | 0 | | code u16, a sentence |
+//! | 12 ANSWER | node | open | 1 `end` | see below |
 //!
 //! **HELLO.** The version that is spoken is the highest that both have; none is error `version`. The instance is drawn
 //! when a program starts: a node that comes back with another one has forgotten all calls. First credit is what may be
@@ -74,14 +75,29 @@
 //! |---|---|
 //! | framing of the body | u8: 0 none, 1 declared length, 2 chunked; then the length u64, 0 unless declared |
 //! | credit of the answer | u32: bytes of DATA that the node may send before the first CREDIT, at least 1 |
+//! | deadline | u32: milliseconds until the client stops waiting, 0 when it has not said so |
 //! | function, version, request id | u8 length and text, each |
 //! | with `file`: path, `If-None-Match`, `Range` | u16 length and text, each; empty when absent. A file of the version may answer, if it has files |
 //! | head | the rest, up to and with its empty line |
 //!
-//! `head` says that the method is HEAD, `upgrade` that a 101 is welcome, `grpc` that failures are to be told in the way of gRPC
-//! and that the head may say in `grpc-timeout` how long the client waits. The head has one framing, the one that is
-//! named; the node relies on it. There is no deadline here: the function reads its own in the head, and the gateway
-//! cancels.
+//! `head` says that the method is HEAD, `upgrade` that a 101 is welcome, `grpc` that failures are to be told in the way of gRPC.
+//! The head has one framing, the one that is named; the node relies on it. The deadline is what was left when the frame was
+//! written, and no clock of the node for this call runs longer.
+//!
+//! **ANSWER.** DATA that begins with the head of a final answer (2xx to 5xx), and says what is known of it, so that the gateway
+//! parses nothing of it. At most one of a call, with nothing before it that was not interim (1xx), and never of a tunnel.
+//! The payload, in this order:
+//!
+//! | field | form |
+//! |---|---|
+//! | status | u16, 200 to 599 |
+//! | framing of what follows the head | u8 and u64, as in CALL; none after HEAD, 204 and 304 |
+//! | length of the head | u32, with its empty line |
+//! | head, then as much of what follows as there is | the rest; it begins with `HTTP/1.1 ` |
+//!
+//! The head is what a client of HTTP/1.1 may read whose connection stays: fields of a connection are not in it, nor any that
+//! begins with `hatchway-`, and `x-request-id` is the one of the call. It costs credit as DATA does, without what is said of it.
+//! A node may send DATA in its place; a gateway that changes the head, or whose client is another one, parses it.
 //!
 //! # Life of a call
 //! ```text
@@ -90,12 +106,12 @@
 //!                     | REFUSED: Over, nothing was started                                               ^
 //!                     `--------------------------------- CANCEL -----------------------------------------'
 //! ```
-//! * Nothing of a call reaches a function before it is accepted. The node accepts by its first DATA or CREDIT. Until
+//! * Nothing of a call reaches a function before it is accepted. The node accepts by its first DATA, ANSWER or CREDIT. Until
 //!   then the gateway keeps what it has sent, which the first credit bounds, and a REFUSED call may be offered to
 //!   another node: with `elsewhere` set that is worth it, without it the answer inside is final.
 //! * The connection may end while a call is offered. If no byte of its CALL was written, it may be offered again. Otherwise it
 //!   may be running, and is lost.
-//! * DATA from the node with `end` ends the answer and the call, whether or not the request was whole. A request ends where its
+//! * DATA or ANSWER from the node with `end` ends the answer and the call, whether or not the request was whole. A request ends where its
 //!   framing says, without a flag.
 //! * After a 101 the call is a tunnel. Each side ends its direction by DATA with `end`, and the call is over when both have.
 //! * The bytes of a DATA frame may be passed on before all of them have come; its `end` counts behind the last one.
@@ -112,12 +128,13 @@
 //! | 5 `stopping` | the program ends and waits no longer |
 //!
 //! # Credit
-//! A byte of DATA costs one of credit, in each direction of each call; heads in CALL and answers in REFUSED cost none. A
+//! A byte of DATA or ANSWER costs one of credit, in each direction of each call; heads in CALL and answers in REFUSED cost none. A
 //! receiver gives credit as its reader takes bytes, never for bytes that only wait: a slow reader stalls its own call,
 //! and what it can hold of a program's memory is what it was given. A node gives none before it has accepted.
 //!
 //! # Liveness
-//! A gateway sends PING every five seconds, and gives the connection up when nothing at all comes for fifteen seconds after
+//! A node says how full it is (LOAD) after the greeting, and later when that has changed: with the next answers, at most ten
+//! times a second, or else within a second. A gateway sends PING every five seconds, and gives the connection up when nothing at all comes for fifteen seconds after
 //! one. A node gives it up when nothing at all comes for fifteen. Any frame is a sign of life.
 //!
 //! # Errors
@@ -128,6 +145,7 @@
 //! | DATA beyond the credit, or after `end` | its bytes are dropped |
 //! | credit that adds up to 2^31 or more | |
 //! | REFUSED after the call was accepted | |
+//! | a second ANSWER | its bytes are dropped |
 //! | a CALL whose function or version is no name | nothing was started |
 //!
 //! Of the connection: ERROR with the code, then close. All calls on it are lost.
@@ -148,9 +166,10 @@
 //! | 12 `encryption` | TLS where plain text is expected (first bytes 22 and 3), or the reverse; ERROR is sent in plain text |
 //!
 //! # Reading order
-//! [`frame`] (header and kinds), [`hello`], [`call`], [`refused`], [`load`] (payloads), [`session`] (which frame
+//! [`frame`] (header and kinds), [`hello`], [`call`], [`answer`], [`refused`], [`load`] (payloads), [`session`] (which frame
 //! may come when), [`flow`] (credit and ends of one call), [`error`].
 
+pub mod answer;
 pub mod call;
 #[cfg(any(test, feature = "test-support"))]
 pub mod cases;
@@ -168,6 +187,7 @@ pub mod session;
 #[cfg(test)]
 mod tests;
 
+pub use answer::AnswerHead;
 pub use call::{CallHead, FileRequest};
 pub use error::{Cancel, LinkError, Violation};
 pub use flow::Flow;

@@ -1,6 +1,7 @@
 //! Reading and writing the fields of a payload.
 
 use super::LinkError;
+use crate::http1::Framing;
 
 /// Reads fields from the front of a payload.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +40,16 @@ impl<'b> Fields<'b> {
         self.array().map(u64::from_be_bytes)
     }
 
+    /// How a body is framed, and its length.
+    pub(super) fn framing(&mut self) -> Result<Framing, LinkError> {
+        match (self.u8()?, self.u64()?) {
+            (0, 0) => Ok(Framing::None),
+            (1, length) => Ok(Framing::Length(length)),
+            (2, 0) => Ok(Framing::Chunked),
+            _ => Err(LinkError::BadPayload),
+        }
+    }
+
     /// A text behind its length in one byte.
     pub(super) fn short_text(&mut self) -> Result<&'b str, LinkError> {
         let length = self.u8()?;
@@ -64,6 +75,19 @@ impl<'b> Fields<'b> {
     pub(super) fn end(self) -> Result<(), LinkError> {
         if self.0.is_empty() { Ok(()) } else { Err(LinkError::BadPayload) }
     }
+}
+
+/// Writes how a body is framed; not one that ends with the connection.
+pub(super) fn put_framing(out: &mut Vec<u8>, framing: Framing) -> Result<(), LinkError> {
+    let (kind, length) = match framing {
+        Framing::None => (0, 0),
+        Framing::Length(length) => (1, length),
+        Framing::Chunked => (2, 0),
+        Framing::UntilClose => return Err(LinkError::BadPayload),
+    };
+    out.push(kind);
+    out.extend_from_slice(&length.to_be_bytes());
+    Ok(())
 }
 
 /// Writes a text behind its length in one byte. Gives false, and writes nothing, when it is longer than that.

@@ -61,9 +61,12 @@ impl Session {
                 Ok(())
             }
             (Frame::Call { .. }, Side::Gateway)
-            | (Frame::Refused { .. } | Frame::Load(_), Side::Node) => Err(LinkError::WrongSide),
+            | (Frame::Refused { .. } | Frame::Answer { .. } | Frame::Load(_), Side::Node) => {
+                Err(LinkError::WrongSide)
+            }
             (
                 Frame::Data { call, .. }
+                | Frame::Answer { call, .. }
                 | Frame::Credit { call, .. }
                 | Frame::Cancel { call, .. }
                 | Frame::Refused { call, .. },

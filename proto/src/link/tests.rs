@@ -7,6 +7,9 @@ use super::check::link_frames;
 use super::*;
 use crate::http1::Framing;
 
+/// The head of an answer.
+const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\n\r\n";
+
 /// A frame that owns what it is made of.
 #[derive(Clone, Debug)]
 enum Owned {
@@ -18,6 +21,14 @@ enum Owned {
         framing: Framing,
         bits: u8,
         credit: u32,
+        deadline_ms: u32,
+    },
+    Answer {
+        call: u64,
+        end: bool,
+        status: u16,
+        framing: Framing,
+        bytes: Vec<u8>,
     },
     Data {
         call: u64,
@@ -59,6 +70,7 @@ impl Owned {
                 framing,
                 bits,
                 credit,
+                deadline_ms,
             } => {
                 let file = file.as_ref().map(|[path, if_none_match, range]| FileRequest {
                     path,
@@ -75,10 +87,16 @@ impl Owned {
                     is_grpc: bits & 4 != 0,
                     file,
                     credit: *credit,
+                    deadline_ms: std::num::NonZero::new(*deadline_ms),
                 };
                 Frame::Call { call: *call, about, head: b"GET / HTTP/1.1\r\n\r\n" }
             }
             Self::Data { call, end, bytes } => Frame::Data { call: *call, end: *end, bytes },
+            Self::Answer { call, end, status, framing, bytes } => {
+                let about =
+                    AnswerHead { status: *status, framing: *framing, head_bytes: HEAD.len() };
+                Frame::Answer { call: *call, end: *end, about, bytes }
+            }
             Self::Credit { call, bytes } => Frame::Credit { call: *call, bytes: *bytes },
             Self::Cancel { call, reason } => Frame::Cancel { call: *call, reason: *reason },
             Self::Refused { call, elsewhere, reason, answer } => {
@@ -109,14 +127,24 @@ fn framing() -> impl Strategy<Value = Framing> {
 fn call() -> impl Strategy<Value = Owned> {
     let names = prop::array::uniform3(".{0,60}");
     let file = prop::option::of(prop::array::uniform3(".{0,200}"));
-    (call_id(), names, file, framing(), 0..4_u8, 1..u32::MAX).prop_map(
-        |(call, names, file, framing, bits, credit)| Owned::Call {
+    (call_id(), names, file, framing(), 0..4_u8, 1..u32::MAX, any::<u32>()).prop_map(
+        |(call, names, file, framing, bits, credit, deadline_ms)| Owned::Call {
             call,
             names,
             file,
             framing,
             bits,
             credit,
+            deadline_ms,
+        },
+    )
+}
+
+fn answer() -> impl Strategy<Value = Owned> {
+    (call_id(), any::<bool>(), 200..600_u16, framing(), bytes()).prop_map(
+        |(call, end, status, framing, rest)| {
+            let bytes = [HEAD, &rest[..]].concat();
+            Owned::Answer { call, end, status, framing, bytes }
         },
     )
 }
@@ -135,6 +163,7 @@ fn frame() -> impl Strategy<Value = Owned> {
     prop_oneof![
         hello,
         call(),
+        answer(),
         (call_id(), any::<bool>(), bytes()).prop_map(|(call, end, bytes)| Owned::Data {
             call,
             end,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hatchway_proto::http1::{BodyError, HeadError, ResponseHead};
 
 use crate::http1::client::Client;
-use crate::http1::relay::{Over, Relay};
+use crate::http1::relay::{Over, Relay, Telling};
 use crate::http1::service::{Found, Request, Service, Shape, Upstream};
 use crate::http1::tunnel;
 use crate::ticker;
@@ -178,6 +178,7 @@ impl<S: Service> Exchange<'_, '_, S> {
         let (head, arrived) = (std::mem::take(&mut request.head), request.arrived);
         let request = Request { head, ..*request };
         let (service, call) = (self.service, &self.call);
+        let told = Telling { tells: service.tells_heads(call), passes: service.passes_told(call) };
         let mut respond = |head: &ResponseHead<'_>, shape: Shape, out: &mut Vec<u8>| {
             let is_accepted = head.status < 200 || service.accepts(call, head);
             if is_accepted {
@@ -185,7 +186,7 @@ impl<S: Service> Exchange<'_, '_, S> {
             }
             is_accepted
         };
-        let mut relay = Relay::new(self.client, upstream, request, &mut respond);
+        let mut relay = Relay::new(self.client, upstream, request, told, &mut respond);
         let result = poll_fn(|cx| relay.poll(cx)).await;
         let over = relay.end();
         self.outcome.status = over.status;

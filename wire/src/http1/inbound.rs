@@ -10,14 +10,14 @@ use tokio::time::Instant;
 use crate::http1::answer::Answer;
 use crate::http1::client::Client;
 use crate::http1::exchange::{self, Next, Outcome};
-use crate::http1::service::{Peer, Refused, Request, Service};
+use crate::http1::service::{Front, Peer, Refused, Request};
 use crate::http1::settings::Settings;
 use crate::http2;
 use crate::ticker::{self, Ticker};
 use crate::{Stream, scratch};
 
 /// Serves a connection until either side ends it or the core drains.
-pub async fn serve<S: Service>(
+pub async fn serve<S: Front>(
     stream: Stream,
     peer: Peer,
     service: &S,
@@ -84,7 +84,7 @@ struct Waiting {
 
 impl<'c> Client<'c> {
     /// Waits for a request. An idle connection ends without a word, a slow head is told so.
-    async fn read_head<S: Service>(&mut self, service: &S, peer: Peer) -> Head<'c, S::Call> {
+    async fn read_head<S: Front>(&mut self, service: &S, peer: Peer) -> Head<'c, S::Call> {
         let mut waiting =
             Waiting { idle_since: ticker::recent(), begun: None, seen: 0, has_waited: false };
         poll_fn(move |cx| {
@@ -125,7 +125,7 @@ impl<'c> Client<'c> {
     }
 
     /// Reads once. A head that is complete in one read, as nearly all are, is never copied.
-    fn poll_more<S: Service>(
+    fn poll_more<S: Front>(
         &mut self,
         service: &S,
         peer: Peer,
@@ -155,7 +155,7 @@ impl<'c> Client<'c> {
     }
 
     /// Looks for a head in what was kept, when that can have become one.
-    fn parse<S: Service>(
+    fn parse<S: Front>(
         &mut self,
         service: &S,
         peer: Peer,
@@ -173,7 +173,7 @@ impl<'c> Client<'c> {
     }
 
     /// Reads a head and hands it to the service while its bytes are there; says how many they were.
-    fn begin<S: Service>(
+    fn begin<S: Front>(
         &self,
         bytes: &[u8],
         service: &S,
@@ -197,7 +197,7 @@ impl<'c> Client<'c> {
     }
 
     /// Answers a request that was refused by its head alone.
-    async fn refuse<S: Service>(&mut self, service: &S, answer: Answer) -> Next {
+    async fn refuse<S: Front>(&mut self, service: &S, answer: Answer) -> Next {
         let mut outcome = Outcome { is_ours: true, ..Outcome::default() };
         // Where the next request would begin is not known any more.
         self.ahead.clear();

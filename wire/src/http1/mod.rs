@@ -24,5 +24,5 @@ pub use answer::{Answer, Body};
 pub(crate) use called::serve_call;
 pub use exchange::{Broken, Cause, Outcome};
 pub use inbound::{serve, turn_away};
-pub use service::{Clocks, Found, Peer, Refused, Request, Service, Shape, Upstream};
+pub use service::{Clocks, Found, Front, Peer, Refused, Request, Service, Shape, Upstream};
 pub use settings::Settings;

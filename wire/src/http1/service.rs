@@ -2,9 +2,10 @@
 
 use std::future::Future;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use hatchway_proto::grpc;
-use hatchway_proto::http1::{self, Framing, HeadError, Limits, RequestHead, ResponseHead, Version};
+use hatchway_proto::http1::{Framing, HeadError, Limits, RequestHead, ResponseHead, Version};
 use hatchway_proto::link::CallHead;
 use tokio::time::Instant;
 
@@ -81,9 +82,8 @@ impl Request {
         let mut bytes = scratch::take();
         bytes.extend_from_slice(head);
         let arrived = ticker::now();
-        let parsed = || http1::parse_request(head, &Limits::inside()).ok().flatten();
-        let deadline =
-            if about.is_grpc { parsed().and_then(|head| deadline(&head, arrived)) } else { None };
+        let left = about.deadline_ms.map(|left| Duration::from_millis(left.get().into()));
+        let deadline = left.and_then(|left| arrived.checked_add(left));
         Self {
             head_bytes: head.len(),
             head: bytes,
@@ -182,19 +182,18 @@ pub enum Refused {
     TooSlow,
 }
 
-/// The decisions of one program, on one core.
+/// The decisions of one program about requests that it has, on one core.
 pub trait Service: 'static {
     /// What is known of a request between its head and its end.
     type Call: AsMut<Request>;
     /// Where it goes.
     type Upstream: Upstream;
 
-    /// Decides what can be decided from the head. Does not wait: the head borrows the core's buffer.
-    ///
-    /// # Errors
-    /// The last answer on this connection. A refusal that the connection survives is left to
-    /// [`Service::connect`].
-    fn begin(&self, head: &RequestHead<'_>, peer: Peer) -> Result<Self::Call, Answer>;
+    /// True when [`respond`](Self::respond) writes what a gateway would for a client of HTTP/1.1 whose connection stays: over a link, a
+    /// gateway may be told so, and pass it on.
+    fn tells_heads(&self, _call: &Self::Call) -> bool {
+        false
+    }
 
     /// Finds who answers; waits for room or for a start. Cancel safe: dropped, it leaves every queue. Called
     /// again when the upstream that it found had closed its connection before a byte reached it.
@@ -215,6 +214,11 @@ pub trait Service: 'static {
     /// Writes the head of an answer as the client will read it.
     fn respond(&self, call: &Self::Call, head: &ResponseHead<'_>, shape: Shape, out: &mut Vec<u8>);
 
+    /// True when `respond` would change nothing about a head that a node has written for such a client.
+    fn passes_told(&self, _call: &Self::Call) -> bool {
+        false
+    }
+
     /// Says why an exchange broke. Called while the upstream is still held, so that the end of a
     /// process can be asked for its reason.
     fn explain(
@@ -229,6 +233,16 @@ pub trait Service: 'static {
 
     /// The request is over; `call` is absent when its head was refused.
     fn finish(&self, call: Option<Self::Call>, outcome: &Outcome);
+}
+
+/// The same for a program whose clients send heads.
+pub trait Front: Service {
+    /// Decides what can be decided from the head. Does not wait: the head borrows the core's buffer.
+    ///
+    /// # Errors
+    /// The last answer on this connection. A refusal that the connection survives is left to
+    /// [`Service::connect`].
+    fn begin(&self, head: &RequestHead<'_>, peer: Peer) -> Result<Self::Call, Answer>;
 
     /// What a head that cannot be served is answered with.
     fn refuse(&self, why: &Refused, peer: Peer) -> Answer;

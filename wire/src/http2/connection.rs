@@ -16,7 +16,7 @@ use h2::{Reason, RecvStream};
 use tokio::time::Instant;
 
 use crate::Stream;
-use crate::http1::{Peer, Service, Settings as Common};
+use crate::http1::{Front, Peer, Settings as Common};
 use crate::http2::exchange::{Ended, Shared, exchange};
 use crate::http2::line::Line;
 use crate::http2::settings::Settings;
@@ -24,7 +24,7 @@ use crate::ticker::{self, Ticker, Timer};
 
 /// Serves a connection whose first bytes, which are in `read`, are those of HTTP/2, until either side ends it.
 /// When the core drains, the client is told, and what runs is finished.
-pub async fn serve<S: Service>(
+pub async fn serve<S: Front>(
     (stream, read): (Stream, Vec<u8>),
     peer: Peer,
     service: &S,

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::http1::relay::pace::Pace;
 use crate::http1::{
-    Answer, Broken, Cause, Found, Outcome, Peer, Refused, Service, Settings, Shape, Upstream,
+    Answer, Broken, Cause, Found, Front, Outcome, Peer, Refused, Service, Settings, Shape, Upstream,
 };
 use crate::http2::answer::Sender;
 use crate::http2::down::Down;
@@ -48,7 +48,7 @@ pub(super) enum Ended {
 }
 
 /// Serves one request. Calls [`Service::finish`] once for whatever it began.
-pub(super) async fn exchange<S: Service>(
+pub(super) async fn exchange<S: Front>(
     shared: &Shared<'_, S>,
     request: http::Request<RecvStream>,
     stream: SendResponse<Bytes>,
@@ -92,7 +92,7 @@ pub(super) async fn exchange<S: Service>(
 }
 
 /// Parses the head of a stream as if it had come over HTTP/1.1, and hands it to the service.
-fn begin<S: Service>(
+fn begin<S: Front>(
     shared: &Shared<'_, S>,
     parts: &Parts,
     has_body: bool,

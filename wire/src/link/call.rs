@@ -4,11 +4,11 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use hatchway_proto::link::{Cancel, FRAME_BYTES, Frame, Refusal};
+use hatchway_proto::link::{AnswerHead, Cancel, FRAME_BYTES, Frame, Refusal, answer};
 
-use super::cell::{CallCell, Over};
+use super::cell::{CallCell, Cell, Over};
 use super::offer::Offer;
-use super::shared::Shared;
+use super::shared::{Parts, Shared, State};
 
 /// What goes into one frame of data.
 pub(super) const PIECE_BYTES: usize = FRAME_BYTES;
@@ -171,15 +171,42 @@ impl Call {
         }
         let first = &first[..first.len().min(room)];
         let second = &second[..second.len().min(room - first.len())];
-        if first.len() + second.len() >= LONG_BYTES {
-            self.shared.send_long(state, cell, (first, second));
-        } else {
-            state.send_data(cell, (first, second));
-        }
+        self.send(state, cell, (first, second));
         if let Some(offer) = &mut self.offer {
             offer.keep(first, second);
         }
         Poll::Ready(Ok(first.len() + second.len()))
+    }
+
+    /// Sends what there is credit and room for.
+    fn send(&self, state: &mut State, cell: &mut Cell, (first, mut second): Parts<'_>) {
+        let is_long = first.len() + second.len() >= LONG_BYTES;
+        // Its head is written in one piece, in front, or is told of by its bytes alone.
+        let tells = cell.tells.take();
+        if let Some(about) = tells.filter(|about| about.head_bytes == first.len()) {
+            let with = if is_long { &[] } else { std::mem::take(&mut second) };
+            state.send_answer(cell, about, (first, with));
+            if second.is_empty() {
+                return;
+            }
+            return self.shared.send_long(state, cell, (second, &[]));
+        }
+        match is_long {
+            true => self.shared.send_long(state, cell, (first, second)),
+            false => state.send_data(cell, (first, second)),
+        }
+    }
+
+    /// Node: what is written next is the head of the final answer, as [`AnswerHead`] says.
+    pub(crate) fn tell(&self, about: AnswerHead) {
+        if about.head_bytes <= FRAME_BYTES - LONG_BYTES - answer::FRONT_BYTES {
+            self.cell.borrow_mut().tells = Some(about);
+        }
+    }
+
+    /// Gateway: what was said of the head that is read next, once.
+    pub(crate) fn take_told(&self) -> Option<AnswerHead> {
+        self.cell.borrow_mut().told.take()
     }
 
     /// Sends no more; what comes is still read.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::Waker;
 
-use hatchway_proto::link::{Cancel, Flow};
+use hatchway_proto::link::{AnswerHead, Cancel, Flow};
 
 use super::block::{Block, Slice};
 use crate::scratch;
@@ -55,6 +55,12 @@ pub(super) struct Cell {
     pub(super) is_accepted: bool,
     /// Gateway: the node has not.
     pub(super) refused: Option<Refused>,
+    /// Gateway: what was said of the head that comes next.
+    pub(super) told: Option<AnswerHead>,
+    /// Gateway: an answer was told of.
+    pub(super) is_told: bool,
+    /// Node: what is said of the head that is written next.
+    pub(super) tells: Option<AnswerHead>,
     /// Node: the next bytes are a refusal. Whether another node may take it, and the reason.
     pub(super) refuses: Option<(bool, &'static str)>,
     /// What a drop before the end is told by.
@@ -78,6 +84,9 @@ impl Cell {
             last_frame: None,
             is_accepted: false,
             refused: None,
+            told: None,
+            is_told: false,
+            tells: None,
             refuses: None,
             reason,
         }

@@ -1,17 +1,21 @@
 //! The gateway's half: connect, and offer calls.
 
 use std::future::poll_fn;
+use std::num::NonZero;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use hatchway_proto::link::{CallHead, Cancel, FRAME_BYTES, Flow, Hello, LoadSummary, Side};
+use tokio::time::Instant;
 
 use super::call::Call;
 use super::cell::{CallCell, Cell};
 use super::driver::{Driver, Half};
+use super::load::NodeLoad;
 use super::offer::{Choices, Offer, Placer};
 use super::settings::Settings;
 use super::shared::{Ended, NewCall, Shared};
-use crate::ticker::Ticker;
+use crate::ticker::{self, Ticker};
 use crate::{Stream, scratch};
 
 /// A connection to a node, on one core. Cheap to clone within it; it lives for as long as its task does.
@@ -33,7 +37,8 @@ impl Half for GatewayHalf {
 }
 
 impl Link {
-    /// Greets the node at the other end of `stream`, and starts the connection's task.
+    /// Greets the node at the other end of `stream`, and starts the connection's task. `load` is told what the node says of
+    /// itself.
     ///
     /// # Errors
     /// What the connection ended with instead.
@@ -41,10 +46,11 @@ impl Link {
         stream: Stream,
         instance: u128,
         settings: Rc<Settings>,
+        load: Arc<NodeLoad>,
         ticker: &Ticker,
     ) -> Result<Self, Ended> {
         let hello = Hello::of_gateway(instance).with(settings.features);
-        let shared = Rc::new(Shared::new(Side::Gateway, hello, stream, settings));
+        let shared = Rc::new(Shared::new((Side::Gateway, hello), stream, settings, Some(load)));
         let mut driver = Driver::new(Rc::clone(&shared), GatewayHalf, ticker);
         tokio::task::spawn_local(async move { poll_fn(|cx| driver.poll(cx)).await });
         loop {
@@ -90,28 +96,24 @@ impl Link {
         self.0.state.borrow().session.peer().map(|hello| hello.instance)
     }
 
-    /// How full the node was when it last said so.
-    pub fn load(&self) -> LoadSummary {
-        self.0.state.borrow().load
-    }
-
     /// Calls under way.
     pub fn calls(&self) -> usize {
         self.0.state.borrow().calls.len()
     }
 
     /// A call, which is sent with the first write: that has the whole head, `head_bytes` long. A call that this node does
-    /// not take goes to one of `choices`, which `placer` knows. Its credit is set here.
+    /// not take goes to one of `choices`, which `placer` knows. Its credit is set here, and what is left until `deadline`.
     ///
     /// None when this node takes no more, or when the call is larger than a frame.
     pub fn offer(
         &self,
         about: CallHead<'_>,
-        head_bytes: usize,
+        (head_bytes, deadline): (usize, Option<Instant>),
         (placer, choices): (Rc<dyn Placer>, Choices),
     ) -> Option<Call> {
         let credit = self.0.state.borrow().first_credit(&self.0.settings);
-        let about = CallHead { credit, ..about };
+        let deadline_ms = deadline.map(milliseconds_left);
+        let about = CallHead { credit, deadline_ms, ..about };
         let mut payload = scratch::take();
         about.encode(&mut payload).ok()?;
         if payload.len() + head_bytes > FRAME_BYTES {
@@ -119,7 +121,7 @@ impl Link {
         }
         let cell = self.reserve(credit, 0)?;
         let opening = (payload, about.flags());
-        let offer = Offer::new(opening, (head_bytes, credit), (placer, choices));
+        let offer = Offer::new(opening, (head_bytes, credit), deadline, (placer, choices));
         Some(Call::new(Rc::clone(&self.0), cell, Some(Box::new(offer))))
     }
 
@@ -141,4 +143,10 @@ impl Link {
     pub(super) fn shared(&self) -> Rc<Shared> {
         Rc::clone(&self.0)
     }
+}
+
+/// What is left until `deadline`, at least one: whether nothing is left, the node finds by itself.
+pub(super) fn milliseconds_left(deadline: Instant) -> NonZero<u32> {
+    let left = deadline.saturating_duration_since(ticker::recent()).as_millis();
+    NonZero::new(u32::try_from(left).unwrap_or(u32::MAX)).unwrap_or(NonZero::<u32>::MIN)
 }

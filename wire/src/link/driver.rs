@@ -44,7 +44,7 @@ pub(super) struct Driver<H> {
     /// Since when an answer to a ping is waited for.
     waits_since: Option<Instant>,
     /// What was said last of how full this program is, and when that was looked at.
-    load: (LoadSummary, Instant),
+    load: (Option<LoadSummary>, Instant),
     /// Since when nothing is left to do for who drains.
     idle_since: Option<Instant>,
 }
@@ -63,7 +63,7 @@ impl<H: Half> Driver<H> {
             heard: now,
             pinged: now,
             waits_since: None,
-            load: (LoadSummary::default(), now),
+            load: (None, now),
             idle_since: None,
         }
     }
@@ -217,14 +217,14 @@ impl<H: Half> Driver<H> {
         }
         // Where a write is made anyway, sooner.
         let every = if state.out.waiting() > 0 { settings.load_fresh } else { settings.load_every };
-        if now < self.load.1 + every {
+        if self.load.0.is_some() && now < self.load.1 + every {
             return;
         }
         let load = self.half.load();
-        if load != self.load.0 {
+        if self.load.0 != Some(load) {
             state.send(&Frame::Load(load));
         }
-        self.load = (load, now);
+        self.load = (Some(load), now);
     }
 
     /// Ends a connection that is being drained, once nothing is left: a gateway closes, and a node waits for that.

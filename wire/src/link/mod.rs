@@ -12,13 +12,14 @@
 //! Reading order: [`secure`] (who may be at the other end), [`settings`] (limits and clocks), [`shared`] (what calls and driver share), [`cell`] (one call
 //! in it), [`call`] (its end as a stream), [`driver`] (the socket), then the two halves: [`client`] with [`offer`],
 //! what a gateway can take back, and [`server`] with its [`workers`],
-//! whose links [`spread`] lays over the cores.
+//! whose links [`spread`] lays over the cores. [`load`] is what nodes say of themselves.
 
 mod block;
 pub mod call;
 mod cell;
 pub mod client;
 mod driver;
+mod load;
 pub mod offer;
 mod out;
 pub mod secure;
@@ -30,6 +31,7 @@ mod workers;
 
 pub use call::{Broken, Call, Handle};
 pub use client::Link;
+pub use load::NodeLoad;
 pub use offer::{Again, Choices, Placer};
 pub use secure::{Insecure, LinkTlsArgs, Role, Security};
 pub use server::{Calls, Served};

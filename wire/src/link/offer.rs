@@ -7,11 +7,12 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use hatchway_proto::link::frame;
+use hatchway_proto::link::{CallHead, frame};
+use tokio::time::Instant;
 
 use super::call::{Broken, Call};
 use super::cell::Over;
-use super::client::Link;
+use super::client::{Link, milliseconds_left};
 use crate::scratch;
 
 /// Nodes that may still be asked, by numbers that only the placer knows.
@@ -36,6 +37,8 @@ pub struct Offer {
     flags: u8,
     /// What the node may send before the first CREDIT, as the opening frame says.
     credit: u32,
+    /// When the client stops waiting.
+    deadline: Option<Instant>,
     placer: Rc<dyn Placer>,
     choices: Choices,
     asking: Option<Again>,
@@ -55,6 +58,7 @@ impl Offer {
     pub(super) fn new(
         (about, flags): (Vec<u8>, u8),
         (head_bytes, credit): (usize, u32),
+        deadline: Option<Instant>,
         (placer, choices): (Rc<dyn Placer>, Choices),
     ) -> Self {
         Self {
@@ -63,6 +67,7 @@ impl Offer {
             head_bytes,
             flags,
             credit,
+            deadline,
             placer,
             choices,
             asking: None,
@@ -196,7 +201,7 @@ impl Call {
 
     /// Sends all that was kept over another link, as a new call. False when that has no room for it.
     fn offer_again(&mut self, link: &Link) -> bool {
-        let Some(offer) = self.offer.take() else { return false };
+        let Some(mut offer) = self.offer.take() else { return false };
         let body_bytes = if offer.is_open() { offer.kept.len() - offer.body } else { 0 };
         let found = link.reserve(offer.credit, body_bytes);
         let is_found = found.is_some();
@@ -204,6 +209,9 @@ impl Call {
             self.leave();
             (self.shared, self.cell) = (link.shared(), cell);
             if offer.is_open() {
+                if let Some(deadline) = offer.deadline {
+                    CallHead::set_deadline(&mut offer.kept, milliseconds_left(deadline));
+                }
                 self.send_again(&offer);
             }
         }

@@ -19,7 +19,7 @@ use crate::tls::mutual::{Files, Identity, IdentityError, PeerName, PeerNames};
 use crate::tls::{self, Pair, Refused};
 
 /// What is spoken inside (ALPN): links of another version are told apart before a word of them is read.
-const PROTOCOL: &[u8] = b"hatchway-link/1";
+const PROTOCOL: &[u8] = b"hatchway-link/2";
 
 /// Which program this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -85,7 +85,7 @@ impl<S: Calls> Served<S> {
     pub async fn serve(self, stream: Stream) {
         let (settings, ticker) = (Rc::clone(&self.0.settings), self.0.ticker.clone());
         let hello = Hello::of_node(self.0.instance, settings.first_credit, settings.calls);
-        let shared = Rc::new(Shared::new(Side::Node, hello, stream, settings));
+        let shared = Rc::new(Shared::new((Side::Node, hello), stream, settings, None));
         let mut driver = Driver::new(shared, self, &ticker);
         poll_fn(|cx| driver.poll(cx)).await;
     }

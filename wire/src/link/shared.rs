@@ -9,13 +9,14 @@ use std::task::{Context, Poll, Waker};
 
 use foldhash::fast::RandomState;
 use hatchway_proto::link::{
-    CallHead, Cancel, Flow, Frame, Hello, LinkError, LoadSummary, Session, Side, frame,
+    AnswerHead, CallHead, Cancel, Flow, Frame, Hello, LinkError, Session, Side, frame,
 };
 use tokio::sync::Notify;
 
 use super::block::Block;
 use super::call::PIECE_BYTES;
 use super::cell::{CallCell, Cell, Over, Refused};
+use super::load::{NodeLoad, Teller};
 use super::out::Out;
 use super::secure::Insecure;
 use super::settings::Settings;
@@ -70,8 +71,8 @@ pub(super) struct State {
     promised: u64,
     /// The other end opens, or takes, no further call.
     pub(super) is_draining: bool,
-    /// What the node said last.
-    pub(super) load: LoadSummary,
+    /// Gateway: who is told what the node says of its load.
+    teller: Option<Teller>,
 }
 
 /// A call that a gateway has opened.
@@ -83,7 +84,12 @@ pub(super) struct NewCall<'b> {
 }
 
 impl Shared {
-    pub(super) fn new(side: Side, hello: Hello, stream: Stream, settings: Rc<Settings>) -> Self {
+    pub(super) fn new(
+        (side, hello): (Side, Hello),
+        stream: Stream,
+        settings: Rc<Settings>,
+        load: Option<Arc<NodeLoad>>,
+    ) -> Self {
         let mut out = Out::default();
         Frame::Hello(hello).encode(out.buffer());
         let state = State {
@@ -96,7 +102,7 @@ impl Shared {
             over: None,
             promised: 0,
             is_draining: false,
-            load: LoadSummary::default(),
+            teller: load.map(Teller::new),
         };
         let stream = RefCell::new(Some(stream));
         Self { state: RefCell::new(state), stream, settings, changed: Notify::new() }
@@ -142,6 +148,20 @@ impl Shared {
                     Ok(())
                 });
             }
+            Frame::Answer { call, end, about, bytes } => {
+                state.deliver(call, |cell| {
+                    cell.flow.take_data(bytes.len(), end).map_err(|_| Cancel::Protocol)?;
+                    if std::mem::replace(&mut cell.is_told, true) {
+                        return Err(Cancel::Protocol);
+                    }
+                    // Behind an interim head that nobody has read it is parsed, as that is.
+                    cell.told = (!cell.has_unread()).then_some(about);
+                    cell.put(bytes, block);
+                    cell.is_accepted |= accepts;
+                    cell.wake_reader();
+                    Ok(())
+                });
+            }
             Frame::Credit { call, bytes } => {
                 state.deliver(call, |cell| {
                     cell.flow.take_credit(bytes).map_err(|_| Cancel::Protocol)?;
@@ -171,7 +191,9 @@ impl Shared {
             Frame::Hello(_) => self.changed.notify_waiters(),
             Frame::Load(load) => {
                 state.is_draining |= load.is_draining;
-                state.load = load;
+                if let Some(teller) = &mut state.teller {
+                    teller.tell(load);
+                }
             }
             Frame::Drain => state.is_draining = true,
             Frame::Ping(number) => state.send(&Frame::Pong(number)),
@@ -203,6 +225,7 @@ impl Shared {
         let state = &mut *self.state.borrow_mut();
         state.over.get_or_insert(why);
         state.rooms.clear();
+        state.teller = None;
         for (_, cell) in state.calls.drain() {
             let mut cell = cell.borrow_mut();
             let was_written = state.out.is_begun(cell.first_frame);
@@ -228,6 +251,14 @@ impl State {
             cell.last_frame = Some(self.out.position());
             frame::encode_data(self.out.buffer(), cell.id, one, two);
         }
+        self.wake_driver();
+    }
+
+    /// Queues the head of an answer, told of, and what follows it. There is credit for all of it.
+    pub(super) fn send_answer(&mut self, cell: &mut Cell, about: AnswerHead, parts: Parts<'_>) {
+        cell.flow.sent(parts.0.len() + parts.1.len());
+        cell.last_frame = Some(self.out.position());
+        frame::encode_answer(self.out.buffer(), cell.id, about, parts.0, parts.1);
         self.wake_driver();
     }
 
@@ -335,7 +366,7 @@ impl State {
 }
 
 /// Parts of data that follow each other.
-type Parts<'b> = (&'b [u8], &'b [u8]);
+pub(super) type Parts<'b> = (&'b [u8], &'b [u8]);
 
 /// Takes off what fits into a frame; none when nothing is left.
 fn split<'b>((first, second): &mut Parts<'b>) -> Option<Parts<'b>> {

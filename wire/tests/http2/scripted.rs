@@ -12,7 +12,8 @@ use hatchway_proto::http1::{
 use hatchway_wire::Stream;
 use hatchway_wire::http1::idle::Idle;
 use hatchway_wire::http1::{
-    Answer, Body, Broken, Clocks, Found, Outcome, Peer, Refused, Request, Service, Shape, Upstream,
+    Answer, Body, Broken, Clocks, Found, Front, Outcome, Peer, Refused, Request, Service, Shape,
+    Upstream,
 };
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
@@ -105,15 +106,6 @@ impl Service for Scripted {
     type Call = Call;
     type Upstream = ToTest;
 
-    fn begin(&self, head: &RequestHead<'_>, _peer: Peer) -> Result<Call, Answer> {
-        let mut rewritten = Vec::new();
-        write_request(&mut rewritten, head, &RequestEdit::default());
-        if head.path == "/last" {
-            return Err(Answer::new(403, "no more"));
-        }
-        Ok(Call { request: Request::new(head, rewritten), path: head.path.to_owned() })
-    }
-
     async fn connect(&self, call: &mut Call) -> Found<ToTest> {
         self.tell(Event::Connecting);
         match call.path.as_str() {
@@ -159,6 +151,17 @@ impl Service for Scripted {
                 broken: outcome.broken.as_ref().map(ToString::to_string),
             }));
         }
+    }
+}
+
+impl Front for Scripted {
+    fn begin(&self, head: &RequestHead<'_>, _peer: Peer) -> Result<Call, Answer> {
+        let mut rewritten = Vec::new();
+        write_request(&mut rewritten, head, &RequestEdit::default());
+        if head.path == "/last" {
+            return Err(Answer::new(403, "no more"));
+        }
+        Ok(Call { request: Request::new(head, rewritten), path: head.path.to_owned() })
     }
 
     fn refuse(&self, why: &Refused, _peer: Peer) -> Answer {

@@ -4,12 +4,13 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hatchway_proto::http1::Framing;
 use hatchway_proto::link::{CallHead, Frame, Hello};
 use hatchway_wire::Stream;
-use hatchway_wire::link::{self, Again, Choices, Link, Placer, Settings};
+use hatchway_wire::link::{self, Again, Choices, Link, Placer};
 use hatchway_wire::ticker::Ticker;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -36,7 +37,7 @@ pub(crate) async fn link_to(address: SocketAddr) -> Result<Link, link::Ended> {
     let ticker = Ticker::default();
     tokio::task::spawn_local(ticker.clone().run());
     let stream = Stream::connect_tcp(address).await.expect("somebody listens");
-    Link::open(stream, 1, Rc::new(Settings::default()), &ticker).await
+    Link::open(stream, 1, Rc::default(), Arc::default(), &ticker).await
 }
 
 /// Knows of no other node.
@@ -65,9 +66,10 @@ impl Call {
             is_grpc: false,
             file: None,
             credit: 0,
+            deadline_ms: None,
         };
         let placed = (Rc::new(NoOther) as Rc<dyn Placer>, Choices::default());
-        let call = link.offer(about, head.len(), placed).expect("there is room");
+        let call = link.offer(about, (head.len(), None), placed).expect("there is room");
         let mut this = Self(Stream::Call(call));
         this.write(head.as_bytes()).await.expect("the link takes it");
         this

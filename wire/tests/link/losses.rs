@@ -1,13 +1,14 @@
 //! Links that are lost, and nodes that fall silent.
 
+use hatchway_proto::link::hello::VERSION;
 use hatchway_proto::link::{Frame, Hello, LinkError};
 use hatchway_wire::link::{Broken, Ended};
 
 use super::kit::{Call, Raw, link_to, listener, run};
 
 const HELLO: Frame<'static> = Frame::Hello(Hello {
-    lowest: 1,
-    highest: 1,
+    lowest: VERSION,
+    highest: VERSION,
     features: 0,
     instance: 9,
     first_credit: 65_536,
@@ -53,10 +54,10 @@ fn a_node_gets_no_more_calls_than_it_takes() {
         let (_one, two) = (Call::get(&link, "/").await, Call::get(&link, "/").await);
         let placed = || (std::rc::Rc::new(super::kit::NoOther) as _, Default::default());
         let Frame::Call { about, .. } = hatchway_proto::link::cases::sound_call(1) else { return };
-        assert!(link.offer(about, 100, placed()).is_none());
+        assert!(link.offer(about, (100, None), placed()).is_none());
         drop(two);
-        assert!(link.offer(about, 100, placed()).is_some());
-        assert!(link.offer(about, 100_000, placed()).is_none(), "larger than a frame");
+        assert!(link.offer(about, (100, None), placed()).is_some());
+        assert!(link.offer(about, (100_000, None), placed()).is_none(), "larger than a frame");
     });
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hatchway_gateway::accept::{self, Door};
 use hatchway_gateway::catalog::{self, apply::apply};
-use hatchway_gateway::forward::RemoteNodes;
+use hatchway_gateway::forward::{Fleet, RemoteNodes};
 use hatchway_gateway::handle::Gateway;
 use hatchway_gateway::metrics::EdgeMetrics;
 use hatchway_proto::catalog::Objects;
@@ -82,9 +82,10 @@ impl Edge {
         // One core: what is shared by requests of one core is what can go wrong.
         let (listeners, bound) = listen::bind(&any_port, 1).expect("loopback has free ports");
         let Address::Tcp(address) = bound else { panic!("bound to a path") };
-        let nodes: Vec<Address> = nodes.into_iter().map(Address::Tcp).collect();
+        let fleet = Fleet::from(nodes.into_iter().map(Address::Tcp).collect::<Vec<_>>());
+        fleet.register(&registry);
         let cores = accept::start(listeners, door, move |core| {
-            let nodes = RemoteNodes::new(nodes.clone(), Security::default(), &core.ticker);
+            let nodes = RemoteNodes::new(&fleet, Security::default(), &core.ticker);
             Gateway::new(catalog.cached(), nodes, Arc::clone(&metrics))
         });
         Self { address, cores: Some(cores.expect("threads can be started")), registry }

@@ -6,14 +6,14 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use hatchway_proto::failure::{Component, Failure, ProxyError};
-use hatchway_proto::http1::{RequestHead, ResponseEdit, ResponseHead, write_response};
+use hatchway_proto::http1::{ResponseEdit, ResponseHead, write_response};
 use hatchway_proto::link::{CallHead, LoadSummary};
 use hatchway_proto::name::{FunctionName, VersionId};
 use hatchway_wire::Stream;
 use hatchway_wire::backend::answer_failure;
 use hatchway_wire::http1::idle::Idle;
 use hatchway_wire::http1::{
-    Answer, Broken, Clocks, Found, Outcome, Peer, Refused, Request, Service, Shape, Upstream,
+    Answer, Broken, Clocks, Found, Outcome, Request, Service, Shape, Upstream,
 };
 use hatchway_wire::link::{self, Calls, Handle, Served};
 use hatchway_wire::ticker::Ticker;
@@ -87,10 +87,6 @@ impl Service for Function {
     type Call = Call;
     type Upstream = Connection;
 
-    fn begin(&self, _head: &RequestHead<'_>, _peer: Peer) -> Result<Call, Answer> {
-        panic!("calls come over links");
-    }
-
     async fn connect(&self, call: &mut Call) -> Found<Connection> {
         let stream = match self.idle.take(&(), LONG) {
             Some(stream) => stream,
@@ -119,10 +115,6 @@ impl Service for Function {
     }
 
     fn finish(&self, _call: Option<Call>, _outcome: &Outcome) {}
-
-    fn refuse(&self, _why: &Refused, _peer: Peer) -> Answer {
-        panic!("calls come over links");
-    }
 }
 
 struct Connection {

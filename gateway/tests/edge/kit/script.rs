@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::num::NonZero;
 
 use hatchway_proto::link::{Cancel, Frame, Hello};
 
@@ -10,7 +11,7 @@ use super::GUARD;
 /// A frame that a gateway sent, as far as tests look at it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Said {
-    Call { call: u64, version: String, head: String },
+    Call { call: u64, version: String, head: String, deadline_ms: Option<NonZero<u32>> },
     Data { call: u64, bytes: Vec<u8> },
     Cancel { call: u64, reason: Cancel },
     Credit { call: u64 },
@@ -92,13 +93,16 @@ fn said(frame: &Frame<'_>) -> Option<Said> {
     Some(match *frame {
         Frame::Call { call, about, head } => {
             let head = head.iter().copied().map(char::from).collect();
-            Said::Call { call, version: about.version.to_owned(), head }
+            let version = about.version.to_owned();
+            Said::Call { call, version, head, deadline_ms: about.deadline_ms }
         }
         Frame::Data { call, bytes, .. } => Said::Data { call, bytes: bytes.to_vec() },
         Frame::Cancel { call, reason } => Said::Cancel { call, reason },
         Frame::Credit { call, .. } => Said::Credit { call },
         Frame::Error { code, .. } => Said::Error { code },
         Frame::Hello(_) | Frame::Ping(_) | Frame::Pong(_) | Frame::Drain => return None,
-        Frame::Refused { .. } | Frame::Load(_) => panic!("only a node says {frame:?}"),
+        Frame::Answer { .. } | Frame::Refused { .. } | Frame::Load(_) => {
+            panic!("only a node says {frame:?}")
+        }
     })
 }

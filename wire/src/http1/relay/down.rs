@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use hatchway_proto::http1::{
     self, BodyDecoder, BodyError, Framing, Limits, Piece, ResponseHead, Version,
 };
+use hatchway_proto::link::AnswerHead;
 use tokio::time::Instant;
 
 use crate::http1::client::Client;
@@ -21,6 +22,15 @@ use crate::{Stream, pipe};
 /// Writes the head of an answer for the client; false when the client is not to get it.
 pub(crate) type Respond<'a> = dyn FnMut(&ResponseHead<'_>, Shape, &mut Vec<u8>) -> bool + 'a;
 
+/// What is said of heads over links: see [`Service`](crate::http1::Service).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Telling {
+    /// A gateway in front is told of a head, if it is written for such a client.
+    pub(crate) tells: bool,
+    /// A head that a node behind has told of is passed on.
+    pub(crate) passes: bool,
+}
+
 /// What the request means for its answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terms {
@@ -28,11 +38,13 @@ pub(super) struct Terms {
     version: Version,
     keep_alive: bool,
     pub(super) wants_upgrade: bool,
+    told: Telling,
 }
 
 impl Terms {
-    pub(super) fn new(request: &Request) -> Self {
+    pub(super) fn new(request: &Request, told: Telling) -> Self {
         Self {
+            told,
             is_head: request.is_head,
             version: request.version,
             keep_alive: request.keep_alive,
@@ -171,7 +183,12 @@ impl<'a> Down<'a> {
             if matches!(self.state, State::Done) {
                 return Ok(Poll::Ready(()));
             }
-            match upstream.poll_bytes(cx, |bytes, cx| self.take(bytes, asked, client, cx)) {
+            let told = upstream.take_told();
+            let take = |bytes: &[u8], cx: &mut Context<'_>| match told {
+                Some(told) if self.passes(asked) => self.pass_told(told, bytes, client, cx),
+                Some(_) | None => self.take(bytes, asked, client, cx),
+            };
+            match upstream.poll_bytes(cx, take) {
                 Poll::Pending => return Ok(Poll::Pending),
                 Poll::Ready(taken) => taken.map_err(Cause::UpstreamIo)??,
             }
@@ -232,7 +249,7 @@ impl<'a> Down<'a> {
                 Ok(())
             }
             State::Body(decoder, form) if bytes.is_empty() => self.end_body(decoder, form),
-            State::Body(decoder, form) => self.pass_body(decoder, form, bytes, client, cx),
+            State::Body(decoder, form) => self.pass_body(decoder, form, (0, bytes), client, cx),
             State::Done => unreachable!("a finished answer is not read on"),
         }
     }
@@ -281,7 +298,7 @@ impl<'a> Down<'a> {
         if !self.terms.wants_upgrade || !asked.is_whole || upgrade::granted(head).is_none() {
             return Err(Cause::UnwantedUpgrade);
         }
-        self.note_head(head);
+        self.note_head(head.status);
         (self.respond)(head, Shape { upgrades: true, ..self.terms.interim() }, self.out.buffer());
         self.out.buffer().extend_from_slice(rest);
         self.answer.is_tunnel = true;
@@ -304,32 +321,67 @@ impl<'a> Down<'a> {
             (framing, _) => (framing, Form::AsIs),
         };
         let ends_by_close = framing == Framing::UntilClose;
-        // What follows a refused upgrade may be words of the protocol that was hoped for.
-        let is_ambiguous = terms.wants_upgrade && asked.has_more;
-        let keep_alive =
-            terms.keep_alive && !ends_by_close && !is_ambiguous && !self.ticker.is_draining();
-        self.note_head(head);
+        let keep_alive = self.keeps_client(asked) && !ends_by_close;
+        self.note_head(head.status);
         self.answer.ends_by_close = ends_by_close;
         self.answer.keep_client = keep_alive;
         self.answer.keep_upstream = head.keep_alive && head.framing != Framing::UntilClose;
         let shape = Shape { version: terms.version, keep_alive, framing, upgrades: false };
+        let is_first = self.out.is_empty();
         if !(self.respond)(head, shape, self.out.buffer()) {
             return Err(Cause::Declined);
         }
-        self.pass_body(BodyDecoder::new(head.framing), form, rest, client, cx)
+        if let Stream::Call(call) = client
+            && terms.told.tells
+            && is_first
+            && keep_alive
+        {
+            let head_bytes = self.out.rest().len();
+            call.tell(AnswerHead { status: head.status, framing, head_bytes });
+        }
+        self.pass_body(BodyDecoder::new(head.framing), form, (0, rest), client, cx)
     }
 
-    fn note_head(&mut self, head: &ResponseHead<'_>) {
-        self.answer.status = head.status;
+    /// The client may send another request behind this one, as far as is known before its answer.
+    fn keeps_client(&self, asked: Asked) -> bool {
+        // What follows a refused upgrade may be words of the protocol that was hoped for.
+        let is_ambiguous = self.terms.wants_upgrade && asked.has_more;
+        self.terms.keep_alive && !is_ambiguous && !self.ticker.is_draining()
+    }
+
+    /// True when a head that a node has told of is what this client is to read.
+    fn passes(&self, asked: Asked) -> bool {
+        self.terms.told.passes
+            && self.terms.version == Version::Http11
+            && self.keeps_client(asked)
+            && matches!(&self.state, State::Head(partial) if partial.is_empty())
+    }
+
+    /// Passes on a head as it is, and what came of its body.
+    fn pass_told(
+        &mut self,
+        told: AnswerHead,
+        bytes: &[u8],
+        client: &mut Stream,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Cause> {
+        self.note_head(told.status);
+        (self.answer.keep_client, self.answer.keep_upstream) = (true, true);
+        let decoder = BodyDecoder::new(told.framing);
+        self.pass_body(decoder, Form::AsIs, (told.head_bytes, bytes), client, cx)
+    }
+
+    fn note_head(&mut self, status: u16) {
+        self.answer.status = status;
         self.answer.first_byte = Some(ticker::recent());
     }
 
-    /// Passes on what `bytes` hold of the body, behind what waits.
+    /// Passes on what `bytes` hold of the body, behind what waits and with the `front` of them, which is a head as it is.
     fn pass_body(
         &mut self,
         mut decoder: BodyDecoder,
         form: Form,
-        bytes: &[u8],
+        (front, bytes): (usize, &[u8]),
         client: &mut Stream,
         cx: &mut Context<'_>,
     ) -> Result<(), Cause> {
@@ -337,7 +389,7 @@ impl<'a> Down<'a> {
         self.state = State::Body(decoder, form);
         let used = match form {
             Form::AsIs => {
-                let used = decoder.advance(bytes).map_err(Cause::BadBody)?;
+                let used = front + decoder.advance(&bytes[front..]).map_err(Cause::BadBody)?;
                 let sent = self.out.send(&bytes[..used], client, cx);
                 self.answer.bytes += sent.map_err(|_| Cause::ClientGone)? as u64;
                 used

@@ -21,7 +21,7 @@ use crate::http1::exchange::Cause;
 use crate::http1::service::{Request, Upstream};
 use crate::ticker::{self, Timer};
 
-pub(super) use down::Respond;
+pub(super) use down::{Respond, Telling};
 
 use down::{Asked, Down, Terms};
 use pace::{Pace, Scene};
@@ -73,10 +73,11 @@ impl<'a> Relay<'a> {
         client: &'a mut Client<'_>,
         upstream: &'a mut U,
         request: Request,
+        told: Telling,
         respond: &'a mut Respond<'a>,
     ) -> Self {
         let (clocks, limits) = (upstream.clocks(), upstream.limits());
-        let terms = Terms::new(&request);
+        let terms = Terms::new(&request, told);
         Self {
             terms,
             up: Up::new(request, &client.ahead, client.settings.splice_from),

@@ -11,8 +11,8 @@ use hatchway_proto::http1::{
 use hatchway_wire::Stream;
 use hatchway_wire::http1::idle::Idle;
 use hatchway_wire::http1::{
-    Answer, Body, Broken, Clocks, Found, Outcome, Peer, Refused, Request, Service, Shape, Upstream,
-    upgrade,
+    Answer, Body, Broken, Clocks, Found, Front, Outcome, Peer, Refused, Request, Service, Shape,
+    Upstream, upgrade,
 };
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
@@ -140,16 +140,6 @@ impl Service for Scripted {
     type Call = Call;
     type Upstream = ToTest;
 
-    fn begin(&self, head: &RequestHead<'_>, _peer: Peer) -> Result<Call, Answer> {
-        let mut rewritten = Vec::new();
-        let edit = RequestEdit { upgrade: upgrade::asked(head), ..RequestEdit::default() };
-        write_request(&mut rewritten, head, &edit);
-        if head.path == "/last" {
-            return Err(Answer::new(403, "no more"));
-        }
-        Ok(Call { request: Request::new(head, rewritten), path: head.path.to_owned() })
-    }
-
     async fn connect(&self, call: &mut Call) -> Found<ToTest> {
         self.tell(Event::Connecting);
         match call.path.as_str() {
@@ -202,6 +192,18 @@ impl Service for Scripted {
             request_bytes: outcome.request_bytes,
             response_bytes: outcome.response_bytes,
         }));
+    }
+}
+
+impl Front for Scripted {
+    fn begin(&self, head: &RequestHead<'_>, _peer: Peer) -> Result<Call, Answer> {
+        let mut rewritten = Vec::new();
+        let edit = RequestEdit { upgrade: upgrade::asked(head), ..RequestEdit::default() };
+        write_request(&mut rewritten, head, &edit);
+        if head.path == "/last" {
+            return Err(Answer::new(403, "no more"));
+        }
+        Ok(Call { request: Request::new(head, rewritten), path: head.path.to_owned() })
     }
 
     fn refuse(&self, why: &Refused, _peer: Peer) -> Answer {
