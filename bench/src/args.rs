@@ -38,7 +38,7 @@ pub(crate) struct Args {
     /// One short round of everything: proves that it runs, not what it costs
     #[arg(long)]
     pub(crate) quick: bool,
-    /// Only these: one, get, post, upload, large, connect, http2, tls, tls-connect, tls-resume, two, two-post, two-large, routes,
+    /// Only these: one, paced, get, post, upload, large, connect, http2, tls, tls-connect, tls-resume, two, two-post, two-large, routes,
     /// idle, idle-http2, cold; with a budget, the names in its file
     #[arg(long, value_delimiter = ',', value_name = "CASE")]
     pub(crate) cases: Vec<String>,

@@ -21,6 +21,8 @@ pub(crate) struct Case {
 pub(crate) enum Front {
     /// HTTP/1.1.
     Plain,
+    /// HTTP/1.1, so many requests a second on each connection, however long the answers take.
+    Paced { rate: u32 },
     /// HTTP/2 by prior knowledge, with so many streams on each connection.
     Http2 { streams: u32 },
     /// HTTP/1.1 over TLS.
@@ -61,6 +63,15 @@ pub(crate) const CASES: &[Case] = &[
         request: "",
         path: "/1k",
         peers: ONE_HOP,
+    },
+    Case {
+        name: "paced",
+        label: "GET 1 KiB, 256 connections with 100 requests a second each",
+        connections: 256,
+        front: Front::Paced { rate: 100 },
+        request: "",
+        path: "/1k",
+        peers: &[Peer::Direct, Peer::Hatchway, Peer::Pair, Peer::Nginx, Peer::Haproxy, Peer::Envoy],
     },
     Case {
         name: "get",

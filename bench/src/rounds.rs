@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::cases::Case;
+use crate::cases::{Case, Front};
 use crate::measure::{self, Sample};
 use crate::peers::{Peer, Site};
 use crate::stats::Spread;
@@ -26,6 +26,8 @@ pub(crate) struct CaseFigures {
     pub(crate) name: &'static str,
     pub(crate) label: &'static str,
     pub(crate) connections: u32,
+    /// Requests came at a given pace.
+    pub(crate) is_paced: bool,
     /// Whose time is set against that of the others.
     pub(crate) ours: Peer,
     pub(crate) series: Vec<Series>,
@@ -78,6 +80,7 @@ fn empty(case: &Case, peers: &[Peer]) -> CaseFigures {
         name: case.name,
         label: case.label,
         connections: case.connections,
+        is_paced: matches!(case.front, Front::Paced { .. }),
         ours: case.peers.iter().copied().find(|peer| peer.is_ours()).unwrap_or(Peer::Hatchway),
         series: case.peers.iter().filter(|peer| peers.contains(peer)).map(series).collect(),
     }
@@ -111,12 +114,12 @@ impl CaseFigures {
         self.connections == 1
     }
 
-    /// What each gateway adds to the time of the function alone: medians of the rounds' differences.
-    pub(crate) fn added_us(&self) -> Vec<(Peer, f64)> {
+    /// What each gateway adds to a time of the function alone: medians of the rounds' differences.
+    pub(crate) fn added_us(&self, time: impl Fn(&Sample) -> f64) -> Vec<(Peer, f64)> {
         let Some(alone) = self.of(Peer::Direct) else { return Vec::new() };
         let added = |series: &Series| {
             let difference = |(round, sample): (&u32, &Sample)| {
-                Some(sample.p50_us - alone.samples.get(round)?.p50_us)
+                Some(time(sample) - time(alone.samples.get(round)?))
             };
             let spread = Spread::of(series.samples.iter().filter_map(difference))?;
             Some((series.peer, spread.median))
@@ -172,9 +175,15 @@ mod tests {
         let mut nginx = series(Peer::Nginx, &[]);
         nginx.samples = BTreeMap::from([(0, p50(80.0)), (1, p50(120.0))]);
         let series = vec![alone, nginx];
-        let figures =
-            CaseFigures { name: "one", label: "", connections: 1, ours: Peer::Hatchway, series };
-        assert_eq!(figures.added_us(), [(Peer::Nginx, 30.0)]);
+        let figures = CaseFigures {
+            name: "one",
+            label: "",
+            connections: 1,
+            is_paced: false,
+            ours: Peer::Hatchway,
+            series,
+        };
+        assert_eq!(figures.added_us(|sample| sample.p50_us), [(Peer::Nginx, 30.0)]);
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! h2load, read from what it prints. It tells of no percentiles, and a log of every request would make the load the
-//! limit.
+//! limit where the load is all that it can give.
 
+use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 
 use super::Load;
 use crate::cases::Case;
 use crate::child::find;
-use crate::error::{BenchError, Result};
+use crate::error::{BenchError, During as _, Result};
 
 /// h2load with one thread, but for how long.
 pub(super) fn command(case: &Case, streams: u32, address: SocketAddr) -> Result<Command> {
@@ -15,6 +17,29 @@ pub(super) fn command(case: &Case, streams: u32, address: SocketAddr) -> Result<
     command.arg("-t1").arg(format!("-c{}", case.connections)).arg(format!("-m{streams}"));
     command.arg(format!("http://{address}{}", case.path));
     Ok(command)
+}
+
+/// The same over HTTP/1.1 at a given pace; how long each request took goes to `log`.
+pub(super) fn paced(case: &Case, rate: u32, address: SocketAddr, log: &Path) -> Result<Command> {
+    let mut command = Command::new(find("h2load")?);
+    command.args(["--h1", "-t1"]).arg(format!("-c{}", case.connections));
+    command.arg(format!("--rps={rate}")).arg(format!("--log-file={}", log.display()));
+    command.arg(format!("http://{address}{}", case.path));
+    Ok(command)
+}
+
+/// Adds the percentiles of what `log` tells, and empties it: h2load appends.
+pub(super) fn read_log(load: Load, log: &Path) -> Result<Load> {
+    let text = fs::read_to_string(log).at("read", log)?;
+    fs::remove_file(log).at("remove", log)?;
+    let took = text.lines().map(|line| line.rsplit('\t').next().and_then(|us| us.parse().ok()));
+    let mut took: Vec<u64> = took.collect::<Option<_>>().ok_or_else(|| BenchError::Unexpected {
+        what: "a log of h2load",
+        text: text.lines().take(5).collect::<Vec<_>>().join("\n"),
+    })?;
+    took.sort_unstable();
+    let at = |percent: usize| took.get(took.len() * percent / 100).copied();
+    Ok(Load { p50_us: at(50), p99_us: at(99), ..load })
 }
 
 /// `finished in 3.00s, ...` and `requests: 9 total, 9 started, 9 done, 8 succeeded, 1 failed, ...`.
@@ -46,6 +71,16 @@ fn read(output: &str) -> Option<Load> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn percentiles_are_those_of_the_log_and_of_one_run_alone() {
+        let log = std::env::temp_dir().join(format!("h2load-{}.log", std::process::id()));
+        let lines: Vec<String> = (0..200).map(|us| format!("17\t200\t{us}\n")).collect();
+        fs::write(&log, lines.concat()).unwrap();
+        let load = Load { requests: 200, duration_us: 1, p50_us: None, p99_us: None, errors: 0 };
+        let load = read_log(load, &log).unwrap();
+        assert_eq!((load.p50_us, load.p99_us, log.exists()), (Some(100), Some(198), false));
+    }
 
     #[test]
     fn figures_are_found_in_what_h2load_prints() {

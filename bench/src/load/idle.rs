@@ -27,7 +27,9 @@ impl IdleClients {
     pub(crate) fn open(address: SocketAddr, front: Front, count: usize) -> Result<Self> {
         let one = |number| match front {
             Front::Http2 { .. } => open_http2(address, number),
-            Front::Plain | Front::Tls | Front::TlsResumed => open_http1(address, number),
+            Front::Plain | Front::Paced { .. } | Front::Tls | Front::TlsResumed => {
+                open_http1(address, number)
+            }
         };
         (0..count).map(one).collect::<Result<_>>().map(Self)
     }

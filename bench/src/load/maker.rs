@@ -1,7 +1,7 @@
 //! A foreign load maker, ready to load one address with one case.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -23,29 +23,31 @@ pub(crate) struct Load {
     pub(crate) errors: u64,
 }
 
+/// Understands what a load maker prints.
+type Read = fn(&str) -> Result<Load>;
+
 /// wrk for HTTP/1.1, h2load for HTTP/2, our own for what neither does.
 #[derive(Debug)]
 pub(crate) struct Maker {
     command: Command,
-    read: fn(&str) -> Result<Load>,
+    read: Read,
+    /// Where it writes how long each request took.
+    log: Option<PathBuf>,
 }
 
 impl Maker {
     /// # Errors
     /// When it is not installed, or its script cannot be written to `dir`.
     pub(crate) fn new(case: &Case, address: SocketAddr, dir: &Path) -> Result<Self> {
-        match case.front {
-            Front::Plain | Front::Tls => {
-                Ok(Self { command: wrk::command(case, address, dir)?, read: wrk::read_figures })
-            }
-            Front::TlsResumed => {
-                Ok(Self { command: resume::command(case, address)?, read: wrk::read_figures })
-            }
-            Front::Http2 { streams } => {
-                let command = h2load::command(case, streams, address)?;
-                Ok(Self { command, read: h2load::read_figures })
-            }
-        }
+        let (wrk, h2load): (Read, Read) = (wrk::read_figures, h2load::read_figures);
+        let log = dir.join("h2load.log");
+        let (command, read, log) = match case.front {
+            Front::Plain | Front::Tls => (wrk::command(case, address, dir)?, wrk, None),
+            Front::TlsResumed => (resume::command(case, address)?, wrk, None),
+            Front::Http2 { streams } => (h2load::command(case, streams, address)?, h2load, None),
+            Front::Paced { rate } => (h2load::paced(case, rate, address, &log)?, h2load, Some(log)),
+        };
+        Ok(Self { command, read, log })
     }
 
     /// One thread on core `cpu`, for `duration`.
@@ -64,6 +66,10 @@ impl Maker {
 
     /// What it said.
     pub(crate) fn read_figures(&self, output: &str) -> Result<Load> {
-        (self.read)(output)
+        let load = (self.read)(output)?;
+        match &self.log {
+            None => Ok(load),
+            Some(log) => h2load::read_log(load, log),
+        }
     }
 }

@@ -17,7 +17,7 @@ pub(super) fn version() -> Result<String> {
 /// that is too many; all clients share a few connections to the function, so it is not.
 pub(super) fn start(site: &Site, front: Front) -> Result<Running> {
     let kind = match front {
-        Front::Plain => String::new(),
+        Front::Plain | Front::Paced { .. } => String::new(),
         Front::Http2 { .. } => "proto h2".to_owned(),
         Front::Tls | Front::TlsResumed => {
             format!("ssl crt {}", Certificate::of(site)?.both.display())

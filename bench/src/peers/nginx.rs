@@ -18,7 +18,7 @@ pub(super) fn version() -> Result<String> {
 /// is what makes unbuffered bodies cheap.
 pub(super) fn start(site: &Site, front: Front) -> Result<Running> {
     let (kind, tls) = match front {
-        Front::Plain => ("", String::new()),
+        Front::Plain | Front::Paced { .. } => ("", String::new()),
         Front::Http2 { .. } => ("http2 ", String::new()),
         Front::Tls | Front::TlsResumed => {
             let pair = Certificate::of(site)?;

@@ -69,11 +69,18 @@ impl Report {
     }
 }
 
-/// With one client, a difference of medians is what the hop itself takes.
+/// With one client, or at a pace, a difference is what the hop itself takes; under full load it is the length of a queue.
 fn print_added(case: &CaseFigures) {
-    let added = case.added_us();
-    if case.is_one_client() && !added.is_empty() {
-        let added = added.iter().map(|(peer, us)| format!("{} {us:.0} us", peer.name()));
-        println!("added to the median call: {}\n", added.collect::<Vec<_>>().join(", "));
+    let print = |which: &str, added: Vec<(Peer, f64)>| {
+        if !added.is_empty() {
+            let added = added.iter().map(|(peer, us)| format!("{} {us:.0} us", peer.name()));
+            println!("added to {which}: {}\n", added.collect::<Vec<_>>().join(", "));
+        }
+    };
+    if case.is_one_client() || case.is_paced {
+        print("the median call", case.added_us(|sample| sample.p50_us));
+    }
+    if case.is_paced {
+        print("the 99th percentile", case.added_us(|sample| sample.p99_us));
     }
 }
