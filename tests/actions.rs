@@ -1,8 +1,9 @@
 //! What rules do with a request besides choosing a version, on real programs: in one process, and over a link.
 
-use std::process::Command;
+use std::io::Write;
+use std::process::{Command, Stdio};
 
-use hatchway_tests::{Answer, Client, Pair, Project, Up, program_path};
+use hatchway_tests::{Answer, Client, Pair, Project, Up, eventually, program_path};
 use serde_json::Value;
 
 const MANIFEST: &str = r#"
@@ -31,6 +32,17 @@ degrade = [{ on = ["crashed"], function = "spare", answer = { status = 200, body
 runtime = "node"
 handler = "spare.mjs#spare"
 http = { path = "/spare" }
+
+[function.live]
+runtime = "node"
+main = "shop.js"
+http = { path = "/live" }
+mirror = { function = "next" }
+
+[function.next]
+runtime = "node"
+main = "next.js"
+http = { path = "/next" }
 "#;
 
 /// Answers with what it was asked.
@@ -39,8 +51,21 @@ const SHOP: &str = "require('node:http').createServer((request, response) => {
   response.end(JSON.stringify({ url: request.url, headers: request.headers }));
 }).listen(process.env.HATCHWAY_SOCKET ?? process.env.PORT);\n";
 
+/// Remembers what was posted to it, and tells it to whoever gets it.
+const NEXT: &str = "const seen = [];
+require('node:http').createServer((request, response) => {
+  let body = '';
+  request.on('data', (part) => { body += part; });
+  request.on('end', () => {
+    const mirror = request.headers['hatchway-mirror'];
+    if (request.method === 'POST') seen.push({ url: request.url, mirror, body });
+    response.end(JSON.stringify(seen));
+  });
+}).listen(process.env.HATCHWAY_SOCKET ?? process.env.PORT);\n";
+
 fn project() -> Project {
     Project::new(MANIFEST)
+        .file("next.js", NEXT)
         .file("shop.js", SHOP)
         .file("public/page.html", "<p>a page")
         .file("broken.mjs", "throw new Error('it does not load');\nexport const broken = 1;\n")
@@ -107,12 +132,34 @@ fn failures_are_replaced(client: &Client) {
     stands_for(&answer, "crashed");
 }
 
+fn copies_are_made(client: &Client, address: &std::net::SocketAddr) {
+    let answer = client.post("/live/one", &serde_json::json!({"a": 1}));
+    assert_eq!(answer.ok()["url"], "/live/one");
+    let mut command = Command::new("curl");
+    command.args(["--http2-prior-knowledge", "-sS", "--max-time", "60", "-X", "POST", "-T", "-"]);
+    let command = command.arg(format!("http://{address}/live/two"));
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = piped.spawn().expect("curl is installed");
+    child.stdin.take().expect("it is piped").write_all(b"over a stream").expect("curl reads");
+    assert!(child.wait_with_output().expect("curl ends").status.success());
+    let seen = eventually("both copies", || {
+        let seen: Value = client.get("/next").json();
+        (seen.as_array()?.len() == 2).then_some(seen)
+    });
+    assert_eq!(
+        seen[0],
+        serde_json::json!({"url": "/live/one", "mirror": "1", "body": "{\"a\":1}"})
+    );
+    assert_eq!(seen[1]["body"], "over a stream");
+}
+
 #[test]
 fn one_process_changes_heads_and_puts_something_in_the_place_of_failures() {
     let project = project();
     let up = Up::start(&project);
     heads_are_changed(&up, &up.address);
     failures_are_replaced(&up);
+    copies_are_made(&up, &up.address);
     // The body has not been touched while no sandbox was there to read it.
     let answer = up.post("/broken", &serde_json::json!({"a": 1}));
     assert_eq!(answer.ok()["spare"], true);
@@ -135,6 +182,7 @@ fn a_gateway_with_a_node_of_its_own_does_the_same_over_a_link() {
     let pair = Pair::start(&project);
     heads_are_changed(&pair.gateway, &pair.gateway.address);
     failures_are_replaced(&pair.gateway);
+    copies_are_made(&pair.gateway, &pair.gateway.address);
     // With a body the node has it already: the static answer comes.
     let answer = pair.gateway.post("/broken", &serde_json::json!({"a": 1}));
     assert_eq!((answer.status, answer.text().as_str()), (503, "<p>back soon"));

@@ -5,6 +5,7 @@ use hatchway_proto::name::{FunctionName, VersionId};
 use serde::Serialize;
 
 use crate::catalog::{Snapshot, Target};
+use crate::mirror::{Mirror, MirrorTo};
 use crate::route::filters::location;
 use crate::route::release::Because;
 use crate::route::{Applied, Asked, Chosen, FieldEdit, Found, Table};
@@ -108,6 +109,7 @@ pub fn explain(snapshot: &Snapshot, asked: Asked<'_>) -> Explanation {
             let limit =
                 limit.map_or("no rate limit".into(), |rate| format!("{rate} requests a second"));
             told.step("admit", "passes", limit);
+            mirror(&mut told, chosen.mirror);
             degrades(&mut told, target);
         }
     }
@@ -164,6 +166,18 @@ fn describe(changes: &mut Vec<String>, what: &str, edit: &FieldEdit) {
     for name in edit.drop.iter().filter(|name| !is_added(name)) {
         changes.push(format!("{what} loses {name}"));
     }
+}
+
+fn mirror(told: &mut Explanation, mirror: Option<&Mirror>) {
+    let Some(mirror) = mirror else { return };
+    let to = match &mirror.to {
+        MirrorTo::Version(to) => format!("version {}", to.version),
+        MirrorTo::Function(function) => format!("function {function}"),
+    };
+    let share = format!("{}.{:02} %", mirror.basis_points / 100, mirror.basis_points % 100);
+    let bound = mirror.max_body_bytes;
+    let because = format!("of {share} of the requests, with bodies of up to {bound} bytes");
+    told.step("mirror", format!("a copy goes to {to}"), because);
 }
 
 /// What would take the place of failures.

@@ -12,9 +12,10 @@ use hatchway_wire::http1::{
 use crate::accept::{Door, Full};
 use crate::access::{Entry, Scribe, Scribes};
 use crate::answer::{self, CallError};
-use crate::catalog::{CachedCatalog, ReleaseTarget, Target};
+use crate::catalog::{CachedCatalog, ReleaseTarget, Snapshot, Target};
 use crate::degrade;
 use crate::metrics::{Connected, EdgeMetrics};
+use crate::mirror::{Copies, Copy, Mirror, MirrorTo};
 use crate::overload::Load;
 use crate::rare::Rare;
 use crate::rollout::Tally;
@@ -23,6 +24,7 @@ use crate::route::{Applied, Asked, Chosen};
 use crate::trigger::{self, Trigger};
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// The gateway, as one core has it.
@@ -30,7 +32,8 @@ use std::sync::Arc;
 pub struct Gateway<B> {
     catalog: RefCell<CachedCatalog>,
     trigger: Trigger,
-    backend: B,
+    backend: Rc<B>,
+    copies: Copies,
     metrics: Arc<EdgeMetrics>,
     /// Without bounds where nobody has set any.
     load: Option<Load>,
@@ -134,7 +137,8 @@ impl<B: Backend> Gateway<B> {
     /// Puts the stages together for one core.
     pub fn new(catalog: CachedCatalog, backend: B, metrics: Arc<EdgeMetrics>) -> Self {
         let (catalog, trigger) = (RefCell::new(catalog), Trigger::default());
-        Self { catalog, trigger, backend, metrics, load: None, scribe: None }
+        let (backend, copies) = (Rc::new(backend), Copies::default());
+        Self { catalog, trigger, backend, copies, metrics, load: None, scribe: None }
     }
 
     /// Takes on no more than `door` says, and believes whom it trusts. Called on the core.
@@ -215,23 +219,43 @@ impl<B: Backend> Gateway<B> {
             }
         }
         let admitted = chosen.and_then(|chosen| target.rate.enter().map(|()| chosen));
-        let (release, rule, degraded) = match admitted {
-            Ok(chosen) => (chosen.target, chosen.filters, None),
+        let (release, rule, mirror, degraded) = match admitted {
+            Ok(chosen) => (chosen.target, chosen.filters, chosen.mirror, None),
             Err(error) => {
                 let reason = error.failure().reason;
                 match degrade::spare(snapshot, &target, reason) {
-                    Some(spare) => (spare, None, Some(reason)),
+                    Some(spare) => (spare, None, None, Some(reason)),
                     None => return refuse(error, Some(target), request_id),
                 }
             }
         };
         let applied = Applied { route: found.filters, rule };
         let rewritten = (applied, found.rest);
-        let invocation = self.trigger.invocation(head, peer, request_id, release, rewritten);
-        let rare = self.rare(&target, &invocation, applied, degraded);
+        let mut invocation = self.trigger.invocation(head, peer, request_id, release, rewritten);
+        let mut rare = self.rare(&target, &invocation, applied, degraded);
+        if let Some(copy) =
+            mirror.and_then(|mirror| self.copy(snapshot, mirror, &mut invocation, &target))
+        {
+            rare.get_or_insert_default().copy = Some(copy);
+        }
         // Whoever stands in for the function is not judged.
         let tally = if degraded.is_none() { release.tally.clone() } else { None };
         Way::Routed { invocation, target: Running::new(target, tally, entered), rare }.boxed()
+    }
+
+    /// A copy of a request, where the mirror wants one and leads somewhere.
+    fn copy(
+        &self,
+        snapshot: &Snapshot,
+        mirror: &Mirror,
+        invocation: &mut Invocation,
+        target: &Target,
+    ) -> Option<Copy> {
+        let to = match &mirror.to {
+            MirrorTo::Version(to) => to,
+            MirrorTo::Function(name) => snapshot.targets.get(name)?.releases.as_ref()?.stable(),
+        };
+        self.copies.begin(mirror, to, invocation, target)
     }
 
     /// What is to be remembered of a request, if anything.
@@ -472,7 +496,10 @@ impl<B: Backend> Service for Gateway<B> {
                 }
                 target.metrics.finish(outcome, None);
             }
-            Way::Routed { invocation, target, .. } => {
+            Way::Routed { invocation, target, rare } => {
+                if let Some(copy) = rare.and_then(|rare| rare.copy) {
+                    self.copies.send(copy, &self.backend, &target);
+                }
                 target.metrics.finish(outcome, Some(&invocation.timing));
                 if let Some(cause) = outcome.broken.as_ref().filter(|_| !outcome.is_ours)
                     && let Some(reason) = answer::cut(cause)

@@ -3,7 +3,7 @@
 //! Reading order, as a request goes: [`handle`] (a whole request on one screen), [`accept`] (1: sockets
 //! and limits), [`trigger`] (2: a protocol's head becomes an invocation), [`route`] (3: host and path to a
 //! function and its version), [`admit`] (4: rate limit), [`place`] (5: which node), [`forward`] (6: to the
-//! node), [`answer`] (11: a failure becomes a status) and [`degrade`] (what takes its place). [`overload`] is what one core takes on,
+//! node), [`answer`] (11: a failure becomes a status) and [`degrade`] (what takes its place). [`mirror`] copies requests. [`overload`] is what one core takes on,
 //! [`access`] the log of what it has served. [`catalog`] brings the rules in, and [`rollout`] moves them from one version to the next.
 
 pub mod accept;
@@ -18,6 +18,7 @@ pub mod explain;
 pub mod forward;
 pub mod handle;
 pub mod metrics;
+pub mod mirror;
 mod overload;
 pub mod place;
 mod rare;

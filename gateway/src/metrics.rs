@@ -26,6 +26,7 @@ pub struct EdgeMetrics {
     cold_start_seconds: HistogramVec,
     failures: IntCounterVec,
     degraded: IntCounterVec,
+    mirrored: IntCounterVec,
     request_bytes: IntCounterVec,
     response_bytes: IntCounterVec,
     /// Heads that broke a rule.
@@ -83,6 +84,11 @@ impl EdgeMetrics {
                 "gateway_degraded_total",
                 "Answers that took the place of a failure, by its reason.",
                 &["function", "reason"],
+            ),
+            mirrored: counters(
+                "gateway_mirrored_total",
+                "Copies of requests by the class of their answer, or by why there was none.",
+                &["function", "result"],
             ),
             request_bytes: counters(
                 "gateway_request_bytes_total",
@@ -142,6 +148,7 @@ impl EdgeMetrics {
             cold_start_seconds: self.cold_start_seconds.with_label_values(&[name]),
             failures: self.failures.clone(),
             degraded: self.degraded.clone(),
+            mirrored: self.mirrored.clone(),
             request_bytes: self.request_bytes.with_label_values(&[name]),
             response_bytes: self.response_bytes.with_label_values(&[name]),
             name: name.into(),
@@ -164,6 +171,11 @@ impl Drop for Connected {
     }
 }
 
+/// The class of a status, as metrics name it.
+pub fn result_class(status: u16) -> &'static str {
+    CLASSES[usize::from(status / 100).min(5)]
+}
+
 /// The client did not wait for the answer.
 pub(crate) fn is_left(outcome: &Outcome) -> bool {
     matches!(outcome.broken, Some(Cause::ClientGone)) || outcome.status < 100
@@ -179,6 +191,7 @@ pub struct FunctionMetrics {
     cold_start_seconds: Histogram,
     failures: IntCounterVec,
     degraded: IntCounterVec,
+    mirrored: IntCounterVec,
     request_bytes: IntCounter,
     response_bytes: IntCounter,
     name: Box<str>,
@@ -199,6 +212,11 @@ impl FunctionMetrics {
     /// Counts an answer that took the place of a failure.
     pub fn degraded(&self, reason: &str) {
         self.degraded.with_label_values(&[&*self.name, reason]).inc();
+    }
+
+    /// Counts a copy of a request.
+    pub fn mirrored(&self, result: &str) {
+        self.mirrored.with_label_values(&[&*self.name, result]).inc();
     }
 
     /// Counts a request that is over.

@@ -7,6 +7,7 @@ use hatchway_proto::http1::{ResponseEdit, ResponseHead, write_response};
 use hatchway_wire::http1::Answer;
 
 use crate::degrade::proxy_status;
+use crate::mirror::Copy;
 use crate::route::AnswerFilters;
 
 /// What is to be remembered of one request.
@@ -20,6 +21,8 @@ pub(crate) struct Rare {
     pub(crate) declined: Cell<Option<Told>>,
     /// The head once more, for another function.
     pub(crate) head: Vec<u8>,
+    /// For a mirror.
+    pub(crate) copy: Option<Copy>,
 }
 
 impl Rare {

@@ -10,12 +10,13 @@
 
 use std::sync::Arc;
 
-use hatchway_proto::catalog::{BASIS_POINTS, Release, Share, Sticky, Version};
+use hatchway_proto::catalog::{self, BASIS_POINTS, Release, Share, Sticky, Version};
 use hatchway_proto::name::{FunctionName, VersionId};
 
 use super::{Asked, Filters, Matcher};
 use crate::answer::CallError;
 use crate::catalog::ReleaseTarget;
+use crate::mirror::{Mirror, MirrorTo};
 use crate::spread::spread;
 
 /// The field by which a request asks for a version by its tag.
@@ -29,6 +30,7 @@ pub struct Releases {
     rules: Box<[Rule]>,
     sticky: Option<Sticky>,
     tags: Box<[(Box<str>, usize)]>,
+    mirror: Option<Mirror>,
 }
 
 /// A compiled rule.
@@ -37,6 +39,7 @@ struct Rule {
     when: Matcher,
     split: Split,
     filters: Option<Arc<Filters>>,
+    mirror: Option<Mirror>,
 }
 
 /// Buckets that do not belong to stable: up to which bucket, and whose. The last ones are counted from the end.
@@ -55,6 +58,8 @@ pub struct Chosen<'r> {
     pub because: Because<'r>,
     /// What the rule does with the request.
     pub filters: Option<&'r Arc<Filters>>,
+    /// Who gets a copy.
+    pub mirror: Option<&'r Mirror>,
 }
 
 /// What led to a version.
@@ -85,28 +90,40 @@ impl Releases {
         release: &Release,
         version: impl Fn(&VersionId) -> Option<&'v Version>,
     ) -> Result<Self, String> {
-        if let Some(mistake) = release.mistakes().first() {
+        if let Some(mistake) = release.mistakes_of(Some(function)).first() {
             return Err(mistake.to_string());
         }
-        let mut targets = Vec::new();
-        let mut index = |id: VersionId| -> Result<usize, String> {
-            if let Some(known) =
-                targets.iter().position(|known: &ReleaseTarget| known.version == id)
-            {
-                return Ok(known);
-            }
+        let target = |id: VersionId| -> Result<ReleaseTarget, String> {
             let version = version(&id).ok_or_else(|| format!("there is no version {id}"))?;
             if version.function != *function {
                 return Err(format!("version {id} is one of {}", version.function));
             }
-            targets.push(ReleaseTarget {
+            Ok(ReleaseTarget {
                 function: function.clone(),
                 version: id,
                 run_clock: version.clocks.run,
                 has_assets: version.assets.is_some(),
                 tally: None,
-            });
+            })
+        };
+        let mut targets = Vec::new();
+        let mut index = |id: VersionId| -> Result<usize, String> {
+            let known = targets.iter().position(|known: &ReleaseTarget| known.version == id);
+            if let Some(known) = known {
+                return Ok(known);
+            }
+            targets.push(target(id)?);
             Ok(targets.len() - 1)
+        };
+        let mirror = |written: &Option<catalog::Mirror>| -> Result<Option<Mirror>, String> {
+            let Some(written) = written else { return Ok(None) };
+            let to = match (&written.version, &written.function) {
+                (Some(id), _) => MirrorTo::Version(target(*id)?),
+                (None, Some(function)) => MirrorTo::Function(function.clone()),
+                (None, None) => return Err("mirror: leads nowhere".to_owned()),
+            };
+            let max_body_bytes = written.max_body_bytes as usize;
+            Ok(Some(Mirror { to, basis_points: written.basis_points, max_body_bytes }))
         };
         // Stable comes first: it is who answers where nobody else does.
         index(release.stable)?;
@@ -114,12 +131,14 @@ impl Releases {
         let rules = release.rules.iter();
         let rules = rules.map(|rule| {
             let (when, filters) = (Matcher::new(&rule.when)?, Filters::new(&rule.filters));
-            Ok(Rule { when, split: Split::new(&rule.shares, &mut index)?, filters })
+            let (split, mirror) = (Split::new(&rule.shares, &mut index)?, mirror(&rule.mirror)?);
+            Ok(Rule { when, split, filters, mirror })
         });
         let rules = rules.collect::<Result<_, String>>()?;
         let tags = release.tags.iter().map(|(tag, id)| Ok((tag.as_str().into(), index(*id)?)));
         let tags = tags.collect::<Result<_, String>>()?;
-        Ok(Self { targets: targets.into(), split, rules, sticky: release.sticky.clone(), tags })
+        let (sticky, mirror) = (release.sticky.clone(), mirror(&release.mirror)?);
+        Ok(Self { targets: targets.into(), split, rules, sticky, tags, mirror })
     }
 
     /// Counts what each version does where there are several, and goes on from what `before` has counted.
@@ -165,7 +184,8 @@ impl Releases {
             && self.rules.is_empty()
             && tag.is_none()
         {
-            return Ok(Chosen { target, because: Because::Only, filters: None });
+            let mirror = self.mirror.as_ref();
+            return Ok(Chosen { target, because: Because::Only, filters: None, mirror });
         }
         let tag = match tag {
             None if self.tags.is_empty() => None,
@@ -176,7 +196,7 @@ impl Releases {
             let known = self.tags.iter().find(|(known, _)| known.eq_ignore_ascii_case(tag));
             let (tag, index) = known.ok_or(CallError::NoTag)?;
             let target = &self.targets[*index];
-            return Ok(Chosen { target, because: Because::Tag(tag), filters: None });
+            return Ok(Chosen { target, because: Because::Tag(tag), filters: None, mirror: None });
         }
         let rule = self.rules.iter().position(|rule| rule.when.holds(asked));
         let compiled = rule.map(|rule| &self.rules[rule]);
@@ -185,7 +205,8 @@ impl Releases {
         let bucket = key.unwrap_or_else(|| reduce(draw()));
         let because = Because::Bucket { rule, bucket, is_sticky: key.is_some() };
         let filters = compiled.and_then(|rule| rule.filters.as_ref());
-        Ok(Chosen { target: &self.targets[split.target(bucket)], because, filters })
+        let mirror = compiled.and_then(|rule| rule.mirror.as_ref()).or(self.mirror.as_ref());
+        Ok(Chosen { target: &self.targets[split.target(bucket)], because, filters, mirror })
     }
 
     /// The bucket of the client, when it says what it is known by.

@@ -93,7 +93,7 @@ impl Trigger {
             lines.line("x-forwarded-for", |out| lines::address(out, address));
         }
         lines.text("hatchway-request-id", &request_id);
-        lines.line("hatchway-deadline-ms", |out| lines::decimal(out, unix_ms(release.run_clock)));
+        lines.line(DEADLINE, |out| lines::decimal(out, unix_ms(release.run_clock)));
         lines.text("hatchway-tenant", release.function.tenant());
         rewritten.extend_from_slice(b"\r\n");
         Invocation {
@@ -106,6 +106,38 @@ impl Trigger {
             timing: Timing::default(),
         }
     }
+}
+
+/// How the line begins that tells a function when nobody waits any more.
+const DEADLINE: &str = "hatchway-deadline-ms";
+
+/// The head of a copy: marked, and without a deadline, for it will be sent at another time.
+pub fn mirrored(head: &[u8]) -> Vec<u8> {
+    let mut copy = scratch::take();
+    // With what ends the line before: no value can hold that.
+    let line = format!("\r\n{DEADLINE}: ");
+    match head.windows(line.len()).position(|window| window == line.as_bytes()) {
+        None => copy.extend_from_slice(&head[..head.len() - 2]),
+        Some(at) => {
+            let rest = &head[at + 2..head.len() - 2];
+            let end =
+                rest.windows(2).position(|two| two == b"\r\n").map_or(rest.len(), |at| at + 2);
+            copy.extend_from_slice(&head[..at + 2]);
+            copy.extend_from_slice(&rest[end..]);
+        }
+    }
+    Lines(&mut copy).text("hatchway-mirror", "1");
+    copy.extend_from_slice(b"\r\n");
+    copy
+}
+
+/// Tells a function that somebody waits for this long from now on.
+pub fn deadline(request: &mut Request, run_clock: Duration) {
+    let head = &mut request.head;
+    head.truncate(head.len() - 2);
+    Lines(head).line(DEADLINE, |out| lines::decimal(out, unix_ms(run_clock)));
+    head.extend_from_slice(b"\r\n");
+    request.head_bytes = head.len();
 }
 
 /// What a file of the version is asked for with, when the method can be answered by a file.
@@ -124,4 +156,26 @@ fn unix_ms(from_now: Duration) -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let then = now.saturating_add(from_now);
     then.as_secs().saturating_mul(1000).saturating_add(then.subsec_millis().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_marked_and_has_no_deadline_of_its_request() {
+        for (head, expected) in [
+            (
+                "GET / HTTP/1.1\r\nhatchway-deadline-ms: 17\r\na: b\r\n\r\n",
+                "GET / HTTP/1.1\r\na: b\r\nhatchway-mirror: 1\r\n\r\n",
+            ),
+            (
+                "GET / HTTP/1.1\r\na: hatchway-deadline-ms: 17\r\nhatchway-deadline-ms: 18\r\n\r\n",
+                "GET / HTTP/1.1\r\na: hatchway-deadline-ms: 17\r\nhatchway-mirror: 1\r\n\r\n",
+            ),
+            ("GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nhatchway-mirror: 1\r\n\r\n"),
+        ] {
+            assert_eq!(String::from_utf8(mirrored(head.as_bytes())).unwrap(), expected);
+        }
+    }
 }

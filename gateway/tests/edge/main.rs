@@ -9,6 +9,7 @@ mod headers;
 mod idle;
 mod kit;
 mod links;
+mod mirror;
 mod nodes;
 mod table;
 mod told;

@@ -15,6 +15,7 @@ mod filters;
 mod function;
 pub mod history;
 pub mod keys;
+mod mirror;
 mod object;
 mod release;
 mod route;
@@ -36,6 +37,7 @@ pub use filters::{
 };
 pub use function::{DEFAULT_QUEUE_DEPTH, Function};
 pub use keys::{Key, Keys};
+pub use mirror::{MIRROR_BODY_BYTES, Mirror};
 pub use object::{OBJECT_BYTES, Object, ObjectError};
 pub use release::{BASIS_POINTS, Release, Rule, Share, Sticky};
 pub use route::{PathMatch, Route};

@@ -55,7 +55,10 @@ impl Object {
             }
             Key::Version(id) => Self::Version(id, read(json, |_| Vec::new())?),
             Key::Route(name) => Self::Route(name, read(json, Route::mistakes)?),
-            Key::Release(name) => Self::Release(name, read(json, Release::mistakes)?),
+            Key::Release(name) => {
+                let release = read(json, |release: &Release| release.mistakes_of(Some(&name)))?;
+                Self::Release(name, release)
+            }
         })
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Conditions, Degrade, Filters};
+use super::{Conditions, Degrade, Filters, Mirror};
 use crate::name::VersionId;
 
 /// A share of everybody: 10,000 basis points.
@@ -32,6 +32,9 @@ pub struct Release {
     /// What takes the place of failures, before what the function has for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub degrade: Vec<Degrade>,
+    /// Copies of requests, but for those that a tag leads and those of a rule with a mirror of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<Mirror>,
 }
 
 /// A part of the requests.
@@ -55,6 +58,9 @@ pub struct Rule {
     /// What is done with them, after what their route does; where both say where to go, the rule is heard.
     #[serde(default, skip_serializing_if = "Filters::is_empty")]
     pub filters: Filters,
+    /// Copies of them, in the place of what the release says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<Mirror>,
 }
 
 /// What a client is known by.
@@ -76,13 +82,16 @@ impl Release {
     pub fn of(stable: VersionId) -> Self {
         let (shares, rules) = (Vec::new(), Vec::new());
         let (tags, degrade) = (BTreeMap::new(), Vec::new());
-        Self { stable, shares, rules, sticky: None, tags, degrade }
+        Self { stable, shares, rules, sticky: None, tags, degrade, mirror: None }
     }
 
     /// Every version that it may choose; some may come twice.
     pub fn versions(&self) -> impl Iterator<Item = VersionId> {
         let shares = self.rules.iter().flat_map(|rule| &rule.shares).chain(&self.shares);
         let shares = shares.map(|share| share.version);
-        std::iter::once(self.stable).chain(shares).chain(self.tags.values().copied())
+        let mirrors = self.rules.iter().filter_map(|rule| rule.mirror.as_ref()).chain(&self.mirror);
+        let mirrors = mirrors.filter_map(|mirror| mirror.version);
+        let tags = self.tags.values().copied();
+        std::iter::once(self.stable).chain(shares).chain(tags).chain(mirrors)
     }
 }

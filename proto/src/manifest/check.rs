@@ -60,6 +60,7 @@ fn function(
         routes: routes.iter().map(|route| route.span.clone()).collect(),
     };
     let name = name?;
+    let mirror = mirror(&name, &table.mirror, report);
     let route = |at: At<trigger::Trigger>| at.value.route(name.clone());
     Some(Function {
         routes: routes.into_iter().map(route).collect(),
@@ -67,6 +68,7 @@ fn function(
         package: table.package.value().map_or_else(|| ".".to_owned(), |path| path.0),
         runtime: run?.value,
         settings,
+        mirror,
         resources,
         scale,
         idle_timeout: table.idle_timeout.value().map_or(defaults::IDLE_TIMEOUT, |span| span.0),
@@ -87,6 +89,22 @@ fn settings(table: &FunctionTable, report: &mut Report<'_>) -> catalog::Function
         server_timing: table.server_timing.as_right().is_some_and(|flag| flag.value),
         degrade: table.degrade.as_right().map(|list| list.value.0.clone()).unwrap_or_default(),
     }
+}
+
+fn mirror(
+    name: &FunctionName,
+    mirror: &Given<catalog::Mirror>,
+    report: &mut Report<'_>,
+) -> Option<catalog::Mirror> {
+    let At { span, value } = mirror.as_right()?;
+    for mistake in value.mistakes(name) {
+        report.wrong(span, mistake.to_string());
+    }
+    if value.version.is_some() {
+        let message = "versions are made of a manifest, and none is known in it";
+        report.wrong_with_help(span, message, "name another function");
+    }
+    Some(value.clone())
 }
 
 fn assets(assets: &Given<super::entry::Inside>, report: &mut Report<'_>) -> Option<String> {

@@ -53,7 +53,8 @@ pub fn objects<'a>(functions: impl IntoIterator<Item = (&'a Function, Package)>)
         }
         objects.functions.insert(function.name.clone(), Arc::new(function.settings.clone()));
         objects.versions.insert(stable, Arc::new(version));
-        objects.releases.insert(function.name.clone(), Arc::new(Release::of(stable)));
+        let release = Release { mirror: function.mirror.clone(), ..Release::of(stable) };
+        objects.releases.insert(function.name.clone(), Arc::new(release));
     }
     objects
 }

@@ -70,6 +70,8 @@ pub struct Function {
     pub routes: Vec<Route>,
     /// What one sandbox may use.
     pub resources: Resources,
+    /// Copies of its requests.
+    pub mirror: Option<catalog::Mirror>,
     /// How many sandboxes, and requests in each.
     pub scale: Scale,
     /// How long an idle sandbox is kept.

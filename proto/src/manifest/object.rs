@@ -6,7 +6,7 @@ use toml::Spanned;
 use toml::de::{DeValue, ValueDeserializer};
 
 use super::read::{Field, Kind, Report, wrong_type};
-use crate::catalog::{Degrade, Filters};
+use crate::catalog::{Degrade, Filters, Mirror};
 
 /// Reads a table into the type that the catalog has for it: its own names, its own messages, the place in this file.
 fn read<T: for<'de> Deserialize<'de>>(
@@ -25,18 +25,29 @@ fn read<T: for<'de> Deserialize<'de>>(
     }
 }
 
-impl Kind for Filters {
-    fn read(value: &Spanned<DeValue<'_>>, field: &Field, report: &mut Report<'_>) -> Option<Self> {
-        match value.get_ref().is_table() {
-            true => read(value, field, report),
-            false => wrong_type(value, field, "a table", report),
-        }
-    }
+macro_rules! table_of_the_catalog {
+    ($name:ident) => {
+        impl Kind for $name {
+            fn read(
+                value: &Spanned<DeValue<'_>>,
+                field: &Field,
+                report: &mut Report<'_>,
+            ) -> Option<Self> {
+                match value.get_ref().is_table() {
+                    true => read(value, field, report),
+                    false => wrong_type(value, field, "a table", report),
+                }
+            }
 
-    fn schema(generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<Self>()
-    }
+            fn schema(generator: &mut SchemaGenerator) -> Schema {
+                generator.subschema_for::<Self>()
+            }
+        }
+    };
 }
+
+table_of_the_catalog!(Filters);
+table_of_the_catalog!(Mirror);
 
 /// What takes the place of failures.
 #[derive(Clone, Debug, Default)]

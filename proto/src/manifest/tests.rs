@@ -143,6 +143,12 @@ const LINES: &[(&str, &str, &str, &str)] = &[
         "missing field `status`",
         "`degrade = [{",
     ),
+    (
+        "mirror = { function = \"a\" }",
+        "{ function = \"a\" }",
+        "mirror.function: is the function itself",
+        "",
+    ),
     ("degrade = 1", "1", "a list of tables", "`degrade = [{"),
     ("server_timing = 1", "1", "true or false", "`server_timing = true`"),
     ("env = { PORT = \"1\" }", "PORT", "`PORT` is set by the platform", ""),

@@ -11,7 +11,7 @@ use super::object::Degrades;
 use super::quantity::{Bytes, CpuMillis, Label, RuntimeWord, Span, Whole};
 use super::read::{At, Field, Given, Kind, Report, Table, Text, read_table, take, wrong_type};
 use super::trigger::{Host, RoutePath, Triggers};
-use crate::catalog::{Filters, Network, Protocol};
+use crate::catalog::{Filters, Mirror, Network, Protocol};
 use crate::name::TenantName;
 
 /// Declares a table: each field with its kind and, as TOML, a value that would be right. Every field is
@@ -136,6 +136,9 @@ table! {
     server_timing: bool = true,
     /// What takes the place of failures of the platform: a static answer, or another function.
     degrade: Degrades = [{ on = ["any"], answer = { status = 503, body = "back soon" } }],
+    /// Copies of its requests for another function, whose answers are thrown away. Of a release that is there already it
+    /// changes nothing.
+    mirror: Mirror = { function = "next", basis_points = 500 },
     /// What network the function sees: "none" or "open"; "none" when absent.
     network: Network = "open",
     /// What its server speaks: "http1", or "h2c" for HTTP/2 without TLS, as gRPC servers do; "http1" when absent.

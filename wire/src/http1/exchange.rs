@@ -176,7 +176,7 @@ impl<S: Service> Exchange<'_, '_, S> {
     async fn relay(&mut self, upstream: &mut S::Upstream) -> (Over, Result<(), Cause>) {
         let request = self.call.as_mut();
         let (head, arrived) = (std::mem::take(&mut request.head), request.arrived);
-        let request = Request { head, ..*request };
+        let request = Request { head, tap: request.tap.clone(), ..*request };
         let (service, call) = (self.service, &self.call);
         let told = Telling { tells: service.tells_heads(call), passes: service.passes_told(call) };
         let mut respond = |head: &ResponseHead<'_>, shape: Shape, out: &mut Vec<u8>| {

@@ -17,6 +17,8 @@ mod pending;
 pub(crate) mod relay;
 pub mod service;
 pub mod settings;
+mod shadow;
+mod tap;
 mod tunnel;
 pub mod upgrade;
 
@@ -26,3 +28,5 @@ pub use exchange::{Broken, Cause, Outcome};
 pub use inbound::{serve, turn_away};
 pub use service::{Clocks, Found, Front, Peer, Refused, Request, Service, Shape, Upstream};
 pub use settings::Settings;
+pub use shadow::discard;
+pub use tap::{Tap, Tapped};

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use hatchway_proto::grpc;
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::http1::answer::Answer;
 use crate::http1::exchange::{Broken, Outcome};
+use crate::http1::tap::Tap;
 use crate::http1::upgrade;
 use crate::ticker;
 use crate::{Stream, scratch};
@@ -52,6 +54,8 @@ pub struct Request {
     pub is_grpc: bool,
     /// When its client stops waiting, where it has said so.
     pub deadline: Option<Instant>,
+    /// Keeps a copy of its body.
+    pub tap: Option<Rc<Tap>>,
 }
 
 impl Request {
@@ -74,6 +78,7 @@ impl Request {
             arrived,
             is_grpc,
             deadline: if is_grpc { deadline(head, arrived) } else { None },
+            tap: None,
         }
     }
 
@@ -97,6 +102,7 @@ impl Request {
             arrived,
             is_grpc: about.is_grpc,
             deadline,
+            tap: None,
         }
     }
 
@@ -114,6 +120,7 @@ impl Request {
             arrived: Instant::now(),
             is_grpc: false,
             deadline: None,
+            tap: None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The request's way: the rewritten head, then the body of the stream in the framing that the head declares.
 
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use h2::RecvStream;
@@ -7,7 +8,7 @@ use hatchway_proto::http1::{
     BodyDecoder, BodyError, CHUNK_END, Framing, write_chunk_head, write_last_chunk,
 };
 
-use crate::http1::{Cause, Request};
+use crate::http1::{Cause, Request, Tap};
 use crate::http2::head;
 use crate::{Stream, scratch};
 
@@ -20,6 +21,8 @@ pub(super) struct Up {
     body: RecvStream,
     part: Part,
     framing: Framing,
+    head_bytes: usize,
+    tap: Option<Rc<Tap>>,
     /// Of a body of declared length.
     left: u64,
     /// Bytes for the upstream, and how many of them it has taken.
@@ -62,6 +65,8 @@ impl Up {
             part: if framing == Framing::None { Part::Nothing } else { Part::Data },
             left: if let Framing::Length(length) = framing { length } else { 0 },
             framing,
+            head_bytes: request.head.len(),
+            tap: request.tap.clone(),
             out: std::mem::take(&mut request.head),
             taken: 0,
             owed: 0,
@@ -130,6 +135,10 @@ impl Up {
     }
 
     fn consume(&mut self, count: usize) {
+        if let Some(tap) = &self.tap {
+            let of_head = self.head_bytes.saturating_sub(self.taken_before()).min(count);
+            tap.pass(&self.out[self.taken + of_head..self.taken + count]);
+        }
         self.sent += count as u64;
         self.taken += count;
         if self.taken == self.out.len() {
@@ -140,6 +149,11 @@ impl Up {
             let released = self.body.flow_control().release_capacity(owed);
             debug_assert!(released.is_ok(), "no more is released than was received");
         }
+    }
+
+    /// Bytes of the request that the upstream had taken before this turn.
+    fn taken_before(&self) -> usize {
+        usize::try_from(self.sent).unwrap_or(usize::MAX)
     }
 
     /// Takes one frame.

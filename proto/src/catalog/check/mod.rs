@@ -2,6 +2,7 @@
 
 mod degrade;
 mod filters;
+mod mirror;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,8 +13,8 @@ use crate::name::FunctionName;
 use crate::network::Network;
 
 use super::{
-    BASIS_POINTS, Conditions, FieldMatch, Filters, Function, PathMatch, Release, Route, Share,
-    Sticky,
+    BASIS_POINTS, Conditions, FieldMatch, Filters, Function, Mirror, PathMatch, Release, Route,
+    Share, Sticky,
 };
 
 /// The longest regular expression of a rule, in bytes.
@@ -97,6 +98,15 @@ impl Function {
     }
 }
 
+impl Mirror {
+    /// Everything that is wrong with it, as one of the function `name`.
+    pub fn mistakes(&self, name: &FunctionName) -> Vec<Mistake> {
+        let mut found = Found(Vec::new());
+        mirror::mirror(&mut found, "mirror", self, Some(name));
+        found.0
+    }
+}
+
 impl Filters {
     /// Everything that is wrong with them on a route that compares paths by `path_match`.
     pub fn mistakes(&self, path_match: PathMatch) -> Vec<Mistake> {
@@ -109,8 +119,16 @@ impl Filters {
 impl Release {
     /// Everything that is wrong with it, by itself: whether its versions are there is for the catalog to know.
     pub fn mistakes(&self) -> Vec<Mistake> {
+        self.mistakes_of(None)
+    }
+
+    /// The same where it is known whose release it is.
+    pub fn mistakes_of(&self, name: Option<&FunctionName>) -> Vec<Mistake> {
         let mut found = Found(Vec::new());
-        degrade::degrade(&mut found, &self.degrade, None);
+        degrade::degrade(&mut found, &self.degrade, name);
+        if let Some(mirror) = &self.mirror {
+            mirror::mirror(&mut found, "mirror", mirror, name);
+        }
         shares(&mut found, "shares", &self.shares);
         if self.rules.len() > RULES {
             found.add("rules", format!("there are {}, {RULES} are allowed", self.rules.len()));
@@ -119,6 +137,9 @@ impl Release {
             conditions(&mut found, &format!("rules[{index}].when"), &rule.when);
             shares(&mut found, &format!("rules[{index}].shares"), &rule.shares);
             filters::filters(&mut found, &format!("rules[{index}].filters"), &rule.filters, None);
+            if let Some(mirror) = &rule.mirror {
+                mirror::mirror(&mut found, &format!("rules[{index}].mirror"), mirror, name);
+            }
         }
         match &self.sticky {
             Some(Sticky::Header(name) | Sticky::Cookie(name)) if !is_token(name) => {

@@ -1,5 +1,6 @@
 //! The request's way: the rewritten head, then the body as the client sends it.
 
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use hatchway_proto::http1::BodyDecoder;
@@ -11,6 +12,7 @@ use crate::http1::exchange::Cause;
 use crate::http1::pending::Pending;
 use crate::http1::relay::splice::Splice;
 use crate::http1::service::Request;
+use crate::http1::tap::Tap;
 
 /// The request under way.
 #[derive(Debug)]
@@ -20,6 +22,7 @@ pub(super) struct Up {
     /// Bytes at the front of what the client has sent that belong to the body and were checked.
     cleared: usize,
     owes_continue: bool,
+    tap: Option<Rc<Tap>>,
     splice_from: u64,
     splice: Option<Splice>,
     waits: Waits,
@@ -49,7 +52,9 @@ impl Up {
             cleared: 0,
             // A client that has begun with its body does not wait (RFC 9110 section 10.1.1).
             owes_continue: request.expects_continue && ahead.is_empty(),
-            splice_from,
+            // The kernel alone would leave no copy.
+            splice_from: if request.tap.is_some() { u64::MAX } else { splice_from },
+            tap: request.tap,
             splice: None,
             waits: Waits::Upstream,
             sent: 0,
@@ -168,6 +173,9 @@ impl Up {
             }
             Poll::Ready(Ok(count)) => {
                 let of_head = count.min(self.head.rest().len());
+                if let Some(tap) = &self.tap {
+                    tap.pass(&body[..count - of_head]);
+                }
                 self.head.consume(of_head);
                 ahead.consume(count - of_head);
                 self.cleared -= count - of_head;
@@ -197,6 +205,9 @@ impl Up {
                 0
             }
         };
+        if let Some(tap) = &self.tap {
+            tap.pass(&bytes[..taken]);
+        }
         self.sent += taken as u64;
         self.cleared = used - taken;
         ahead.push(&bytes[taken..]);
