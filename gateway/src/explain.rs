@@ -86,13 +86,16 @@ pub fn explain(snapshot: &Snapshot, asked: Asked<'_>) -> Explanation {
         told.step("release", "404 no-release", "no version is released");
         return told;
     };
-    match releases.choose(asked, found.tag, trigger::draw) {
+    // Whoever asks for an explanation says what a trusted proxy would.
+    let lane = snapshot.lane(asked, &found, || true).flatten();
+    match releases.choose(asked, (found.tag, lane), trigger::draw) {
         Err(error) => {
             told.outcome = "no_tag";
             told.step("release", "404 no-tag", error.to_string());
         }
         Ok(chosen) => {
             release(&mut told, snapshot, target, chosen);
+            in_lane(&mut told, snapshot, &found, chosen);
             if redirect(&mut told, asked, Applied { route: None, rule: chosen.filters }, found.rest)
             {
                 return told;
@@ -168,6 +171,29 @@ fn describe(changes: &mut Vec<String>, what: &str, edit: &FieldEdit) {
     }
 }
 
+/// The lane, where it is from, and the lanes that have lost.
+fn in_lane<T>(
+    told: &mut Explanation,
+    snapshot: &Snapshot,
+    found: &Found<'_, '_, T>,
+    chosen: Chosen<'_>,
+) {
+    let object = told.function.as_ref().and_then(|name| snapshot.objects.releases.get(name));
+    let known = object.map(|release| release.lanes.keys().cloned().collect()).unwrap_or_default();
+    let known: Vec<String> = known;
+    for other in known.iter().filter(|other| Some(other.as_str()) != chosen.lane) {
+        told.other(format!("lane {other}"), "the request is not in it");
+    }
+    let Some(lane) = chosen.lane else { return };
+    let from =
+        if found.lane == Some(lane) { "of its route" } else { "of its baggage, or of a rule" };
+    let has = match known.iter().any(|known| known == lane) {
+        true => "the function has a version for it",
+        false => "the function has no version for it and serves it as everybody",
+    };
+    told.step("lane", lane, format!("it is that {from}; {has}"));
+}
+
 fn mirror(told: &mut Explanation, mirror: Option<&Mirror>) {
     let Some(mirror) = mirror else { return };
     let to = match &mirror.to {
@@ -241,6 +267,7 @@ fn release(told: &mut Explanation, snapshot: &Snapshot, target: &Target, chosen:
     let because = match chosen.because {
         Because::Only => "it is the only version of the function that serves".to_owned(),
         Because::Tag(tag) => format!("the request asks for the tag {tag}"),
+        Because::Lane(lane) => format!("it serves the lane {lane}"),
         Because::Bucket { rule, bucket, is_sticky } => {
             let tried = rule.or_else(|| object.map(|release| release.rules.len()));
             for index in 0..tried.unwrap_or_default() {

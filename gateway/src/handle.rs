@@ -188,8 +188,9 @@ impl<B: Backend> Gateway<B> {
         self.metrics.handshakes.with_label_values(&[result]).inc();
     }
 
-    /// Stages 2 to 4, all from the head. The call is boxed here, once: it is handed on a dozen times.
-    fn decide(&self, head: &RequestHead<'_>, peer: Peer) -> Box<Call> {
+    /// Stages 2 to 4, all from the head. The call is boxed here, once: it is handed on a dozen times. `peer` is the client, who
+    /// may stand behind `sender`.
+    fn decide(&self, head: &RequestHead<'_>, peer: Peer, sender: Peer) -> Box<Call> {
         let request_id = self.trigger.request_id(head);
         let mut catalog = self.catalog.borrow_mut();
         let snapshot = catalog.load();
@@ -210,8 +211,10 @@ impl<B: Backend> Gateway<B> {
         if let Some(call) = redirected(&target, head, (route, found.rest), &request_id, peer) {
             return call;
         }
+        let lane = snapshot.lane(asked, &found, || self.trigger.trusts(sender));
+        let named = (found.tag, lane.flatten());
         let releases = target.releases.as_ref().ok_or(CallError::NoRelease);
-        let chosen = releases.and_then(|releases| releases.choose(asked, found.tag, trigger::draw));
+        let chosen = releases.and_then(|releases| releases.choose(asked, named, trigger::draw));
         if let Ok(Chosen { filters: rule, .. }) = chosen {
             let rule = Applied { route: None, rule };
             if let Some(call) = redirected(&target, head, (rule, found.rest), &request_id, peer) {
@@ -219,6 +222,10 @@ impl<B: Backend> Gateway<B> {
             }
         }
         let admitted = chosen.and_then(|chosen| target.rate.enter().map(|()| chosen));
+        let lane = match &admitted {
+            Ok(chosen) => lane.map(|_| chosen.lane),
+            Err(_) => lane,
+        };
         let (release, rule, mirror, degraded) = match admitted {
             Ok(chosen) => (chosen.target, chosen.filters, chosen.mirror, None),
             Err(error) => {
@@ -231,7 +238,8 @@ impl<B: Backend> Gateway<B> {
         };
         let applied = Applied { route: found.filters, rule };
         let rewritten = (applied, found.rest);
-        let mut invocation = self.trigger.invocation(head, peer, request_id, release, rewritten);
+        let mut invocation =
+            self.trigger.invocation(head, peer, request_id, release, rewritten, lane);
         let mut rare = self.rare(&target, &invocation, applied, degraded);
         if let Some(copy) =
             mirror.and_then(|mirror| self.copy(snapshot, mirror, &mut invocation, &target))
@@ -520,8 +528,9 @@ impl<B: Backend> Service for Gateway<B> {
 
 impl<B: Backend> Front for Gateway<B> {
     fn begin(&self, head: &RequestHead<'_>, peer: Peer) -> Result<Box<Call>, Answer> {
-        let peer = self.trigger.origin(head, peer);
-        let mut call = self.decide(head, peer);
+        let sender = peer;
+        let peer = self.trigger.origin(head, sender);
+        let mut call = self.decide(head, peer, sender);
         if let Some(scribe) = &self.scribe {
             call.entry = Some(scribe.note(head, peer));
         }

@@ -80,7 +80,8 @@ impl Snapshot {
         self.problems.remove(&problem);
         self.problems.remove(&own_problem);
         let Some(function) = self.objects.functions.get(name) else {
-            self.targets.remove(name);
+            let before = self.targets.remove(name);
+            self.lanes -= before.map_or(0, |before| usize::from(before.knows_lanes()));
             return;
         };
         let known = self.targets.get(name);
@@ -118,7 +119,9 @@ impl Snapshot {
             metrics: known
                 .map_or_else(|| Arc::new(metrics(name)), |known| Arc::clone(&known.metrics)),
         };
-        self.targets.insert(name.clone(), Arc::new(target));
+        self.lanes += usize::from(target.knows_lanes());
+        let before = self.targets.insert(name.clone(), Arc::new(target));
+        self.lanes -= before.map_or(0, |before| usize::from(before.knows_lanes()));
     }
 
     /// Names the routes to a function that is not there, and no others.
@@ -154,6 +157,8 @@ impl Snapshot {
         if let Some(served) = &served {
             self.forget_whose(name, &served.function);
         }
+        self.lanes += usize::from(knows_lanes(route));
+        self.lanes -= served.map_or(0, |served| usize::from(knows_lanes(&served)));
         self.routes.insert(name.to_owned(), Arc::clone(route));
         self.routes_of.entry(route.function.clone()).or_default().insert(name.to_owned());
         self.say_whether_dangling(name, &route.function);
@@ -162,6 +167,7 @@ impl Snapshot {
     fn forget_route(&mut self, name: &str) {
         if let Some(served) = self.routes.remove(name) {
             self.table.remove(name, &served);
+            self.lanes -= usize::from(knows_lanes(&served));
             self.forget_whose(name, &served.function);
         }
         self.problems.remove(&format!("route {name}"));
@@ -175,6 +181,10 @@ impl Snapshot {
             }
         }
     }
+}
+
+fn knows_lanes(route: &Route) -> bool {
+    route.lane.is_some() || route.accepts_lane
 }
 
 #[cfg(test)]
@@ -307,6 +317,34 @@ mod tests {
         let third = applied(&second, none);
         assert_eq!((third.routes_of(&b).count(), at(&third, "/a").as_str()), (0, "none"));
         assert!(third.routes_of.is_empty() && third.targets.is_empty() && third.routes.is_empty());
+    }
+
+    #[test]
+    fn lanes_are_looked_for_while_somebody_knows_of_them() {
+        let objects = |route: serde_json::Value, lanes: serde_json::Value| {
+            json!({
+              "functions": {"local/a": {}}, "versions": {"00000000000000aa": version("a")}, "routes": {"r": route},
+              "releases": {"local/a": {"stable": "00000000000000aa", "lanes": lanes}}
+            })
+        };
+        let plain = json!({"path": "/", "function": "a"});
+        let blue = json!({"path": "/", "function": "a", "lane": "blue"});
+        let lanes = json!({"blue": "00000000000000aa"});
+        let mut snapshot = Snapshot::default();
+        for (route, lanes, count) in [
+            (&plain, json!({}), 0),
+            (&blue, json!({}), 1),
+            (&blue, lanes.clone(), 2),
+            (&blue, lanes.clone(), 2),
+            (&plain, lanes, 1),
+            (&plain, json!({}), 0),
+        ] {
+            snapshot = applied(&snapshot, objects(route.clone(), lanes));
+            assert_eq!(snapshot.lanes, count);
+        }
+        let known = applied(&snapshot, objects(blue, json!({"blue": "00000000000000aa"})));
+        let none = json!({"functions": {}, "versions": {}, "releases": {}, "routes": {}});
+        assert_eq!((known.lanes, applied(&known, none).lanes), (2, 0));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::admit::Rate;
 use crate::degrade::Degrades;
 use crate::metrics::FunctionMetrics;
 use crate::rollout::Tally;
-use crate::route::{Asked, Found, Releases, Table};
+use crate::route::{Asked, Found, Releases, Table, lane};
 
 /// Every function, by name. The names come from operators.
 pub type Targets = GenericHashMap<FunctionName, Arc<Target>, FixedState, DefaultSharedPtr>;
@@ -29,6 +29,8 @@ pub struct Snapshot {
     pub routes: OrdMap<String, Arc<Route>>,
     /// The names of the routes that lead to a function.
     pub(super) routes_of: OrdMap<FunctionName, OrdSet<String>>,
+    /// How many routes and releases know of lanes: without any, nobody looks for them.
+    pub(super) lanes: usize,
     /// What this was made of.
     pub objects: Arc<Objects>,
     /// Grows with every change; 0 before the first.
@@ -46,6 +48,7 @@ impl Default for Snapshot {
             targets: Targets::default(),
             routes: OrdMap::new(),
             routes_of: OrdMap::new(),
+            lanes: 0,
             objects: Arc::default(),
             revision: 0,
             applied: SystemTime::now(),
@@ -57,9 +60,28 @@ impl Default for Snapshot {
 impl Snapshot {
     /// The function that a request leads to, and by which route.
     pub fn resolve<'p>(&self, asked: Asked<'p>) -> Option<Found<'_, 'p, Arc<Target>>> {
-        let Found { target, route, filters, rest, tag } = self.table.resolve(asked)?;
+        let Found { target, route, filters, lane, accepts_lane, rest, tag } =
+            self.table.resolve(asked)?;
         let target = self.targets.get(target)?;
-        Some(Found { target, route, filters, rest, tag })
+        Some(Found { target, route, filters, lane, accepts_lane, rest, tag })
+    }
+
+    /// The lane of a request that took a route, before its release is looked at, and whether there are lanes at all.
+    /// `is_trusted`: what its sender says is believed.
+    pub fn lane<'a, T>(
+        &self,
+        asked: Asked<'a>,
+        found: &Found<'a, '_, T>,
+        is_trusted: impl FnOnce() -> bool,
+    ) -> Option<Option<&'a str>> {
+        if self.lanes == 0 {
+            return None;
+        }
+        let is_believed = found.accepts_lane || is_trusted();
+        let said = if is_believed { lane::said(asked.head) } else { None };
+        // A name that is none of ours would be written into another request.
+        let said = said.filter(|said| hatchway_proto::catalog::check::is_label(said));
+        Some(said.or(found.lane))
     }
 
     /// The routes that lead to a function.
@@ -84,6 +106,13 @@ pub struct Target {
     pub rate: Arc<Rate>,
     /// Kept over changes of the rules.
     pub metrics: Arc<FunctionMetrics>,
+}
+
+impl Target {
+    /// True when its release has versions for lanes, or puts requests into one.
+    pub(super) fn knows_lanes(&self) -> bool {
+        self.releases.as_ref().is_some_and(Releases::knows_lanes)
+    }
 }
 
 /// A version that answers.

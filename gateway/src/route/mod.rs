@@ -2,10 +2,11 @@
 //!
 //! [`table`] finds the function: its cost depends on the depth of the path, not on the number of routes.
 //! [`release`] chooses the version. [`condition`] is what both may ask of a request and [`filters`] what both may do with
-//! it, compiled when they are pushed.
+//! it, compiled when they are pushed. [`lane`] is what a request keeps through all functions.
 
 pub mod condition;
 pub mod filters;
+pub mod lane;
 pub mod release;
 pub mod table;
 

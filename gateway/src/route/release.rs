@@ -30,6 +30,7 @@ pub struct Releases {
     rules: Box<[Rule]>,
     sticky: Option<Sticky>,
     tags: Box<[(Box<str>, usize)]>,
+    lanes: Box<[(Box<str>, usize)]>,
     mirror: Option<Mirror>,
 }
 
@@ -39,6 +40,7 @@ struct Rule {
     when: Matcher,
     split: Split,
     filters: Option<Arc<Filters>>,
+    lane: Option<Box<str>>,
     mirror: Option<Mirror>,
 }
 
@@ -60,6 +62,8 @@ pub struct Chosen<'r> {
     pub filters: Option<&'r Arc<Filters>>,
     /// Who gets a copy.
     pub mirror: Option<&'r Mirror>,
+    /// The lane that the request is in from now on.
+    pub lane: Option<&'r str>,
 }
 
 /// What led to a version.
@@ -69,6 +73,8 @@ pub enum Because<'r> {
     Only,
     /// The request names its tag.
     Tag(&'r str),
+    /// It serves the lane.
+    Lane(&'r str),
     /// The bucket, of the shares of rule `rule` or of all, and whether the client comes back to it.
     Bucket {
         /// Counted from 0; none for the shares of everybody.
@@ -132,13 +138,16 @@ impl Releases {
         let rules = rules.map(|rule| {
             let (when, filters) = (Matcher::new(&rule.when)?, Filters::new(&rule.filters));
             let (split, mirror) = (Split::new(&rule.shares, &mut index)?, mirror(&rule.mirror)?);
-            Ok(Rule { when, split, filters, mirror })
+            let lane = rule.lane.as_deref().map(Into::into);
+            Ok(Rule { when, split, filters, lane, mirror })
         });
         let rules = rules.collect::<Result<_, String>>()?;
         let tags = release.tags.iter().map(|(tag, id)| Ok((tag.as_str().into(), index(*id)?)));
         let tags = tags.collect::<Result<_, String>>()?;
+        let lanes = release.lanes.iter().map(|(lane, id)| Ok((lane.as_str().into(), index(*id)?)));
+        let lanes = lanes.collect::<Result<_, String>>()?;
         let (sticky, mirror) = (release.sticky.clone(), mirror(&release.mirror)?);
-        Ok(Self { targets: targets.into(), split, rules, sticky, tags, mirror })
+        Ok(Self { targets: targets.into(), split, rules, sticky, tags, lanes, mirror })
     }
 
     /// Counts what each version does where there are several, and goes on from what `before` has counted.
@@ -169,23 +178,37 @@ impl Releases {
         &self.targets
     }
 
-    /// The version that answers a request. `tag` is what its host asks for; `draw` gives any number.
+    /// True when it has versions for lanes, or puts requests into one.
+    pub fn knows_lanes(&self) -> bool {
+        !self.lanes.is_empty() || self.rules.iter().any(|rule| rule.lane.is_some())
+    }
+
+    /// The version of a lane, where it has one.
+    fn of_lane<'r>(&'r self, lane: Option<&'r str>) -> Option<Chosen<'r>> {
+        let (name, index) = self.lanes.iter().find(|(name, _)| Some(&**name) == lane)?;
+        let because = Because::Lane(name);
+        let (target, mirror) = (&self.targets[*index], self.mirror.as_ref());
+        Some(Chosen { target, because, filters: None, mirror, lane })
+    }
+
+    /// The version that answers a request. `tag` is what its host asks for, `lane` the lane that it is in; `draw` gives any
+    /// number.
     ///
     /// # Errors
     /// [`CallError::NoTag`] when it asks for a tag that is not there.
-    pub fn choose(
-        &self,
+    pub fn choose<'r>(
+        &'r self,
         asked: Asked<'_>,
-        tag: Option<&str>,
+        (tag, lane): (Option<&str>, Option<&'r str>),
         draw: impl FnOnce() -> u64,
-    ) -> Result<Chosen<'_>, CallError> {
+    ) -> Result<Chosen<'r>, CallError> {
         if let [target] = &*self.targets
             && self.tags.is_empty()
             && self.rules.is_empty()
             && tag.is_none()
         {
             let mirror = self.mirror.as_ref();
-            return Ok(Chosen { target, because: Because::Only, filters: None, mirror });
+            return Ok(Chosen { target, because: Because::Only, filters: None, mirror, lane });
         }
         let tag = match tag {
             None if self.tags.is_empty() => None,
@@ -196,17 +219,31 @@ impl Releases {
             let known = self.tags.iter().find(|(known, _)| known.eq_ignore_ascii_case(tag));
             let (tag, index) = known.ok_or(CallError::NoTag)?;
             let target = &self.targets[*index];
-            return Ok(Chosen { target, because: Because::Tag(tag), filters: None, mirror: None });
+            return Ok(Chosen {
+                target,
+                because: Because::Tag(tag),
+                filters: None,
+                mirror: None,
+                lane,
+            });
+        }
+        if let Some(chosen) = self.of_lane(lane) {
+            return Ok(chosen);
         }
         let rule = self.rules.iter().position(|rule| rule.when.holds(asked));
         let compiled = rule.map(|rule| &self.rules[rule]);
+        let lane = lane.or(compiled.and_then(|rule| rule.lane.as_deref()));
+        if let Some(chosen) = self.of_lane(lane) {
+            let filters = compiled.and_then(|rule| rule.filters.as_ref());
+            return Ok(Chosen { filters, ..chosen });
+        }
         let split = compiled.map_or(&self.split, |rule| &rule.split);
         let key = self.key_bucket(asked);
         let bucket = key.unwrap_or_else(|| reduce(draw()));
         let because = Because::Bucket { rule, bucket, is_sticky: key.is_some() };
         let filters = compiled.and_then(|rule| rule.filters.as_ref());
         let mirror = compiled.and_then(|rule| rule.mirror.as_ref()).or(self.mirror.as_ref());
-        Ok(Chosen { target: &self.targets[split.target(bucket)], because, filters, mirror })
+        Ok(Chosen { target: &self.targets[split.target(bucket)], because, filters, mirror, lane })
     }
 
     /// The bucket of the client, when it says what it is known by.
@@ -311,7 +348,7 @@ mod tests {
         let text = format!("{}\r\nHost: h\r\n\r\n", request.replace('\n', "\r\n"));
         let head = parse_request(text.as_bytes(), &Limits::default()).unwrap().unwrap();
         let asked = Asked { head: &head, client: "10.0.0.7".parse().ok() };
-        let chosen = releases.choose(asked, tag, || drawn).ok()?;
+        let chosen = releases.choose(asked, (tag, None), || drawn).ok()?;
         Some((chosen.target.version.to_string(), format!("{:?}", chosen.because)))
     }
 
@@ -399,6 +436,37 @@ mod tests {
         let grown = shares(500, 0).counted(Some(&two));
         assert!(std::sync::Arc::ptr_eq(&tally, grown.stable().tally.as_ref().unwrap()));
         assert!(!std::sync::Arc::ptr_eq(&tally, grown.targets()[1].tally.as_ref().unwrap()));
+    }
+
+    #[test]
+    fn a_lane_has_a_version_of_its_own_or_that_of_everybody() {
+        let releases = compiled(&format!(
+            r#"{{"stable": "{STABLE}", "lanes": {{"blue": "{OTHER}"}},
+                "rules": [{{"when": {{"query": [{{"name": "beta"}}]}}, "lane": "blue", "shares": []}},
+                          {{"when": {{"query": [{{"name": "new"}}]}}, "lane": "green",
+                            "shares": [{{"version": "{CANARY}", "basis_points": 10000}}]}}]}}"#
+        ))
+        .unwrap();
+        for (target, lane, expected) in [
+            ("/", None, (STABLE, None)),
+            ("/", Some("blue"), (OTHER, Some("blue"))),
+            ("/", Some("red"), (STABLE, Some("red"))),
+            ("/?beta", None, (OTHER, Some("blue"))),
+            ("/?beta", Some("red"), (STABLE, Some("red"))),
+            ("/?new", None, (CANARY, Some("green"))),
+            ("/?new", Some("blue"), (OTHER, Some("blue"))),
+        ] {
+            let text = format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n");
+            let head = parse_request(text.as_bytes(), &Limits::default()).unwrap().unwrap();
+            let asked = Asked { head: &head, client: None };
+            let chosen = releases.choose(asked, (None, lane), || 7).unwrap();
+            assert_eq!(
+                (chosen.target.version.as_str(), chosen.lane),
+                expected,
+                "{target} {lane:?}"
+            );
+        }
+        assert!(releases.knows_lanes() && !shares(1, 1).knows_lanes());
     }
 
     #[test]

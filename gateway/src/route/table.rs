@@ -43,6 +43,8 @@ struct Candidate<T> {
     name: Box<str>,
     when: Option<Box<Matcher>>,
     filters: Option<Arc<Filters>>,
+    lane: Option<Box<str>>,
+    accepts_lane: bool,
     target: T,
 }
 
@@ -62,6 +64,10 @@ pub struct Found<'t, 'p, T> {
     pub route: &'t str,
     /// What the route does with the request.
     pub filters: Option<&'t Arc<Filters>>,
+    /// The lane of requests that are in none yet.
+    pub lane: Option<&'t str>,
+    /// Any client may say which lane it is in.
+    pub accepts_lane: bool,
     /// The path behind the route's prefix, with its slash; all of it where the route has no prefix.
     pub rest: &'p str,
     /// The version that a host of the form `TAG--HOST` asks for.
@@ -92,7 +98,9 @@ impl<T: Clone> Table<T> {
             false => Some(Box::new(Matcher::new(&route.when)?)),
         };
         let filters = Filters::new(&route.filters);
-        let candidate = Candidate { name: name.into(), when, filters, target };
+        let lane = route.lane.as_deref().map(Into::into);
+        let accepts_lane = route.accepts_lane;
+        let candidate = Candidate { name: name.into(), when, filters, lane, accepts_lane, target };
         self.change(route, |paths| paths.insert(route, candidate))
     }
 
@@ -240,7 +248,8 @@ impl<T> Candidate<T> {
 
     fn at<'p>(&self, rest: &'p str) -> Found<'_, 'p, T> {
         let (target, route, filters) = (&self.target, &*self.name, self.filters.as_ref());
-        Found { target, route, filters, rest, tag: None }
+        let (lane, accepts_lane) = (self.lane.as_deref(), self.accepts_lane);
+        Found { target, route, filters, lane, accepts_lane, rest, tag: None }
     }
 }
 

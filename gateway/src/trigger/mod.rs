@@ -58,13 +58,18 @@ impl Trigger {
         self.trusted.origin(head, peer)
     }
 
+    /// Whether what a peer says of others is believed.
+    pub fn trusts(&self, peer: Peer) -> bool {
+        self.trusted.includes(peer.address)
+    }
+
     /// The client's request id where it is a sane one, a new one otherwise.
     pub fn request_id(&self, head: &RequestHead<'_>) -> Box<str> {
         ids::request_id(head)
     }
 
     /// Rewrites the head for the function and keeps what the stages behind need to know. `rest`: what follows the prefix of the
-    /// route.
+    /// route. `lane`: where there are lanes, that of the request.
     pub fn invocation(
         &self,
         head: &RequestHead<'_>,
@@ -72,6 +77,7 @@ impl Trigger {
         request_id: Box<str>,
         release: &ReleaseTarget,
         (filters, rest): (Applied<'_>, &str),
+        lane: Option<Option<&str>>,
     ) -> Invocation {
         let given = ids::given_trace(head);
         let trace = given.unwrap_or_else(ids::new_trace);
@@ -82,7 +88,10 @@ impl Trigger {
             trailers_ok: true,
             ..RequestEdit::default()
         };
-        rewrite::write(&mut rewritten, head, edit, filters, rest);
+        match lane {
+            None => rewrite::write(&mut rewritten, head, edit, filters, rest),
+            Some(lane) => rewrite::with_lane(&mut rewritten, head, edit, (filters, rest), lane),
+        }
         // Our lines go where the empty line was.
         rewritten.truncate(rewritten.len() - 2);
         let mut lines = Lines(&mut rewritten);

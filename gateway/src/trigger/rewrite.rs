@@ -2,8 +2,8 @@
 
 use hatchway_proto::http1::{RequestEdit, RequestHead, write_request};
 
-use crate::route::Applied;
 use crate::route::filters::joined;
+use crate::route::{Applied, lane};
 
 /// How names begin that are dropped whatever follows: a proxy in front of a function may say there who the user is.
 const FORWARDED: &[u8; 12] = b"x-forwarded-";
@@ -30,6 +30,26 @@ pub(super) fn write(
     altered.path = path.as_deref().unwrap_or(head.path);
     let edit = RequestEdit { drop: &drop, extra: &added, ..edit };
     without_forwarded(out, &altered, edit);
+}
+
+/// The same with the lane in its `baggage`, and no other.
+pub(super) fn with_lane(
+    out: &mut Vec<u8>,
+    head: &RequestHead<'_>,
+    edit: RequestEdit<'_>,
+    (filters, rest): (Applied<'_>, &str),
+    lane: Option<&str>,
+) {
+    let baggage = lane::baggage(head, lane);
+    let mut drop = edit.drop.to_vec();
+    drop.push(lane::FIELD);
+    write(out, head, RequestEdit { drop: &drop, ..edit }, filters, rest);
+    if let Some(baggage) = baggage {
+        out.truncate(out.len() - 2);
+        for part in [lane::FIELD, ": ", &baggage, "\r\n\r\n"] {
+            out.extend_from_slice(part.as_bytes());
+        }
+    }
 }
 
 /// Writes the head without whatever else a client says in the name of a proxy.

@@ -8,6 +8,7 @@ mod filters;
 mod headers;
 mod idle;
 mod kit;
+mod lanes;
 mod links;
 mod mirror;
 mod nodes;

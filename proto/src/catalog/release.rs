@@ -29,6 +29,10 @@ pub struct Release {
     /// Versions to be tried before they serve anybody, each by a name: `TAG--HOST`, or the field `x-hatchway-tag`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, VersionId>,
+    /// The version that serves a lane, by the lane's name. A lane without one is served as everybody is, and its requests
+    /// stay in it: the lane travels with the call in `baggage`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lanes: BTreeMap<String, VersionId>,
     /// What takes the place of failures, before what the function has for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub degrade: Vec<Degrade>,
@@ -58,6 +62,9 @@ pub struct Rule {
     /// What is done with them, after what their route does; where both say where to go, the rule is heard.
     #[serde(default, skip_serializing_if = "Filters::is_empty")]
     pub filters: Filters,
+    /// The lane of those that are in none yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane: Option<String>,
     /// Copies of them, in the place of what the release says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<Mirror>,
@@ -82,7 +89,8 @@ impl Release {
     pub fn of(stable: VersionId) -> Self {
         let (shares, rules) = (Vec::new(), Vec::new());
         let (tags, degrade) = (BTreeMap::new(), Vec::new());
-        Self { stable, shares, rules, sticky: None, tags, degrade, mirror: None }
+        let lanes = BTreeMap::new();
+        Self { stable, shares, rules, sticky: None, tags, lanes, degrade, mirror: None }
     }
 
     /// Every version that it may choose; some may come twice.
@@ -91,7 +99,7 @@ impl Release {
         let shares = shares.map(|share| share.version);
         let mirrors = self.rules.iter().filter_map(|rule| rule.mirror.as_ref()).chain(&self.mirror);
         let mirrors = mirrors.filter_map(|mirror| mirror.version);
-        let tags = self.tags.values().copied();
+        let tags = self.tags.values().chain(self.lanes.values()).copied();
         std::iter::once(self.stable).chain(shares).chain(tags).chain(mirrors)
     }
 }

@@ -27,6 +27,13 @@ pub struct Route {
     /// What is done with requests that take it, before those of the release's rule.
     #[serde(default, skip_serializing_if = "Filters::is_empty")]
     pub filters: Filters,
+    /// The lane of requests that take it and are in none yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane: Option<String>,
+    /// Any client may say in `baggage` (W3C Baggage) which lane it is in: `hatchway-lane=NAME`. Otherwise only trusted proxies may,
+    /// functions among them where their addresses are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub accepts_lane: bool,
     /// Where it leads.
     pub function: FunctionName,
 }
@@ -56,6 +63,7 @@ impl Route {
     /// Every request for `path` and below it on `host`.
     pub fn prefix(host: Option<String>, path: String, function: FunctionName) -> Self {
         let (path_match, when) = (PathMatch::Prefix, Conditions::default());
-        Self { host, path, path_match, when, filters: Filters::default(), function }
+        let filters = Filters::default();
+        Self { host, path, path_match, when, filters, lane: None, accepts_lane: false, function }
     }
 }

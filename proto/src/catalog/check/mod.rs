@@ -83,6 +83,7 @@ impl Route {
             }
             PathMatch::Prefix | PathMatch::Exact => {}
         }
+        lane(&mut found, "lane", self.lane.as_deref());
         conditions(&mut found, "when", &self.when);
         filters::filters(&mut found, "filters", &self.filters, Some(self.path_match));
         found.0
@@ -136,6 +137,7 @@ impl Release {
         for (index, rule) in self.rules.iter().enumerate() {
             conditions(&mut found, &format!("rules[{index}].when"), &rule.when);
             shares(&mut found, &format!("rules[{index}].shares"), &rule.shares);
+            lane(&mut found, &format!("rules[{index}].lane"), rule.lane.as_deref());
             filters::filters(&mut found, &format!("rules[{index}].filters"), &rule.filters, None);
             if let Some(mirror) = &rule.mirror {
                 mirror::mirror(&mut found, &format!("rules[{index}].mirror"), mirror, name);
@@ -150,6 +152,9 @@ impl Release {
             }
             Some(_) | None => {}
         }
+        for name in self.lanes.keys() {
+            lane(&mut found, "lanes", Some(name));
+        }
         for tag in self.tags.keys().filter(|tag| !is_label(tag) || tag.contains("--")) {
             found.add(
                 "tags",
@@ -157,6 +162,13 @@ impl Release {
             );
         }
         found.0
+    }
+}
+
+/// A name that `baggage` can carry as it is.
+fn lane(found: &mut Found, field: &str, lane: Option<&str>) {
+    if let Some(lane) = lane.filter(|lane| !is_label(lane)) {
+        found.add(field, format!("{lane:?} is not a lane: use a-z, 0-9 and hyphens inside"));
     }
 }
 
@@ -216,7 +228,8 @@ fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_tchar)
 }
 
-fn is_label(text: &str) -> bool {
+/// A name that can be a part of a host: at most 63 of a-z, 0-9 and hyphens inside.
+pub fn is_label(text: &str) -> bool {
     let is_inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     (1..=63).contains(&text.len())
         && text.bytes().all(is_inside)
@@ -300,6 +313,21 @@ mod tests {
         );
         assert_eq!(found.len(), 3, "{found:#?}");
         assert_eq!(found[0], "shares: 10001 basis points are given away, there are 10000");
+    }
+
+    #[test]
+    fn lanes_are_labels() {
+        let stable = "0123456789abcdef";
+        let found = release(&format!(
+            r#"{{"stable": "{stable}", "lanes": {{"Blue": "{stable}"}},
+                "rules": [{{"when": {{}}, "shares": [], "lane": "a b"}}]}}"#
+        ));
+        assert_eq!(
+            found[0],
+            "rules[0].lane: \"a b\" is not a lane: use a-z, 0-9 and hyphens inside"
+        );
+        assert_eq!(found[1], "lanes: \"Blue\" is not a lane: use a-z, 0-9 and hyphens inside");
+        assert!(route(r#"{"path": "/", "lane": "-", "function": "a"}"#)[0].starts_with("lane: "));
     }
 
     #[test]
