@@ -160,7 +160,7 @@ fn killed_and_started_without_etcd_they_serve_from_disk() {
     let mut site = Site::serving();
     site.is_kept();
     site.etcd.kill();
-    for _ in 0..5 {
+    for _ in 0..50 {
         site.gateway.kill();
         site.gateway = gateway(&site.project, &site.etcd);
         // The first request, without any wait.

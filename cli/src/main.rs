@@ -9,6 +9,7 @@ mod output;
 mod project;
 mod report;
 mod rules;
+mod trial;
 mod up;
 
 use std::process::ExitCode;

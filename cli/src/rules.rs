@@ -1,6 +1,7 @@
 //! Rules as the commands see them that change them: in a file or in etcd, the same for both.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use hatchway_proto::catalog::Objects;
 use hatchway_proto::catalog::history::Timeline;
@@ -12,6 +13,7 @@ use tokio::runtime::Runtime;
 
 use crate::failure::{Failure, count};
 use crate::gateways::{self, Waiting};
+use crate::trial::First;
 
 /// Where the rules are.
 #[derive(Clone, Debug, clap::Args)]
@@ -38,10 +40,24 @@ pub(crate) struct ChangeArgs {
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "30",
           requires = "etcd")]
     wait: Option<u64>,
+    /// Let this gateway serve by the change before all others do, and take it back if more of its requests fail then.
+    #[arg(long, value_name = "GATEWAY", requires = "etcd")]
+    first: Option<String>,
+    /// For so many seconds.
+    #[arg(long = "for", value_name = "SECONDS", value_parser = seconds, default_value = "30", requires = "first")]
+    try_for: Duration,
     /// Changes that the history keeps.
     #[arg(long, value_name = "COUNT", env = "HATCHWAY_KEEP_HISTORY", default_value_t = DEFAULT_KEPT,
           hide_short_help = true)]
     keep_history: usize,
+}
+
+/// `30` or `30s`.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number = text.strip_suffix('s').unwrap_or(text);
+    let seconds = number.parse().ok().filter(|seconds| (1..=86_400).contains(seconds));
+    let wrong = || format!("{text:?} is no number of seconds between 1 and 86400");
+    seconds.map(Duration::from_secs).ok_or_else(wrong)
 }
 
 /// What has come of a change.
@@ -138,33 +154,52 @@ impl Rules {
     /// stands in the history where no reason was given.
     pub(crate) fn push(
         self,
-        changes: Vec<Change>,
+        mut changes: Vec<Change>,
         args: &ChangeArgs,
         why: &str,
     ) -> Result<Done, Failure> {
         let Self { store, runtime, name, etcd } = self;
         let keys: Vec<String> = changes.iter().map(|change| change.key().to_string()).collect();
-        let lost = |error| unread(&name, StoreError::Etcd(error));
+        let author = args.author(why);
+        let failed = |error| match error {
+            PushError::Conflict { .. } | PushError::FileChanged { .. } => {
+                Failure::Refused(error.to_string())
+            }
+            PushError::Store(error) => unread(&name, error),
+            PushError::Etcd(error) => unread(&name, StoreError::Etcd(error)),
+        };
         runtime.block_on(async {
+            let mut added = 0;
+            let (store, trial) = match (&args.first, store) {
+                (Some(gateway), Store::Etcd(mut store)) => {
+                    let written = store.add_versions(changes, &author).await;
+                    (changes, added) = written.map_err(failed)?;
+                    let first = First { gateway, seconds: args.try_for, etcd: &etcd };
+                    let trial = first.try_out(&store, &changes, &author, failed).await?;
+                    let store = match &trial {
+                        Some(trial) => store.ending_trial(trial.key()),
+                        None => *store,
+                    };
+                    (Store::Etcd(Box::new(store)), trial)
+                }
+                (_, store) => (store, None),
+            };
             let waiting = match args.wait {
                 Some(seconds) => Some(Waiting::begin(&etcd, keys, seconds).await?),
                 None => None,
             };
             let store = store.keeping(args.keep_history);
-            let pushed =
-                store.push(changes, &args.author(why)).await.map_err(|error| match error {
-                    PushError::Conflict { .. } | PushError::FileChanged { .. } => {
-                        Failure::Refused(error.to_string())
-                    }
-                    PushError::Store(error) => unread(&name, error),
-                    PushError::Etcd(error) => lost(error),
-                })?;
-            let Pushed { changes, revision } = pushed;
+            let pushed = store.push(changes, &author).await.map_err(failed);
+            if let Some(trial) = trial {
+                // Its key has gone with the change; where that has failed, this takes it back, or the end of its lease.
+                let _ = trial.take_back().await;
+            }
+            let Pushed { changes, revision } = pushed?;
             let gateways = match waiting {
                 Some(waiting) => Some(waiting.end(revision).await?),
                 None => None,
             };
-            Ok(Done { changes, revision, gateways })
+            Ok(Done { changes: added + changes, revision, gateways })
         })
     }
 }

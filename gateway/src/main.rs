@@ -72,8 +72,9 @@ fn run(config: Config) -> Result<(), Exit> {
     tracing::info!(%address, tls = tls_address, admin = %admin.address, name, "serving");
 
     process::until_stopped(async {
+        let requests = || metrics.total();
         let publish = |objects| publish(&publisher, objects, &metrics);
-        let catalog = intake.follow_as_gateway(&name, env!("CARGO_PKG_VERSION"), publish);
+        let catalog = intake.follow_as_gateway(&name, env!("CARGO_PKG_VERSION"), requests, publish);
         let certificates = async {
             if let Some(following) = certificates {
                 following.await;

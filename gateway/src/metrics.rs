@@ -1,5 +1,6 @@
 //! What a gateway counts. Labelled by function at most, never by request or client.
 
+use hatchway_proto::catalog::Requests;
 use hatchway_proto::name::FunctionName;
 use hatchway_wire::backend::Timing;
 use hatchway_wire::http1::{Cause, Outcome};
@@ -138,6 +139,14 @@ impl EdgeMetrics {
         self.refusals.with_label_values(&[reason]).inc();
     }
 
+    /// All requests, and those that failed: of all functions, and of none. Walks every counter that there is.
+    pub fn total(&self) -> Requests {
+        let refused = sum(&self.refusals, |_| true);
+        let answered = sum(&self.requests, |_| true);
+        let is_error = |label: &str| label == "5xx";
+        Requests { all: answered + refused, failed: sum(&self.requests, is_error) + refused }
+    }
+
     /// The counts of one function, resolved once.
     pub fn function(&self, name: &FunctionName) -> FunctionMetrics {
         let name = name.as_str();
@@ -154,6 +163,20 @@ impl EdgeMetrics {
             name: name.into(),
         }
     }
+}
+
+/// The sum of those counters of a family that have a label of such a value.
+fn sum(family: &IntCounterVec, wanted: impl Fn(&str) -> bool) -> u64 {
+    let families = family.collect();
+    let metrics = families.iter().flat_map(|family| family.get_metric());
+    let wanted = metrics.filter(|metric| metric.get_label().iter().any(|it| wanted(it.value())));
+    // Whole numbers, far below 2^53.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "counts of requests"
+    )]
+    wanted.map(|metric| metric.get_counter().get_value() as u64).sum()
 }
 
 fn registered<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> C {

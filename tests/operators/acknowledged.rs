@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::place::{Place, build};
 
-fn gateway(project: &Project, rules: &Place, name: &str) -> GatewayProgram {
+pub(crate) fn gateway(project: &Project, rules: &Place, name: &str) -> GatewayProgram {
     let own = ["--name".to_owned(), name.to_owned()];
     GatewayProgram::start_with(project, &[&rules.words[..], &own].concat())
 }

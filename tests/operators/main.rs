@@ -5,3 +5,4 @@ mod acknowledged;
 mod history;
 mod place;
 mod releases;
+mod trials;

@@ -39,6 +39,10 @@ impl Place {
         self.etcd.as_ref().expect("the rules are in etcd")
     }
 
+    pub(crate) fn in_etcd_mut(&mut self) -> &mut Etcd {
+        self.etcd.as_mut().expect("the rules are in etcd")
+    }
+
     pub(crate) fn run(&self, words: &[&str]) -> Output {
         let mut command = Command::new(program_path("hatchway"));
         command.args(words).args(&self.words).env("USER", "ann").env_remove("SUDO_USER");

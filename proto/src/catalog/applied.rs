@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Trial;
+
 /// Refused objects that a follower names, each with its reason.
 const NAMED: usize = 100;
 
@@ -22,6 +24,9 @@ pub struct Applied {
     /// Refused objects beyond those.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub more_refused: usize,
+    /// How it goes with what it tries before others do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<Trial>,
 }
 
 fn is_zero(number: &usize) -> bool {
@@ -40,7 +45,8 @@ impl Applied {
         if let Some(first) = refused.keys().nth(NAMED).cloned() {
             refused.split_off(&first);
         }
-        Self { version: version.to_owned(), revision, at_unix_ms, refused, more_refused }
+        let version = version.to_owned();
+        Self { version, revision, at_unix_ms, refused, more_refused, trial: None }
     }
 
     /// What it refuses that it did not refuse `before`, or that one of `keys` is about: what a push has brought.

@@ -6,6 +6,7 @@
 //! /hatchway/v1/routes/NAME
 //! /hatchway/v1/releases/TENANT/NAME
 //! /hatchway/v1/nodes/, gateways/ registrations under leases: no objects
+//! /hatchway/v1/first/GATEWAY         leased: a change that one gateway serves by before the others
 //! /hatchway/v1/allow-empty       while it is there, a catalog without any object is meant
 //! ```
 //!
@@ -32,6 +33,7 @@ const ROUTE_NAME_BYTES: usize = 253;
 
 /// Folders and keys below the prefix that hold no objects.
 const ASIDE: [&str; 4] = ["changes/", "nodes/", "gateways/", ALLOW_EMPTY];
+const FIRST: &str = "first/";
 const ALLOW_EMPTY: &str = "allow-empty";
 
 /// Which object.
@@ -123,6 +125,8 @@ pub enum Place {
     Object(Key),
     /// It is for others to read.
     Aside,
+    /// It is on trial, at the gateway whose key it is.
+    Trial,
     /// The operator's word that an empty catalog is meant.
     AllowEmpty,
 }
@@ -171,6 +175,11 @@ impl Keys {
         format!("{}{ALLOW_EMPTY}", self.prefix)
     }
 
+    /// The whole key of what is on trial at a gateway.
+    pub fn first(&self, gateway: &str) -> String {
+        format!("{}{FIRST}{gateway}", self.prefix)
+    }
+
     /// The folder of records of changes.
     pub fn history(&self) -> String {
         self.beside("history/")
@@ -206,6 +215,8 @@ impl Keys {
         let below = std::str::from_utf8(below).map_err(|_| KeyError::NoText)?;
         if below == ALLOW_EMPTY {
             Ok(Place::AllowEmpty)
+        } else if below.starts_with(FIRST) {
+            Ok(Place::Trial)
         } else if ASIDE.iter().any(|aside| below.starts_with(aside)) {
             Ok(Place::Aside)
         } else {
@@ -254,6 +265,7 @@ mod tests {
     fn what_belongs_to_others_is_told_apart() {
         let keys = Keys::default();
         assert_eq!(keys.place(b"/hatchway/v1/nodes/n1"), Ok(Place::Aside));
+        assert_eq!(keys.place(keys.first("gw-1").as_bytes()), Ok(Place::Trial));
         for beside in [keys.history(), keys.applied("gateways")] {
             assert!(!beside.starts_with(keys.prefix()), "{beside}");
         }

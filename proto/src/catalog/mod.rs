@@ -4,7 +4,8 @@
 //! [`route`] leads a request to a function, [`release`] from there to a [`version`]; [`condition`] is what both
 //! may ask of a request and [`filters`] what both may do with it, [`check`] what is wrong with one of them. [`keys`] says
 //! where each stands in etcd, and an [`Object`] is one of them with its key. [`history`] is who changed what, and how it was
-//! before; [`Applied`] how far a follower has come.
+//! before; [`Applied`] how far a follower has come, and a
+//! [`Candidate`] a change that one follower tries before the others.
 
 mod applied;
 pub mod check;
@@ -19,6 +20,7 @@ mod mirror;
 mod object;
 mod release;
 mod route;
+mod trial;
 mod version;
 
 use std::sync::Arc;
@@ -41,6 +43,7 @@ pub use mirror::{MIRROR_BODY_BYTES, Mirror};
 pub use object::{OBJECT_BYTES, Object, ObjectError};
 pub use release::{BASIS_POINTS, Release, Rule, Share, Sticky};
 pub use route::{PathMatch, Route};
+pub use trial::{Candidate, Requests, Trial};
 pub use version::{Clocks, Network, Package, Protocol, Resources, Runtime, Version};
 
 /// Everything one source knows at one moment. A clone shares everything with the original, and two that

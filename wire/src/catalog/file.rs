@@ -192,7 +192,8 @@ impl FileSource {
 
 impl Source for FileSource {
     fn first(&self) -> Found {
-        Found { objects: self.mirror.objects(), status: self.status.clone() }
+        let objects = self.mirror.objects();
+        Found { kept: Arc::clone(&objects), objects, status: self.status.clone() }
     }
 
     async fn follow(mut self, mut tell: impl FnMut(Found)) {

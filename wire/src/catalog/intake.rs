@@ -1,20 +1,27 @@
 //! Rules as a program uses them: one source, and what its disk has kept.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use hatchway_proto::catalog::{Applied, Objects};
+use hatchway_proto::catalog::{Applied, Objects, Requests, Trial};
 use prometheus::Registry;
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 use super::disk::{Folder, FolderError, Writer};
 use super::etcd::announce::announce;
 use super::etcd::{EtcdArgs, EtcdConfig, EtcdConfigError, EtcdSource, Known};
 use super::file::{FileError, FileSource};
+use super::mirror::Role;
 use super::reporter::{LINES, Reporter, StatusReader};
 use super::status::unix_ms;
 use super::{Found, Source};
+
+/// While a change is on trial, so often is said how it goes.
+const COUNT_EVERY: Duration = Duration::from_millis(500);
 
 /// Where a gateway or a node takes its rules from.
 #[derive(Clone, Debug, clap::Args)]
@@ -113,9 +120,11 @@ impl Intake {
         self.reporter.reader()
     }
 
-    /// Hands on every change, for as long as it is polled. Dropped, it keeps on disk what was applied last.
+    /// Hands on every change, for as long as it is polled, with whatever a gateway may ask for that tries a change. Dropped,
+    /// it keeps on disk what was applied last.
     pub async fn follow(self, mut apply: impl FnMut(Arc<Objects>)) {
-        let Self { source, mut reporter, .. } = self;
+        let Self { mut source, mut reporter, .. } = self;
+        source.trying_as(Role::Node);
         source
             .follow(|found| {
                 if let Some(objects) = reporter.take(found) {
@@ -130,21 +139,31 @@ impl Intake {
         self,
         name: &str,
         version: &str,
+        requests: impl Fn() -> Requests,
         mut apply: impl FnMut(Arc<Objects>) -> Refused,
     ) {
-        let Self { source, mut reporter, etcd } = self;
+        let Self { mut source, mut reporter, etcd } = self;
+        source.trying_as(Role::Gateway(name.to_owned()));
         let (said, says) = watch::channel(Applied::default());
+        let trial = Cell::new(None::<Trial>);
         let mut refused = Refused::new();
         let following = source.follow(|found| {
             let (revision, quarantined) =
                 (found.status.applied_revision, Arc::clone(&found.status.quarantined));
+            let on_trial = found.status.on_trial;
+            if on_trial != trial.get().map(|trial| trial.revision) {
+                let (before, since) = (requests(), Requests::default());
+                trial.set(on_trial.map(|revision| Trial { revision, before, since }));
+            }
             if let Some(objects) = reporter.take(found) {
                 refused = apply(objects);
             }
             said.send_if_modified(|said| {
                 let all = quarantined.iter().chain(&refused);
                 let all = all.map(|(key, why)| (key.clone(), why.clone())).collect();
-                let now = Applied::new(version, revision, said.at_unix_ms, all);
+                let trial = trial.get();
+                let now =
+                    Applied { trial, ..Applied::new(version, revision, said.at_unix_ms, all) };
                 let is_news = now != *said;
                 *said = Applied {
                     at_unix_ms: if is_news { unix_ms() } else { said.at_unix_ms },
@@ -153,12 +172,24 @@ impl Intake {
                 is_news
             });
         });
+        // How a trial goes is said anew, for as long as there is one.
+        let counting = async {
+            loop {
+                sleep(COUNT_EVERY).await;
+                if let Some(Trial { revision, before, .. }) = trial.get() {
+                    let since = requests().since(&before);
+                    trial.set(Some(Trial { revision, before, since }));
+                    said.send_modify(|said| said.trial = trial.get());
+                }
+            }
+        };
         match etcd {
             None => following.await,
             Some(etcd) => {
                 let key = format!("{}{name}", etcd.keys.applied("gateways"));
                 tokio::select! {
                     () = following => {}
+                    () = counting => {}
                     never = announce(etcd, key, says) => match never {},
                 }
             }
@@ -167,6 +198,14 @@ impl Intake {
 }
 
 impl AnySource {
+    fn trying_as(&mut self, role: Role) {
+        match self {
+            // Whoever tries something in a file has a file of its own for it.
+            Self::File(_) => {}
+            Self::Etcd(source) => source.trying_as(role),
+        }
+    }
+
     async fn follow(self, tell: impl FnMut(Found)) {
         match self {
             Self::File(source) => source.follow(tell).await,

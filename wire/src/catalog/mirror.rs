@@ -4,15 +4,19 @@
 //! out of order: of each key the newest revision counts. An object that cannot be read is quarantined and its last
 //! good form goes on being served. A source that has lost every object is not believed until an operator says so.
 
+mod trials;
+
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use foldhash::quality::RandomState;
 use hatchway_proto::catalog::keys::Place;
-use hatchway_proto::catalog::{Key, Keys, Object, Objects};
+use hatchway_proto::catalog::{Candidate, Key, Keys, Object, Objects};
 
 use super::status::Quarantine;
+
+pub(super) use self::trials::Role;
 
 type HashMap<V> = std::collections::HashMap<u64, V, RandomState>;
 
@@ -40,6 +44,11 @@ pub(super) struct Mirror {
     may_be_empty: bool,
     is_held: bool,
     hasher: RandomState,
+    role: Role,
+    /// What is on trial and concerns us, by key: revisions and changes.
+    trials: BTreeMap<String, (i64, Candidate)>,
+    /// The objects with what is on trial, where anything is.
+    tried: Option<Arc<Objects>>,
 }
 
 /// A whole source being read, page by page.
@@ -51,6 +60,7 @@ pub(super) struct Listing {
     /// Keys that were seen before as well.
     again: usize,
     may_be_empty: bool,
+    trials: BTreeMap<String, (i64, Vec<u8>)>,
 }
 
 /// The keys of a source at one revision, to compare with.
@@ -83,10 +93,13 @@ impl Mirror {
             may_be_empty: false,
             is_held: false,
             hasher: RandomState::default(),
+            role: Role::Reader,
+            trials: BTreeMap::new(),
+            tried: None,
         }
     }
 
-    /// What is to be served.
+    /// What the source has, without what is on trial.
     pub(super) fn objects(&self) -> Arc<Objects> {
         Arc::clone(&self.objects)
     }
@@ -109,6 +122,7 @@ impl Mirror {
             seen: HashMap::default(),
             again: 0,
             may_be_empty: false,
+            trials: BTreeMap::new(),
         }
     }
 
@@ -125,6 +139,13 @@ impl Mirror {
             Place::Object(key) => key,
             Place::AllowEmpty => {
                 listing.may_be_empty = true;
+                return;
+            }
+            Place::Trial => {
+                let key = self.keys.short(key);
+                if self.concerns(&key) {
+                    listing.trials.insert(key, (revision, value.to_vec()));
+                }
                 return;
             }
             Place::Aside => return,
@@ -154,7 +175,7 @@ impl Mirror {
     /// What was read whole, as it was at `revision`, replaces what was known; what is not there any more goes. Where
     /// no object is left at all, everything is held instead.
     pub(super) fn replace(&mut self, listing: Listing, revision: i64) {
-        let Listing { mut objects, quarantined, seen, again, may_be_empty } = listing;
+        let Listing { mut objects, quarantined, seen, again, may_be_empty, trials } = listing;
         // Otherwise whatever was there is there still: the usual case.
         let may_have_gone = self.seen.is_empty() || self.is_held || again < self.seen.len();
         self.may_be_empty = may_be_empty;
@@ -173,6 +194,11 @@ impl Mirror {
         self.seen = seen;
         self.deleted.clear();
         self.floor = revision;
+        self.trials.clear();
+        for (key, (revision, value)) in trials {
+            self.trial(key, Some((revision, &value)));
+        }
+        self.try_out();
     }
 
     /// Takes in changes that belong together, each a key, its value unless it was deleted, and the revision of the
@@ -184,12 +210,20 @@ impl Mirror {
         let mut objects = Objects::clone(&self.objects);
         let mut has_changed = false;
         let mut must_list = false;
+        let mut has_trial_changed = false;
         for (key, value, revision) in events {
             match self.keys.place(key) {
                 Ok(Place::Object(object_key)) => {
                     has_changed |= self.event(&mut objects, object_key, key, value, revision);
                 }
                 Ok(Place::AllowEmpty) => must_list = true,
+                Ok(Place::Trial) => {
+                    let key = self.keys.short(key);
+                    if self.concerns(&key) {
+                        self.trial(key, value.map(|value| (revision, value)));
+                        has_trial_changed = true;
+                    }
+                }
                 Ok(Place::Aside) => {}
                 Err(error) => {
                     self.refuse(self.keys.short(key), value.map(|_| error.to_string()));
@@ -204,6 +238,10 @@ impl Mirror {
         if self.is_held && self.seen.len() >= self.objects.len() {
             // What was held may have been put back, whole.
             self.is_held = !self.missing(&self.objects, &self.seen).is_empty();
+        }
+        // A trial that ends with its change ends in the same step.
+        if has_trial_changed || has_changed && !self.trials.is_empty() {
+            self.try_out();
         }
         must_list
     }

@@ -32,6 +32,8 @@ pub struct Found {
     /// Every good object. The same allocation as before when only the status has changed; objects that have not
     /// changed are the same allocations in any case.
     pub objects: Arc<Objects>,
+    /// Those that the source has for everybody: without what is on trial here.
+    pub kept: Arc<Objects>,
     /// How the source is doing.
     pub status: Status,
 }

@@ -64,7 +64,7 @@ pub(super) struct Reporter {
 
 impl Reporter {
     pub(super) fn new(first: Found, disk: Option<Writer>, registry: &Registry) -> Self {
-        let Found { objects, status } = first;
+        let Found { objects, status, .. } = first;
         let metrics = SourceMetrics::register(registry);
         metrics.show(&status);
         tell_refused(&Status::new(String::new()), &status);
@@ -91,7 +91,7 @@ impl Reporter {
 
     /// The objects, when they are others than before.
     pub(super) fn take(&mut self, found: Found) -> Option<Arc<Objects>> {
-        let Found { objects, status } = found;
+        let Found { objects, kept, status } = found;
         tell_link(&self.status, &status);
         tell_held(&self.status, &status);
         tell_refused(&self.status, &status);
@@ -106,7 +106,7 @@ impl Reporter {
         self.objects = Arc::clone(&objects);
         if let Some(disk) = &self.disk {
             let cluster = u64::from_str_radix(&self.status.cluster, 16).unwrap_or_default();
-            disk.keep(Arc::clone(&objects), self.status.source_revision, cluster);
+            disk.keep(kept, self.status.source_revision, cluster);
         }
         Some(objects)
     }

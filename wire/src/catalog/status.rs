@@ -26,6 +26,9 @@ pub struct Status {
     pub cluster: String,
     /// What is served was read from this machine's disk and the source has not been heard since.
     pub from_disk: bool,
+    /// The revision of a change that is tried here before others serve by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_trial: Option<i64>,
     /// Why objects are kept that the source does not have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<String>,
@@ -80,6 +83,7 @@ impl Status {
             applied_revision: 0,
             cluster: String::new(),
             from_disk: false,
+            on_trial: None,
             held: None,
             quarantined: Arc::default(),
             counts: Counts::default(),

@@ -3,13 +3,14 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use etcd_client::{LeaseKeepAliveStream, LeaseKeeper, PutOptions};
+use etcd_client::PutOptions;
 use hatchway_proto::catalog::Applied;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::EtcdConfig;
 use super::connection::{Connection, EtcdError, answer};
+use super::lease::Lease;
 use crate::catalog::backoff::{Backoff, draw};
 
 /// How long somebody who has died is still waited for.
@@ -53,17 +54,14 @@ async fn session(
     applied: &mut watch::Receiver<Applied>,
 ) -> Result<Infallible, EtcdError> {
     let connection = Connection::open(config, endpoint).await?;
-    let seconds = i64::try_from(LEASE.as_secs()).expect("a few seconds");
-    let mut leases = connection.client.lease_client();
-    let lease = answer(leases.grant(seconds, None)).await?.id();
-    let (mut keeper, mut kept) = answer(leases.keep_alive(lease)).await?;
+    let mut lease = Lease::grant(&mut connection.client.lease_client(), LEASE).await?;
     let mut renew = interval(RENEW);
     renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
     applied.mark_changed();
     let mut next_at = Instant::now();
     loop {
         tokio::select! {
-            _ = renew.tick() => renewed(&mut keeper, &mut kept).await?,
+            _ = renew.tick() => lease.renew().await?,
             () = async {
                 sleep_until(next_at).await;
                 // The other end lives as long as we are polled.
@@ -73,21 +71,10 @@ async fn session(
             } => {
                 let said = applied.borrow_and_update().clone();
                 let said = serde_json::to_vec(&said).expect("strings and numbers");
-                let options = PutOptions::new().with_lease(lease);
+                let options = PutOptions::new().with_lease(lease.id);
                 answer(connection.client.kv_client().put(key, said, Some(options))).await?;
                 next_at = Instant::now() + PAUSE;
             }
         }
-    }
-}
-
-async fn renewed(
-    keeper: &mut LeaseKeeper,
-    kept: &mut LeaseKeepAliveStream,
-) -> Result<(), EtcdError> {
-    answer(keeper.keep_alive()).await?;
-    match answer(kept.message()).await? {
-        Some(response) if response.ttl() > 0 => Ok(()),
-        Some(_) | None => Err(EtcdError::Ended("the lease has run out".to_owned())),
     }
 }

@@ -68,12 +68,32 @@ impl FollowerView {
     /// # Errors
     /// [`EtcdError`].
     pub async fn wait(&self, revision: i64, limit: Duration) -> Result<Followers, EtcdError> {
+        let have_all = |followers: &Followers| {
+            followers.values().all(|applied| applied.revision >= revision).then_some(())
+        };
+        // Whoever has not come so far is told by its revision.
+        Ok(self.until(limit, have_all).await?.0)
+    }
+
+    /// Looks after every change, until `look` has found something or `limit` has passed; how it stands then, and what was
+    /// found.
+    ///
+    /// # Errors
+    /// [`EtcdError`].
+    pub async fn until<T>(
+        &self,
+        limit: Duration,
+        mut look: impl FnMut(&Followers) -> Option<T>,
+    ) -> Result<(Followers, Option<T>), EtcdError> {
         let (mut followers, at) = self.list_at().await?;
         let options = WatchOptions::new().with_prefix().with_start_revision(at + 1);
         let mut watch = self.connection.client.watch_client();
         let mut changes = answer(watch.watch(&*self.folder, Some(options))).await?;
-        let all = async {
-            while followers.values().any(|applied| applied.revision < revision) {
+        let looking = async {
+            loop {
+                if let Some(found) = look(&followers) {
+                    return Ok(found);
+                }
                 let ended = || EtcdError::Ended("the connection was closed".to_owned());
                 let message = changes.message().await?.ok_or_else(ended)?;
                 if message.canceled() {
@@ -85,13 +105,10 @@ impl FollowerView {
                     }
                 }
             }
-            Ok(())
         };
-        match timeout(limit, all).await {
-            Ok(Err(error)) => Err(error),
-            // Whoever has not come so far is told by its revision.
-            Ok(Ok(())) | Err(_) => Ok(followers),
-        }
+        let found = timeout(limit, looking).await;
+        let found = found.map_or(Ok(None), |found| found.map(Some))?;
+        Ok((followers, found))
     }
 
     /// What cannot be read is of another version's follower, which has at least not come as far as we can tell.

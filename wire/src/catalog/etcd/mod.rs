@@ -6,17 +6,20 @@
 //! between tries are spread, so that it is bearable for etcd.
 //!
 //! [`config`] says where etcd is; [`connection`] asks one member; [`source`] is what follows it, and [`push`] what
-//! writes. [`announce`] tells how far a follower has come, and [`followers`] waits for that.
-//! [`rollouts`] are kept beside the rules; of the gateways that follow them one leads, by its [`seat`].
+//! writes. [`announce`] tells how far a follower has come, and [`followers`] waits for that; a change on [`trial`] is one
+//! that a single gateway serves by. [`rollouts`] are kept beside the rules; of the gateways that follow them one leads,
+//! by its [`seat`].
 
 pub(super) mod announce;
 mod config;
 mod connection;
 pub mod followers;
+mod lease;
 pub mod push;
 pub mod rollouts;
 pub mod seat;
 mod source;
+pub mod trial;
 
 pub use config::{EtcdArgs, EtcdConfig, EtcdConfigError};
 pub use connection::EtcdError;

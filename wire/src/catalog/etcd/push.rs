@@ -6,7 +6,7 @@ use std::sync::Arc;
 use etcd_client::{Compare, CompareOp, GetOptions, SortOrder, SortTarget, Txn, TxnOp};
 use hatchway_proto::catalog::history::{DEFAULT_KEPT, Entry, Timeline, Touched, Value};
 use hatchway_proto::catalog::keys::Place;
-use hatchway_proto::catalog::{Key, Keys, Objects, differences};
+use hatchway_proto::catalog::{Key, Keys, Object, Objects, differences};
 
 use super::EtcdConfig;
 use super::connection::{Connection, EtcdError, answer};
@@ -30,6 +30,8 @@ pub struct Store {
     revision: i64,
     revisions: HashMap<Vec<u8>, i64>,
     keep: usize,
+    /// Goes together with the last of the changes.
+    trial: Option<String>,
     /// Every good object, as it was when the store was opened.
     pub objects: Objects,
     /// Keys whose values are no objects, each with the reason.
@@ -78,6 +80,7 @@ impl Store {
             revision,
             revisions,
             keep: DEFAULT_KEPT,
+            trial: None,
             objects: Objects::clone(&mirror.objects()),
             quarantined: mirror.quarantined(),
         })
@@ -90,6 +93,34 @@ impl Store {
         self
     }
 
+    /// The end of a trial belongs to the change: what was on trial at `key` goes together with the last of it.
+    #[must_use]
+    pub fn ending_trial(mut self, key: &str) -> Self {
+        self.trial = Some(key.to_owned());
+        self
+    }
+
+    pub(super) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    pub(super) fn client(&self) -> &etcd_client::Client {
+        &self.connection.client
+    }
+
+    /// True of an object that nobody has touched since the store was opened.
+    pub(super) fn as_it_was(&self, key: &Key) -> Compare {
+        let key = self.keys.of(key);
+        let revision = self.revision_of(&key);
+        Compare::mod_revision(key, CompareOp::Equal, revision)
+    }
+
+    /// Only what would change something.
+    #[must_use]
+    pub fn differing(&self, changes: Vec<Change>) -> Vec<Change> {
+        changes.into_iter().filter(|change| self.is_change(change)).collect()
+    }
+
     /// Writes `changes` in their order, up to a hundred at a time; what is so already is left alone. What is written
     /// together is written whole or not at all, with a record of it, and only if nobody else has touched any of it since
     /// the store was opened.
@@ -97,15 +128,15 @@ impl Store {
     /// # Errors
     /// [`PushError`]; what was written before stays written.
     pub async fn push(self, changes: Vec<Change>, author: &Author) -> Result<Pushed, PushError> {
-        let changes: Vec<Change> =
-            changes.into_iter().filter(|change| self.is_change(change)).collect();
+        let changes = self.differing(changes);
         // Where nothing is to be written, the last change that is there: etcd's own count goes on without any.
         let newest = self.revisions.values().copied().max().unwrap_or_default();
         let mut pushed = Pushed { changes: 0, revision: newest };
         let mut rest = &changes[..];
         while !rest.is_empty() {
             let (together, later) = rest.split_at(self.together(rest));
-            match self.write(together, author).await? {
+            let trial = self.trial.as_deref().filter(|_| later.is_empty());
+            match self.write(together, author, trial).await? {
                 Some(revision) => pushed.revision = revision,
                 None => return Err(self.conflict(together, pushed.changes).await?),
             }
@@ -116,6 +147,36 @@ impl Store {
             self.forget_old_records().await?;
         }
         Ok(pushed)
+    }
+
+    /// Writes the versions among `changes`, which serve nobody by themselves: what tries the rest needs nodes that know them.
+    /// Gives back the rest, and how many were written.
+    ///
+    /// # Errors
+    /// [`PushError`]; what was written before stays written.
+    pub async fn add_versions(
+        &mut self,
+        changes: Vec<Change>,
+        author: &Author,
+    ) -> Result<(Vec<Change>, usize), PushError> {
+        let is_version = |change: &Change| matches!(change, Change::Put(Object::Version(..)));
+        let (versions, rest) = changes.into_iter().partition(is_version);
+        let versions = self.differing(versions);
+        let mut left = &versions[..];
+        while !left.is_empty() {
+            let (together, later) = left.split_at(self.together(left));
+            let Some(revision) = self.write(together, author, None).await? else {
+                return Err(self.conflict(together, versions.len() - left.len()).await?);
+            };
+            for change in together {
+                self.revisions.insert(self.keys.of(&change.key()).into_bytes(), revision);
+                if let Change::Put(object) = change {
+                    self.objects.put(object.clone());
+                }
+            }
+            left = later;
+        }
+        Ok((rest, versions.len()))
     }
 
     fn is_change(&self, change: &Change) -> bool {
@@ -169,15 +230,19 @@ impl Store {
     }
 
     /// The revision of what was written; none when somebody else was there.
-    async fn write(&self, changes: &[Change], author: &Author) -> Result<Option<i64>, EtcdError> {
+    async fn write(
+        &self,
+        changes: &[Change],
+        author: &Author,
+        trial: Option<&str>,
+    ) -> Result<Option<i64>, EtcdError> {
         let mut touched = Vec::new();
         let mut compares = Vec::new();
         let mut writes = Vec::new();
         for change in changes {
             let key = change.key();
+            compares.push(self.as_it_was(&key));
             let (short, key) = (key.to_string(), self.keys.of(&key));
-            let revision = self.revision_of(&key);
-            compares.push(Compare::mod_revision(key.as_str(), CompareOp::Equal, revision));
             writes.push(match change {
                 Change::Put(object) => TxnOp::put(key, object.json(), None),
                 Change::Delete(_) => TxnOp::delete(key, None),
@@ -185,26 +250,40 @@ impl Store {
             touched.push(Touched { before: self.value(&short).await?, key: short });
         }
         writes.push(recorded(&self.keys, author, touched));
+        writes.extend(trial.map(|key| TxnOp::delete(key, None)));
         let txn = Txn::new().when(compares).and_then(writes);
         let done = answer(self.connection.client.kv_client().txn(txn)).await?;
         let revision = done.header().ok_or(EtcdError::NoEtcd)?.revision();
         Ok(done.succeeded().then_some(revision))
     }
 
-    /// The key that somebody else has written, their record, and what they have changed.
+    /// Somebody has touched one of `changes`, and may have taken it back since.
     async fn conflict(&self, changes: &[Change], written: usize) -> Result<PushError, EtcdError> {
+        let key = changes[0].key().to_string();
+        let (record, differences) = (None, Vec::new());
+        let unknown = PushError::Conflict { key, record, differences, written };
+        Ok(self.conflicting(changes, written).await?.unwrap_or(unknown))
+    }
+
+    /// The key that somebody else has written, their record, and what they have changed.
+    pub(super) async fn conflicting(
+        &self,
+        changes: &[Change],
+        written: usize,
+    ) -> Result<Option<PushError>, EtcdError> {
         let mut kv = self.connection.client.kv_client();
-        let (mut key, mut now) = (changes[0].key().to_string(), None);
+        let mut touched = None;
         for change in changes {
             let whole = self.keys.of(&change.key());
             let found = answer(kv.get(whole.as_str(), None)).await?;
             let found = found.kvs().first();
             if found.map_or(0, etcd_client::KeyValue::mod_revision) != self.revision_of(&whole) {
-                key = change.key().to_string();
-                now = found.map(|kv| String::from_utf8_lossy(kv.value()).into_owned());
+                let now = found.map(|kv| String::from_utf8_lossy(kv.value()).into_owned());
+                touched = Some((change.key().to_string(), now));
                 break;
             }
         }
+        let Some((key, now)) = touched else { return Ok(None) };
         let before = Key::parse(&key).ok().and_then(|key| self.objects.get(&key));
         let before = before.and_then(|object| String::from_utf8(object.json()).ok());
         let differences = differences(before.as_deref(), now.as_deref());
@@ -217,7 +296,7 @@ impl Store {
         let mut records = records.filter_map(|kv| serde_json::from_slice(kv.value()).ok());
         let is_of_key = |record: &Record| record.touched.iter().any(|it| it.key == key);
         let record = records.find(is_of_key).map(Box::new);
-        Ok(PushError::Conflict { key, record, differences, written })
+        Ok(Some(PushError::Conflict { key, record, differences, written }))
     }
 
     async fn forget_old_records(&self) -> Result<(), EtcdError> {

@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use super::EtcdConfig;
 use super::connection::{Connection, EtcdError};
 use crate::catalog::backoff::{Backoff, draw, part};
-use crate::catalog::mirror::{KeyList, Mirror};
+use crate::catalog::mirror::{KeyList, Mirror, Role};
 use crate::catalog::status::Status;
 use crate::catalog::{Found, Source};
 
@@ -81,6 +81,11 @@ impl EtcdSource {
         source
     }
 
+    /// Takes part in trials.
+    pub(in crate::catalog) fn trying_as(&mut self, role: Role) {
+        self.mirror.trying_as(role);
+    }
+
     /// Compares all keys so often, in place of every five minutes.
     #[must_use]
     pub fn comparing_every(mut self, interval: Duration) -> Self {
@@ -89,7 +94,8 @@ impl EtcdSource {
     }
 
     fn found(&self) -> Found {
-        Found { objects: self.mirror.objects(), status: self.status.clone() }
+        let (objects, kept) = (self.mirror.served(), self.mirror.objects());
+        Found { objects, kept, status: self.status.clone() }
     }
 
     fn is_cluster(&mut self, cluster: u64) {
@@ -151,6 +157,7 @@ impl EtcdSource {
     /// What the status says of the mirror.
     fn mirrored(&mut self) {
         self.status.quarantined = self.mirror.quarantined();
+        self.status.on_trial = self.mirror.on_trial();
         self.status.held = self.mirror.is_held().then(|| {
             format!(
                 "etcd had no object left: {} are kept as they were; put {} to let them go",
@@ -290,6 +297,8 @@ impl Source for EtcdSource {
                 backoff.reset();
             }
             self.status.lost(format!("{endpoint}: {error}"));
+            self.mirror.end_trials();
+            self.mirrored();
             tell(self.found());
             sleep(backoff.next(draw())).await;
         }
