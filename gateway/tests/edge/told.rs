@@ -1,10 +1,12 @@
 //! Heads of answers that a node has told of: passed on as they are where the client may have them so, read where not.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hatchway_proto::http1::Framing;
-use hatchway_proto::link::{AnswerHead, Cancel, Frame, LoadSummary};
+use hatchway_proto::link::{AnswerHead, Cancel, Frame, LoadSummary, Refusal};
 
 use super::kit::script::{Peer, Said, play};
 use super::kit::{Edge, catalog};
@@ -135,6 +137,32 @@ fn a_node_is_told_when_the_client_stops_waiting() {
     assert_eq!(ask(grpc), None);
     let left = ask(&format!("{grpc}grpc-timeout: 60S\r\n")).expect("the client has said so");
     assert!((1..=60_000).contains(&left.get()), "{left}");
+}
+
+#[test]
+fn what_is_left_is_counted_anew_for_another_node() {
+    let (report, reported) = std::sync::mpsc::channel();
+    let is_first = Arc::new(AtomicBool::new(true));
+    let node = || {
+        let (report, is_first) = (report.clone(), Arc::clone(&is_first));
+        play(move |peer| {
+            while let Some(Said::Call { call, deadline_ms, .. }) = peer.next() {
+                let _ = report.send(deadline_ms.expect("the client has said so"));
+                if is_first.swap(false, Ordering::Relaxed) {
+                    let refusal = Refusal { elsewhere: true, reason: "no-room", answer: b"" };
+                    peer.send(&[Frame::Refused { call, refusal }]);
+                } else {
+                    peer.answer(call, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+                }
+            }
+        })
+    };
+    let edge = Edge::start(vec![node(), node()], Default::default(), catalog());
+    let head = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\nTE: trailers\r\n\
+                Content-Type: application/grpc\r\ngrpc-timeout: 60S\r\n\r\n";
+    assert_eq!(edge.client().ask(head).status(), 200);
+    let left: Vec<_> = reported.try_iter().collect();
+    assert!(left.len() == 2 && left[0] >= left[1] && left[0].get() <= 60_000, "{left:?}");
 }
 
 #[test]

@@ -196,8 +196,8 @@ pub trait Service: 'static {
     /// Where it goes.
     type Upstream: Upstream;
 
-    /// True when [`respond`](Self::respond) writes what a gateway would for a client of HTTP/1.1 whose connection stays: over a link, a
-    /// gateway may be told so, and pass it on.
+    /// True when [`respond`](Self::respond) writes what a gateway would for a client of HTTP/1.1 whose connection stays: over a
+    /// link, a gateway may be told so, and pass it on.
     fn tells_heads(&self, _call: &Self::Call) -> bool {
         false
     }
