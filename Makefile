@@ -78,7 +78,7 @@ rollout-figures: ## Simulate 2,000 rollouts of each kind: canaries found, false 
 .PHONY: soak
 soak: PROFILE := quick
 soak: setup-test build ## Random load over a hundred functions, then 10 GiB up and down (DURATION=10m, CLIENTS=24)
-	HATCHWAY_BIN=$(PROFILE_DIR) cargo test -p hatchway-tests --test soak --test streaming -- \
+	HATCHWAY_BIN=$(PROFILE_DIR) cargo test -p hatchway-tests --test soak --test streaming --test two_processes -- \
 		--ignored --nocapture --test-threads 1 $(ARGS)
 
 .PHONY: bench
