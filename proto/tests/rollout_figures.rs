@@ -79,7 +79,7 @@ const WORLDS: [World; 9] = [
         name: "20 % slower",
         canary: Version { slower: 1.2, ..USUAL },
         returned: 0.99..=1.0,
-        half_within: 300.0,
+        half_within: 330.0,
         ..USUAL_WORLD
     },
     World { name: "equal, canary has 20 requests/min", ..SLOW_WORLD },

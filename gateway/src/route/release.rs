@@ -300,6 +300,9 @@ fn reduce(number: u64) -> u16 {
 }
 
 #[cfg(test)]
+mod layout;
+
+#[cfg(test)]
 mod tests {
     use hatchway_proto::http1::{Limits, parse_request};
 

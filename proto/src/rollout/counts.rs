@@ -136,6 +136,17 @@ impl Seen {
     pub fn is_empty(&self) -> bool {
         self.stable.requests == 0 && self.canary.requests == 0
     }
+
+    /// The same, but for how long anything took.
+    #[must_use]
+    pub fn without_times(&self) -> Self {
+        let bare = |counts: &Counts| Counts {
+            requests: counts.requests,
+            errors: counts.errors,
+            latency: Histogram::default(),
+        };
+        Self { stable: bare(&self.stable), canary: bare(&self.canary) }
+    }
 }
 
 #[cfg(test)]

@@ -53,7 +53,12 @@ impl Rollout {
             self.progress.phase = Phase::HandsOff;
             return Next::Moved(None);
         }
-        evidence.look(seen, &self.plan.analysis);
+        let warming_ms = now_unix_ms.saturating_sub(self.progress.weighted_unix_ms);
+        if u128::from(warming_ms) < self.plan.analysis.warm_up.as_millis() {
+            evidence.look(&seen.without_times(), &self.plan.analysis);
+        } else {
+            evidence.look(seen, &self.plan.analysis);
+        }
         if let Some(worse) = evidence.verdict(&self.plan.analysis) {
             let what = match worse {
                 Worse::Errors => "the canary fails more often",

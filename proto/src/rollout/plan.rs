@@ -68,6 +68,9 @@ pub struct Analysis {
     pub error_margin_bp: u16,
     /// It may take so many percent longer.
     pub latency_margin_percent: u16,
+    /// For so long after each new weight times are not compared: sandboxes start, caches fill, code is compiled.
+    #[serde(with = "units::duration")]
+    pub warm_up: Duration,
     /// An analysis step takes as many requests of the canary at least.
     pub min_requests: u64,
     /// How long a step waits for them, beyond its own time.
@@ -97,6 +100,8 @@ impl Default for Analysis {
             // Less is seen with enough traffic, and nobody would return a version for it.
             error_margin_bp: 10,
             latency_margin_percent: 10,
+            // A runtime with a compiler of its own is as fast as it will be by then, under any traffic worth a rollout.
+            warm_up: Duration::from_secs(30),
             // Fewer would let a canary pass that fails one in thirty.
             min_requests: 100,
             max_wait: Duration::from_secs(3600),

@@ -22,6 +22,8 @@ pub struct Progress {
     pub since_unix_ms: u64,
     /// The share that the canary has by this rollout.
     pub weight_bp: u16,
+    /// Since when.
+    pub weighted_unix_ms: u64,
     /// Requests of stable and of the canary before this step.
     pub before: (u64, u64),
     /// It waits for more requests than this step's time has brought.
@@ -114,6 +116,7 @@ impl Progress {
             step: 0,
             since_unix_ms: now_unix_ms,
             weight_bp: 0,
+            weighted_unix_ms: now_unix_ms,
             before: (0, 0),
             is_waiting: false,
             journal: Vec::new(),
@@ -189,6 +192,7 @@ impl Rollout {
         self.progress.note(now, "resume", why);
         self.progress.step += usize::from(is_at_pause);
         self.progress.since_unix_ms = now;
+        self.progress.weighted_unix_ms = now;
         let is_as_left = self.plan.is_as_left(release, self.progress.weight_bp);
         Ok((!is_as_left).then_some(Move::SetWeight(self.progress.weight_bp)))
     }
@@ -209,6 +213,7 @@ impl Rollout {
         self.progress.note(now, what, why);
         self.progress.phase = phase;
         self.progress.weight_bp = weight_bp;
+        self.progress.weighted_unix_ms = now;
         done
     }
 }

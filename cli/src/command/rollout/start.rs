@@ -53,6 +53,9 @@ struct Judge {
     /// It may take so much longer, in whole percent up to 1000%.
     #[arg(long, value_name = "PERCENT", value_parser = whole_percent)]
     latency_margin: Option<u16>,
+    /// For so long after each new share times are not compared.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    warm_up: Option<Duration>,
     /// A step takes as many requests of each version at least.
     #[arg(long, value_name = "COUNT")]
     min_requests: Option<u64>,
@@ -88,6 +91,7 @@ impl Judge {
             false_alarms_bp: self.false_alarms.map_or(usual.false_alarms_bp, |Percent(bp)| bp),
             error_margin_bp: self.error_margin.map_or(usual.error_margin_bp, |Percent(bp)| bp),
             latency_margin_percent: self.latency_margin.unwrap_or(usual.latency_margin_percent),
+            warm_up: self.warm_up.unwrap_or(usual.warm_up),
             min_requests: self.min_requests.unwrap_or(usual.min_requests),
             max_wait: self.max_wait.unwrap_or(usual.max_wait),
             too_little: match self.too_little {

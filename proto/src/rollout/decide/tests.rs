@@ -195,3 +195,26 @@ fn people_may_stop_it_let_it_go_on_and_end_it() {
     world.after(5).look((1000, 10), (50, 40));
     assert_eq!(world.phase(), &Phase::Degraded, "a pause is no reason to let users suffer");
 }
+
+#[test]
+fn a_canary_that_warms_up_is_not_slow_yet() {
+    let run = |warm_up: &str| {
+        let analysis = format!(r#"{{"warm_up": "{warm_up}"}}"#);
+        let mut world = World::of(r#"{"set_weight": 500}, {"analysis": {"for": "1h"}}"#, &analysis);
+        world.look((0, 0), (0, 0));
+        let counts = |requests, bucket| Counts {
+            requests,
+            latency: [(bucket, requests)].into_iter().collect(),
+            ..Counts::default()
+        };
+        for _ in 0..10 {
+            world.now += 1000;
+            let seen = Seen { stable: counts(1000, 90), canary: counts(50, 120) };
+            let release = world.release.clone();
+            let (rollout, evidence) = (&mut world.rollout, &mut world.evidence);
+            rollout.decide(world.now, Some(&release), evidence, &seen);
+        }
+        world.phase().clone()
+    };
+    assert_eq!((run("1s"), run("1m")), (Phase::Degraded, Phase::Progressing));
+}
