@@ -10,6 +10,7 @@ use hatchway_wire::link::LinkTlsArgs;
 use hatchway_wire::listen::{self, Address, Listener};
 use hatchway_wire::process::Exit;
 use hatchway_wire::tls::{self, Pair};
+use hatchway_wire::trace::TraceConfig;
 
 use crate::accept::DoorConfig;
 use crate::access::AccessConfig;
@@ -43,6 +44,8 @@ pub struct Config {
     pub door: DoorConfig,
     #[command(flatten)]
     pub access: AccessConfig,
+    #[command(flatten)]
+    pub trace: TraceConfig,
     /// Threads, each with its own listener; as many as there are cores by default.
     #[arg(long)]
     pub cores: Option<usize>,

@@ -8,6 +8,7 @@ use hatchway_wire::grpc;
 use hatchway_wire::http1::{
     Answer, Broken, Found, Front, Outcome, Peer, Refused, Request, Service, Shape,
 };
+use hatchway_wire::trace::{Tracer, Tracers};
 
 use crate::accept::{Door, Full};
 use crate::access::{Entry, Scribe, Scribes};
@@ -21,6 +22,7 @@ use crate::rare::Rare;
 use crate::rollout::Tally;
 use crate::route::filters::location;
 use crate::route::{Applied, Asked, Chosen};
+use crate::trace::{Place, Traced};
 use crate::trigger::{self, Trigger};
 
 use std::cell::{Cell, RefCell};
@@ -39,6 +41,8 @@ pub struct Gateway<B> {
     load: Option<Load>,
     /// Where requests are put down that are over.
     scribe: Option<Scribe>,
+    /// Where spans are left of those that are sampled.
+    tracer: Option<Tracer>,
 }
 
 /// A request between its head and its end.
@@ -47,6 +51,8 @@ pub struct Call {
     way: Way,
     /// What is noted of it, where that is wanted.
     entry: Option<Box<Entry>>,
+    /// The same for its trace, where it is sampled.
+    traced: Option<Box<Traced>>,
 }
 
 /// What was decided about a request.
@@ -114,7 +120,7 @@ impl std::ops::Deref for Running {
 
 impl Way {
     fn boxed(self) -> Box<Call> {
-        Box::new(Call { way: self, entry: None })
+        Box::new(Call { way: self, entry: None, traced: None })
     }
 }
 
@@ -138,7 +144,8 @@ impl<B: Backend> Gateway<B> {
     pub fn new(catalog: CachedCatalog, backend: B, metrics: Arc<EdgeMetrics>) -> Self {
         let (catalog, trigger) = (RefCell::new(catalog), Trigger::default());
         let (backend, copies) = (Rc::new(backend), Copies::default());
-        Self { catalog, trigger, backend, copies, metrics, load: None, scribe: None }
+        let (load, scribe, tracer) = (None, None, None);
+        Self { catalog, trigger, backend, copies, metrics, load, scribe, tracer }
     }
 
     /// Takes on no more than `door` says, and believes whom it trusts. Called on the core.
@@ -152,6 +159,12 @@ impl<B: Backend> Gateway<B> {
     #[must_use]
     pub fn put_down(self, scribes: Option<&Scribes>) -> Self {
         Self { scribe: scribes.map(Scribes::scribe), ..self }
+    }
+
+    /// Tells of requests that are sampled. Called on the core.
+    #[must_use]
+    pub fn tell(self, tracers: Option<&Tracers>) -> Self {
+        Self { tracer: tracers.map(Tracers::tracer), ..self }
     }
 
     /// True while no more may come in, whatever it is.
@@ -190,7 +203,12 @@ impl<B: Backend> Gateway<B> {
 
     /// Stages 2 to 4, all from the head. The call is boxed here, once: it is handed on a dozen times. `peer` is the client, who
     /// may stand behind `sender`.
-    fn decide(&self, head: &RequestHead<'_>, peer: Peer, sender: Peer) -> Box<Call> {
+    fn decide(
+        &self,
+        head: &RequestHead<'_>,
+        (peer, sender): (Peer, Peer),
+        place: &Place,
+    ) -> Box<Call> {
         let request_id = self.trigger.request_id(head);
         let mut catalog = self.catalog.borrow_mut();
         let snapshot = catalog.load();
@@ -239,7 +257,7 @@ impl<B: Backend> Gateway<B> {
         let applied = Applied { route: found.filters, rule };
         let rewritten = (applied, found.rest);
         let mut invocation =
-            self.trigger.invocation(head, peer, request_id, release, rewritten, lane);
+            self.trigger.invocation(head, peer, request_id, release, rewritten, (lane, place));
         let mut rare = self.rare(&target, &invocation, applied, degraded);
         if let Some(copy) =
             mirror.and_then(|mirror| self.copy(snapshot, mirror, &mut invocation, &target))
@@ -373,11 +391,11 @@ impl<B: Backend> Service for Gateway<B> {
     type Upstream = B::Upstream;
 
     async fn connect(&self, call: &mut Box<Call>) -> Found<B::Upstream> {
-        let Call { way, entry } = &mut **call;
+        let Call { way, entry, traced } = &mut **call;
         match way {
             Way::Refused { request_id, error, request, target } => {
                 let failure = error.failure();
-                failed(entry.as_deref(), &failure);
+                failed(entry.as_deref(), traced.as_deref(), &failure);
                 Found::Answer(told(&failure, request_id, request, target.as_deref()))
             }
             Way::Redirected { request_id, location, status, .. } => Found::Answer(
@@ -386,11 +404,18 @@ impl<B: Backend> Service for Gateway<B> {
                     .with("x-request-id", request_id.to_string()),
             ),
             Way::Routed { invocation, target, rare } => {
-                match self.backend.connect(invocation).await {
+                if let Some(traced) = traced {
+                    traced.asks();
+                }
+                let found = self.backend.connect(invocation).await;
+                if let Some(traced) = traced {
+                    traced.found();
+                }
+                match found {
                     Ok(found) => changed(found, rare),
                     Err(failure) => {
                         target.failed(failure.reason);
-                        failed(entry.as_deref(), &failure);
+                        failed(entry.as_deref(), traced.as_deref(), &failure);
                         // Boxed: every request pays for the size of this future.
                         Box::pin(self.instead((invocation, &**target), rare, failure)).await
                     }
@@ -473,7 +498,7 @@ impl<B: Backend> Service for Gateway<B> {
             None => self.backend.explain(invocation, upstream, broken).await,
         };
         target.failed(failure.reason);
-        failed(call.entry.as_deref(), &failure);
+        failed(call.entry.as_deref(), call.traced.as_deref(), &failure);
         told(&failure, &invocation.request_id, &invocation.request, Some(&**target))
     }
 
@@ -485,7 +510,13 @@ impl<B: Backend> Service for Gateway<B> {
 
     fn finish(&self, call: Option<Box<Call>>, outcome: &Outcome) {
         let Some(call) = call else { return self.metrics.bad_heads.inc() };
-        let Call { way, entry } = *call;
+        let Call { way, entry, traced } = *call;
+        if let Some((tracer, traced)) = self.tracer.as_ref().zip(traced) {
+            tracer.put(match &way {
+                Way::Routed { invocation, .. } => traced.routed(invocation, outcome),
+                Way::Redirected { .. } | Way::Refused { .. } => traced.refused(outcome),
+            });
+        }
         let entry = self.scribe.as_ref().zip(entry);
         match way {
             Way::Refused { error, target, request_id, .. } => {
@@ -530,9 +561,19 @@ impl<B: Backend> Front for Gateway<B> {
     fn begin(&self, head: &RequestHead<'_>, peer: Peer) -> Result<Box<Call>, Answer> {
         let sender = peer;
         let peer = self.trigger.origin(head, sender);
-        let mut call = self.decide(head, peer, sender);
+        let mut place = self.trigger.place(head);
+        let sampled = |tracer: &&Tracer| tracer.samples(place.given, place.here.trace_id);
+        let traced = self.tracer.as_ref().filter(sampled).map(|_| {
+            place = place.sampled(B::IS_REMOTE);
+            Box::new(Traced::new(&place, head, peer))
+        });
+        let mut call = self.decide(head, (peer, sender), &place);
         if let Some(scribe) = &self.scribe {
             call.entry = Some(scribe.note(head, peer));
+        }
+        if let Some(mut traced) = traced {
+            traced.decided();
+            call.traced = Some(traced);
         }
         Ok(call)
     }
@@ -548,7 +589,10 @@ impl<B: Backend> Front for Gateway<B> {
 }
 
 /// Notes that the platform answers in place of the function.
-fn failed(entry: Option<&Entry>, failure: &Failure) {
+fn failed(entry: Option<&Entry>, traced: Option<&Traced>, failure: &Failure) {
+    if let Some(traced) = traced {
+        traced.failed(failure);
+    }
     if let Some(entry) = entry {
         entry.failed(failure);
     }

@@ -21,6 +21,7 @@ use hatchway_wire::core;
 use hatchway_wire::link::{self, Role, Security};
 use hatchway_wire::listen;
 use hatchway_wire::process::{self, Exit};
+use hatchway_wire::trace::Tracing;
 use prometheus::Registry;
 
 /// A third of the instructions of glibc's on what a request allocates, and freed memory goes back to the kernel.
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
 fn run(config: Config) -> Result<(), Exit> {
     let registry = Registry::new();
     let metrics = Arc::new(EdgeMetrics::register(&registry));
+    let tracing = Tracing::start(&config.trace, "hatchway-gateway", &metrics.spans_dropped)?;
     let (publisher, catalog) = catalog::channel();
     let intake = Intake::open(&config.source, config.state.as_deref(), &registry);
     let intake = intake.map_err(Exit::config)?;
@@ -58,6 +60,7 @@ fn run(config: Config) -> Result<(), Exit> {
     fleet.register(&registry);
     let (reading, counts) = (catalog.clone(), Arc::clone(&metrics));
     let scribes = access.as_ref().map(AccessLog::scribes);
+    let tracers = tracing.as_ref().map(Tracing::tracers);
     let settings = link_settings(scribes.is_some());
     let tls_address = tls.as_ref().map(|tls| tls.address.to_string());
     let certificates = tls.as_ref().map(TlsPort::follow);
@@ -65,7 +68,9 @@ fn run(config: Config) -> Result<(), Exit> {
     let links = security.clone();
     let gateway = accept::start(ports, Door::from(&config.door), move |core| {
         let nodes = RemoteNodes::with(&fleet, links.clone(), &core.ticker, settings.clone());
-        Gateway::new(reading.cached(), nodes, Arc::clone(&counts)).put_down(scribes.as_ref())
+        Gateway::new(reading.cached(), nodes, Arc::clone(&counts))
+            .put_down(scribes.as_ref())
+            .tell(tracers.as_ref())
     })
     .map_err(|error| Exit::unavailable("cannot start the cores".to_owned(), error))?;
     let name = config.name(&address);

@@ -36,6 +36,8 @@ pub struct EdgeMetrics {
     connections: IntGauge,
     /// Requests that are missing in the access log.
     pub access_log_dropped: IntCounter,
+    /// Spans that were not sent.
+    pub spans_dropped: IntCounter,
     /// TLS handshakes.
     pub(crate) handshakes: IntCounterVec,
 }
@@ -117,6 +119,14 @@ impl EdgeMetrics {
                 IntCounter::new(
                     "gateway_access_log_dropped_total",
                     "Requests without a line in the access log: it was slower than they, or could not be written.",
+                )
+                .expect("the name is good"),
+            ),
+            spans_dropped: registered(
+                registry,
+                IntCounter::new(
+                    "gateway_spans_dropped_total",
+                    "Spans that were not sent: the collector was slower than requests, or away.",
                 )
                 .expect("the name is good"),
             ),

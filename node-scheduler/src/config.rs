@@ -7,6 +7,7 @@ use clap::{Args, Parser, ValueEnum};
 use hatchway_wire::catalog::SourceArgs;
 use hatchway_wire::link::LinkTlsArgs;
 use hatchway_wire::listen::Address;
+use hatchway_wire::trace::TraceConfig;
 
 /// Level two of Hatchway: decides which sandbox is hatched and reaped on this machine.
 #[derive(Clone, Debug, Parser)]
@@ -23,6 +24,8 @@ pub struct Config {
     /// Where the rules come from.
     #[command(flatten)]
     pub source: SourceArgs,
+    #[command(flatten)]
+    pub trace: TraceConfig,
     /// How long running requests may take to finish once the node is told to stop, in seconds.
     #[arg(long, default_value_t = 30)]
     pub drain_seconds: u64,

@@ -8,6 +8,7 @@ use clap::Parser;
 use hatchway_node::admin::HealthPages;
 use hatchway_node::admit::NodeCore;
 use hatchway_node::config::{Config, IsolationMode};
+use hatchway_node::metrics::spans_dropped;
 use hatchway_node::node::{self, Node};
 use hatchway_node::pool::PoolEvent;
 use hatchway_node::rules;
@@ -18,6 +19,7 @@ use hatchway_wire::core;
 use hatchway_wire::link::{Role, Security};
 use hatchway_wire::listen::{self, Address};
 use hatchway_wire::process::{self, Exit};
+use hatchway_wire::trace::Tracing;
 use prometheus::Registry;
 
 /// A third of the instructions of glibc's on what a request allocates, and freed memory goes back to the kernel.
@@ -41,6 +43,8 @@ fn run(config: Config) -> Result<(), Exit> {
     prepared.drop_privileges().map_err(Exit::config)?;
 
     let registry = Registry::new();
+    let tracing = Tracing::start(&config.trace, "hatchway-node", &spans_dropped(&registry))?;
+    let tracers = tracing.as_ref().map(Tracing::tracers);
     let intake = Intake::open(&config.source, Some(prepared.state()), &registry);
     let intake = intake.map_err(Exit::config)?;
     let node = prepared.start(&registry, log).map_err(Exit::config)?;
@@ -51,8 +55,9 @@ fn run(config: Config) -> Result<(), Exit> {
         .map_err(|error| Exit::unavailable(format!("cannot listen on {}", config.admin), error))?;
     let pool = node.pool.clone();
     let links = security.clone();
-    let serving = serve::start(listeners, links, move |core| NodeCore::new(pool.clone(), core))
-        .map_err(|error| Exit::unavailable("cannot start the cores".to_owned(), error))?;
+    let serving =
+        serve::start(listeners, (links, tracers), move |core| NodeCore::new(pool.clone(), core))
+            .map_err(|error| Exit::unavailable("cannot start the cores".to_owned(), error))?;
     tracing::info!(%address, admin = %admin.address, "serving");
 
     process::until_stopped(follow(intake, &node, security))?;

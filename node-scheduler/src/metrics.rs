@@ -31,6 +31,18 @@ pub struct NodeMetrics {
     pub log_lines_dropped: IntCounter,
 }
 
+/// Counts spans that were not sent.
+///
+/// # Panics
+/// When it is registered already: a registry has one node.
+pub fn spans_dropped(registry: &Registry) -> IntCounter {
+    let dropped = IntCounter::new(
+        "node_spans_dropped_total",
+        "Spans that were not sent: the collector was slower than calls, or away.",
+    );
+    registered(registry, dropped.expect("the name is good"))
+}
+
 impl NodeMetrics {
     /// Registers the families.
     ///

@@ -11,7 +11,7 @@
 //! [`backend`] is the seam between the two levels, [`account`] what is told across it when it is over,
 //! [`catalog`] brings rules in,
 //! [`admin`] is the slow door for
-//! operators, [`backlog`] what requests leave behind for those who are slower than they.
+//! operators, [`backlog`] what requests leave behind for those who are slower than they, [`trace`] the spans among it.
 
 pub mod account;
 pub mod admin;
@@ -27,9 +27,11 @@ pub mod listen;
 mod pipe;
 pub mod process;
 pub mod proxied;
+pub mod random;
 pub mod scratch;
 pub mod stream;
 pub mod ticker;
 pub mod tls;
+pub mod trace;
 
 pub use stream::Stream;

@@ -30,6 +30,7 @@ use hatchway_wire::catalog::StatusReader;
 use hatchway_wire::core::{self, Cores};
 use hatchway_wire::listen::{self, Address};
 use hatchway_wire::process::{self, Exit};
+use hatchway_wire::trace::{TraceConfig, Tracers, Tracing};
 use prometheus::Registry;
 
 use crate::project::{self, Project};
@@ -65,6 +66,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) access: AccessConfig,
     #[command(flatten)]
+    pub(crate) trace: TraceConfig,
+    #[command(flatten)]
     pub(crate) machine: Machine,
 }
 
@@ -99,6 +102,8 @@ fn serve(args: Args, project: Project) -> Result<(), Exit> {
     // As who will open it again.
     let access = AccessLog::open(&args.access, &metrics.access_log_dropped)?;
     let scribes = access.as_ref().map(AccessLog::scribes);
+    let tracing = Tracing::start(&args.trace, "hatchway", &metrics.spans_dropped)?;
+    let tracers = tracing.as_ref().map(Tracing::tracers);
     let node = prepared.start(&registry, announce::event).map_err(Exit::config)?;
     let node = Arc::new(node);
     let (publisher, catalog) = catalog::channel();
@@ -113,8 +118,13 @@ fn serve(args: Args, project: Project) -> Result<(), Exit> {
     }
     let certificates = tls.as_ref().map(TlsPort::follow);
     let ports = Ports::from(listeners).with_tls(tls);
-    let gateway =
-        start_gateway(ports, Door::from(&args.door), &catalog, &node, (&metrics, scribes))?;
+    let gateway = start_gateway(
+        ports,
+        Door::from(&args.door),
+        &catalog,
+        &node,
+        (&metrics, scribes, tracers),
+    )?;
     announce::ready(&project, &catalog.snapshot(), &address.to_string(), admin.address);
 
     let following = watch::follow(args.dirs, project, applier, &node);
@@ -180,12 +190,14 @@ fn start_gateway(
     door: Door,
     catalog: &Catalog,
     node: &Node,
-    (metrics, scribes): (&Arc<EdgeMetrics>, Option<Scribes>),
+    (metrics, scribes, tracers): (&Arc<EdgeMetrics>, Option<Scribes>, Option<Tracers>),
 ) -> Result<Cores, Exit> {
     let (catalog, pool, metrics) = (catalog.clone(), node.pool.clone(), Arc::clone(metrics));
     accept::start(ports, door, move |core| {
         let node = NodeCore::new(pool.clone(), core);
-        Gateway::new(catalog.cached(), node, Arc::clone(&metrics)).put_down(scribes.as_ref())
+        Gateway::new(catalog.cached(), node, Arc::clone(&metrics))
+            .put_down(scribes.as_ref())
+            .tell(tracers.as_ref())
     })
     .map_err(|error| Exit::unavailable("cannot start the cores".to_owned(), error))
 }

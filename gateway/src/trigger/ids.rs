@@ -1,11 +1,9 @@
 //! Names of requests and traces: continued where a client has given sane ones, drawn where not.
 
-use std::cell::Cell;
-use std::hash::{BuildHasher, RandomState};
-
 use hatchway_proto::hex;
 use hatchway_proto::http1::RequestHead;
 use hatchway_proto::trace_context::TraceParent;
+use hatchway_wire::random::draw;
 
 /// A client's own request id is kept up to this length, if it is visible ASCII without quotes.
 const REQUEST_ID_BYTES: usize = 128;
@@ -40,20 +38,6 @@ pub(crate) fn given_trace(head: &RequestHead<'_>) -> Option<TraceParent> {
 /// A trace that begins here, not sampled.
 pub(super) fn new_trace() -> TraceParent {
     TraceParent::new(u128::from(draw()) << 64 | u128::from(draw()), draw(), false)
-}
-
-/// Any number: SplitMix64 (Steele, Lea, Flood 2014), seeded per core. Numbers are unlike each other, not secret.
-pub fn draw() -> u64 {
-    thread_local! {
-        static STATE: Cell<u64> = Cell::new(RandomState::new().hash_one(std::thread::current().id()));
-    }
-    STATE.with(|state| {
-        let next = state.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
-        state.set(next);
-        let mixed = (next ^ (next >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    })
 }
 
 #[cfg(test)]

@@ -10,16 +10,20 @@ mod rewrite;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use hatchway_proto::hex;
 use hatchway_proto::http1::{RequestEdit, RequestHead};
 use hatchway_wire::backend::{AssetRequest, Invocation, Timing};
 use hatchway_wire::http1::{Peer, Request, upgrade};
 use hatchway_wire::scratch;
+use hatchway_wire::trace::PARENT_FIELD;
 
 use crate::catalog::ReleaseTarget;
 use crate::route::Applied;
+use crate::trace::Place;
 
+pub use hatchway_wire::random::draw;
 pub(crate) use ids::given_trace;
-pub use ids::{draw, next_id};
+pub use ids::next_id;
 pub use origin::Trusted;
 
 use lines::Lines;
@@ -68,6 +72,12 @@ impl Trigger {
         ids::request_id(head)
     }
 
+    /// The trace of a request: the client's where the standard allows that, or one that begins here and is not sampled.
+    pub fn place(&self, head: &RequestHead<'_>) -> Place {
+        let given = ids::given_trace(head);
+        Place { given, here: given.unwrap_or_else(ids::new_trace), parent: None }
+    }
+
     /// Rewrites the head for the function and keeps what the stages behind need to know. `rest`: what follows the prefix of the
     /// route. `lane`: where there are lanes, that of the request.
     pub fn invocation(
@@ -77,13 +87,11 @@ impl Trigger {
         request_id: Box<str>,
         release: &ReleaseTarget,
         (filters, rest): (Applied<'_>, &str),
-        lane: Option<Option<&str>>,
+        (lane, trace): (Option<Option<&str>>, &Place),
     ) -> Invocation {
-        let given = ids::given_trace(head);
-        let trace = given.unwrap_or_else(ids::new_trace);
         let mut rewritten = scratch::take();
         let edit = RequestEdit {
-            drop: if given.is_some() { &OURS[..OURS.len() - 1] } else { OURS },
+            drop: if trace.given.is_some() { &OURS[..OURS.len() - 1] } else { OURS },
             upgrade: upgrade::asked(head),
             trailers_ok: true,
             ..RequestEdit::default()
@@ -96,7 +104,7 @@ impl Trigger {
         rewritten.truncate(rewritten.len() - 2);
         let mut lines = Lines(&mut rewritten);
         lines.text("x-request-id", &request_id);
-        lines.line("traceparent", |out| trace.write(out));
+        lines.line("traceparent", |out| trace.here.write(out));
         lines.text("x-forwarded-proto", if peer.is_encrypted { "https" } else { "http" });
         if let Some(address) = peer.address {
             lines.line("x-forwarded-for", |out| lines::address(out, address));
@@ -104,6 +112,10 @@ impl Trigger {
         lines.text("hatchway-request-id", &request_id);
         lines.line(DEADLINE, |out| lines::decimal(out, unix_ms(release.run_clock)));
         lines.text("hatchway-tenant", release.function.tenant());
+        if let Some(parent) = trace.parent {
+            // The last: a node looks for it at the end of the head.
+            lines.line(PARENT_FIELD, |out| out.extend_from_slice(&hex::digits(parent)));
+        }
         rewritten.extend_from_slice(b"\r\n");
         Invocation {
             function: release.function.clone(),
@@ -111,7 +123,7 @@ impl Trigger {
             asset: release.has_assets.then(|| asset_request(head, rest)).flatten(),
             request: Request::new(head, rewritten),
             request_id,
-            trace: Some(trace),
+            trace: Some(trace.here),
             timing: Timing::default(),
         }
     }

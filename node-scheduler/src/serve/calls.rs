@@ -5,14 +5,17 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 use hatchway_proto::failure::{FAILURE_FIELD, Told};
-use hatchway_proto::http1::{ResponseEdit, ResponseHead, write_response};
+use hatchway_proto::http1::{Limits, ResponseEdit, ResponseHead, parse_request, write_response};
 use hatchway_proto::link::{CallHead, Cancel, FileRequest, LoadSummary, hello};
 use hatchway_proto::name::{FunctionName, VersionId};
+use hatchway_proto::trace_context::TraceParent;
 use hatchway_wire::account::Account;
 use hatchway_wire::backend::{AssetRequest, Backend, Invocation, Timing};
 use hatchway_wire::grpc;
 use hatchway_wire::http1::{Answer, Broken, Cause, Found, Outcome, Request, Service, Shape};
 use hatchway_wire::link::{Calls, Handle};
+use hatchway_wire::random::draw;
+use hatchway_wire::trace::{self, Kind, Moments, Span, Tracer, Value};
 
 use crate::admit::NodeCore;
 use crate::invoke::SandboxUpstream;
@@ -27,14 +30,16 @@ pub(super) struct GatewayCalls {
     names: RefCell<HashMap<VersionId, FunctionName, RandomState>>,
     /// The last that were asked for: calls of one function come in runs.
     last: RefCell<Option<(FunctionName, VersionId)>>,
+    /// Where spans are left of those that are sampled.
+    tracer: Option<Tracer>,
 }
 
 /// Versions whose function's name is remembered; to parse one costs five allocations.
 const NAMES: usize = 4096;
 
 impl GatewayCalls {
-    pub(super) fn new(node: NodeCore) -> Self {
-        Self { node, names: RefCell::default(), last: RefCell::default() }
+    pub(super) fn new(node: NodeCore, tracer: Option<Tracer>) -> Self {
+        Self { node, names: RefCell::default(), last: RefCell::default(), tracer }
     }
 
     fn names(&self, about: &CallHead<'_>) -> Option<(FunctionName, VersionId)> {
@@ -72,6 +77,8 @@ pub(super) struct Call {
     handle: Handle,
     /// The gateway wants to hear who served.
     wants_account: bool,
+    /// It is sampled: its span at the gateway.
+    parent: Option<u64>,
 }
 
 impl AsMut<Request> for Call {
@@ -83,22 +90,49 @@ impl AsMut<Request> for Call {
 impl Calls for GatewayCalls {
     fn take(&self, about: &CallHead<'_>, head: &[u8], handle: Handle) -> Option<Call> {
         let (function, version) = self.names(about)?;
+        let parent = self.tracer.as_ref().and_then(|_| trace::parent_field(head));
         let invocation = Invocation {
             function,
             version,
             asset: about.file.as_ref().map(asset),
             request_id: about.request_id.into(),
-            trace: None,
+            trace: parent.and_then(|_| trace_of(head)),
             request: Request::of_call(about, head),
             timing: Timing::default(),
         };
         let wants_account = handle.is_asked_for(hello::ACCOUNTS);
-        Some(Call { invocation, handle, wants_account })
+        Some(Call { invocation, handle, wants_account, parent })
     }
 
     fn load(&self) -> LoadSummary {
         self.node.load()
     }
+}
+
+/// What the function reads of its trace; only a head that is sampled is read for it.
+fn trace_of(head: &[u8]) -> Option<TraceParent> {
+    let head = parse_request(head, &Limits::inside()).ok().flatten()?;
+    TraceParent::parse(head.field("traceparent")?)
+}
+
+/// A call that is over, as spans; none where it is not sampled.
+fn spans(call: &Call, outcome: &Outcome) -> Vec<Span> {
+    let (Some(trace), Some(parent)) = (call.invocation.trace, call.parent) else {
+        return Vec::new();
+    };
+    let (moments, began) = (Moments::now(), call.invocation.request.arrived);
+    let end = began + outcome.total;
+    let id = draw().max(1);
+    let timing = &call.invocation.timing;
+    let mut spans = trace::served((trace, id), timing, (began, end), &moments, draw);
+    let times = moments.since(began, outcome.total);
+    let mut serve = Span::internal(trace.trace_id, (id, parent), "serve", times);
+    serve.kind = Kind::Server;
+    let function = call.invocation.function.as_str();
+    serve.attributes.push(("hatchway.function", Value::from(function)));
+    serve.error = outcome.broken.as_ref().map(|cause| cause.to_string().into());
+    spans.push(serve);
+    spans
 }
 
 fn asset(file: &FileRequest<'_>) -> AssetRequest {
@@ -165,7 +199,11 @@ impl Service for GatewayCalls {
     }
 
     fn finish(&self, call: Option<Call>, outcome: &Outcome) {
-        let (Some(call), Some(cause)) = (call, &outcome.broken) else { return };
+        let Some(call) = call else { return };
+        if let Some(tracer) = &self.tracer {
+            tracer.put(spans(&call, outcome));
+        }
+        let Some(cause) = &outcome.broken else { return };
         call.handle.because(reason(cause));
         tracing::debug!(
             function = %call.invocation.function,

@@ -14,6 +14,7 @@ use hatchway_wire::link::spread::{self, Seated, Share};
 use hatchway_wire::link::{self, Security, Served, Settings};
 use hatchway_wire::listen::{Accept, Listener};
 use hatchway_wire::process;
+use hatchway_wire::trace::Tracers;
 
 use crate::admit::NodeCore;
 
@@ -26,7 +27,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// When a thread cannot be started.
-pub fn start<M>(listeners: Vec<Listener>, security: Security, make: M) -> io::Result<Cores>
+pub fn start<M>(
+    listeners: Vec<Listener>,
+    (security, tracers): (Security, Option<Tracers>),
+    make: M,
+) -> io::Result<Cores>
 where
     M: Fn(&Core) -> NodeCore + Clone + Send + 'static,
 {
@@ -34,7 +39,8 @@ where
     let shares = spread::shares(listeners.len());
     let shares: Vec<_> = listeners.into_iter().zip(shares).collect();
     Cores::start("node", shares, move |core, (listener, share)| {
-        let served = Served::new(GatewayCalls::new(make(&core)), core.ticker, instance);
+        let calls = |node| GatewayCalls::new(node, tracers.as_ref().map(Tracers::tracer));
+        let served = Served::new(calls(make(&core)), core.ticker, instance);
         let door = Door { served, security: security.clone(), links: InFlight::default() };
         async move {
             match Accept::from_listener(listener) {
