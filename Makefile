@@ -53,19 +53,22 @@ setup: ## Install what building and running needs, and is missing
 
 ##@ Check
 
+# What is not built by default and has to work all the same.
+FEATURES := --features hatchway-cli/otlp,hatchway-gateway/otlp,hatchway-node/otlp
+
 .PHONY: test
 test: PROFILE := dev
 test: TEST_PROFILE = $(if $(filter dev,$(PROFILE)),,--profile $(PROFILE))
 test: setup-test ## Run every test (ARGS="-p hatchway-proto", PROFILE=quick)
-	cargo build $(TEST_PROFILE) --workspace --bins --tests
+	cargo build $(TEST_PROFILE) --workspace $(FEATURES) --bins --tests
 	@$(MAKE) helpers PROFILE=$(PROFILE) PROGRAMS=$(TEST_PROGRAMS)
 	@install -m 755 -t $(TEST_PROGRAMS) $(addprefix $(PROFILE_DIR)/,hatchway hatchway-gateway hatchway-node)
-	HATCHWAY_BIN=$(TEST_PROGRAMS) cargo test --no-fail-fast $(TEST_PROFILE) $(or $(ARGS),--workspace)
+	HATCHWAY_BIN=$(TEST_PROGRAMS) cargo test --no-fail-fast $(TEST_PROFILE) $(or $(ARGS),--workspace $(FEATURES))
 
 .PHONY: lint
 lint: setup-lint ## Formatting, clippy, docs, licences and sources of dependencies, shell scripts
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --workspace --all-targets $(FEATURES) -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 	$(TARGET)/tools/bin/cargo-deny --config deploy/deny.toml check --hide-inclusion-graph licenses bans sources
 	shellcheck .ci/run $$(find deploy examples -name '*.sh' -not -path '*/node_modules/*' -not -path '*/.venv/*')

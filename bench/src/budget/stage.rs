@@ -100,7 +100,9 @@ fn up(site: &Site) -> Result<Stage> {
 }
 
 fn pair(site: &Site, routes: usize) -> Result<Stage> {
-    let Plan { mut node, gateway, address, admin } = Plan::make(site, routes)?;
+    let Plan { mut node, mut gateway, address, admin } = Plan::make(site, routes)?;
+    // Most of what the process holds is callgrind's own.
+    gateway.args(["--own-memory-mib", "65536"]);
     keep_name(&mut node);
     let mut node = Counted::start("hatchway-node", &node, &site.dir)?;
     node.wait_until(|| listens(admin))?;
