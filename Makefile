@@ -69,7 +69,7 @@ test: setup-test ## Run every test (ARGS="-p hatchway-proto", PROFILE=quick)
 lint: setup-lint ## Formatting, clippy, docs, licences and sources of dependencies, shell scripts
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets $(FEATURES) -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet $(FEATURES)
 	$(TARGET)/tools/bin/cargo-deny --config deploy/deny.toml check --hide-inclusion-graph licenses bans sources
 	shellcheck .ci/run $$(find deploy examples -name '*.sh' -not -path '*/node_modules/*' -not -path '*/.venv/*')
 
