@@ -111,7 +111,8 @@ fn a_client_that_does_not_read_holds_nobody_else_back() {
         pass();
     }
     let after = resident(&pair);
-    assert!(after < before + (8 << 20), "{before} became {after}");
+    // What was kept for the client that does not read would be a gibibyte; spare buffers come and go.
+    assert!(after < before + (24 << 20), "{before} became {after}");
     stalled.leave();
     pair.node.admin.wait_in_flight("server", 0);
 }
