@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// A third of the instructions of glibc's on what a request allocates, and freed memory goes back to the kernel.
+/// Half of the instructions of glibc's for what a request allocates (`make perf-budget`).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -24,7 +24,7 @@ use hatchway_wire::process::{self, Exit};
 use hatchway_wire::trace::Tracing;
 use prometheus::Registry;
 
-/// A third of the instructions of glibc's on what a request allocates, and freed memory goes back to the kernel.
+/// Half of the instructions of glibc's for what a request allocates (`make perf-budget`).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -42,14 +42,18 @@ struct Counts {
 
 fn main() -> io::Result<()> {
     let args = Args::parse();
-    let config = Arc::new(config().map_err(io::Error::other)?);
-    // One full handshake brings the tickets that the others begin with.
-    ask(&config, &args)?;
+    // Each thread has its own tickets: a session brings two and takes one, so none ever runs out.
+    let configs = (0..args.connections).map(|_| config().map(Arc::new));
+    let configs: Vec<_> = configs.collect::<Result<_, _>>().map_err(io::Error::other)?;
+    for config in &configs {
+        ask(config, &args)?;
+    }
     let (counts, begun) = (Counts::default(), Instant::now());
     let end = begun + Duration::from_secs(args.duration);
     thread::scope(|scope| {
-        for _ in 0..args.connections {
-            scope.spawn(|| load(&config, &args, &counts, end));
+        for config in &configs {
+            let (args, counts) = (&args, &counts);
+            scope.spawn(move || load(config, args, counts, end));
         }
     });
     println!(

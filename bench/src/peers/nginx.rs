@@ -23,7 +23,12 @@ pub(super) fn start(site: &Site, front: Front) -> Result<Running> {
         Front::Tls | Front::TlsResumed => {
             let pair = Certificate::of(site)?;
             let (certificate, key) = (pair.certificate.display(), pair.key.display());
-            ("ssl ", format!("ssl_certificate {certificate}; ssl_certificate_key {key};"))
+            (
+                "ssl ",
+                format!(
+                    "ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate {certificate}; ssl_certificate_key {key};"
+                ),
+            )
         }
     };
     let address = free_address()?;

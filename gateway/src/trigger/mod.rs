@@ -1,7 +1,7 @@
 //! Stage 2: a protocol's head becomes an invocation, the one form that everything behind works with.
 //!
-//! Here the head is made; [`rewrite`] copies what goes on of the client's, [`ids`] names requests and traces, [`lines`] writes what we say, [`origin`] finds the client behind
-//! proxies that are trusted.
+//! Here the head is made; [`rewrite`] copies what goes on of the client's, [`ids`] names requests and traces, [`lines`] writes
+//! what we say, [`origin`] finds the client behind proxies that are trusted.
 
 mod ids;
 mod lines;
