@@ -27,6 +27,6 @@ pub(crate) use called::serve_call;
 pub use exchange::{Broken, Cause, Outcome};
 pub use inbound::{serve, turn_away};
 pub use service::{Clocks, Found, Front, Peer, Refused, Request, Service, Shape, Upstream};
-pub use settings::Settings;
+pub use settings::{Linger, Settings};
 pub use shadow::discard;
 pub use tap::{Tap, Tapped};

@@ -19,6 +19,7 @@ use crate::http1::{
 use crate::http2::answer::Sender;
 use crate::http2::down::Down;
 use crate::http2::head;
+use crate::http2::linger::linger;
 use crate::http2::relay::Relay;
 use crate::http2::reply::Reply;
 use crate::http2::up::Up;
@@ -58,7 +59,7 @@ pub(super) async fn exchange<S: Front>(
     if poll_fn(|cx| Poll::Ready(reply.poll_gone(cx).is_ready())).await {
         return Ended::Cancelled;
     }
-    let (parts, body) = request.into_parts();
+    let (parts, mut body) = request.into_parts();
     let timer = shared.ticker.timer();
     let key = Key::for_request(&parts);
     // What follows the head of a web socket is no body.
@@ -72,8 +73,12 @@ pub(super) async fn exchange<S: Front>(
             let mut exchange = Exchange { shared, call, is_head, key, up, reply, timer, outcome };
             exchange.run().await;
             exchange.outcome.total = ticker::recent() - arrived;
-            shared.service.finish(Some(exchange.call), &exchange.outcome);
-            exchange.outcome
+            let Exchange { call, key, mut up, reply, timer, outcome, .. } = exchange;
+            shared.service.finish(Some(call), &outcome);
+            if let (None, Some(unread), true) = (key, up.unread(), reply.is_ended()) {
+                Box::pin(linger(unread, &timer, shared.settings.linger)).await;
+            }
+            outcome
         }
         Err(answer) => {
             let mut outcome = Outcome::default();
@@ -82,6 +87,9 @@ pub(super) async fn exchange<S: Front>(
             let terms = (to_head, since);
             Box::pin(send(&mut reply, &timer, shared, answer, terms, &mut outcome)).await;
             shared.service.finish(None, &outcome);
+            if has_body && reply.is_ended() {
+                Box::pin(linger(&mut body, &timer, shared.settings.linger)).await;
+            }
             outcome
         }
     };

@@ -6,8 +6,8 @@
 //!
 //! Reading order: [`connection`] is one client's connection and its streams, [`line`] the bytes below it with one write
 //! a turn, [`exchange`] one request, [`relay`] its two bodies: [`up`] and [`down`]. [`reply`] is our half of a
-//! stream, [`answer`] what we say ourselves, [`settings`] what a connection may take, [`glitches`] counts what brings nothing.
-//! [`websocket`] is what a stream may become. [`outbound`] is the other side: functions that speak HTTP/2.
+//! stream, [`answer`] what we say ourselves, [`settings`] what a connection may take, [`glitches`] counts what brings nothing,
+//! [`linger`] hears out a client that was answered early. [`websocket`] is what a stream may become. [`outbound`] is the other side: functions that speak HTTP/2.
 
 mod answer;
 #[cfg(any(test, feature = "test-support"))]
@@ -18,6 +18,7 @@ mod exchange;
 mod glitches;
 mod head;
 mod line;
+mod linger;
 pub mod outbound;
 mod relay;
 mod reply;

@@ -37,6 +37,11 @@ impl Reply {
         !matches!(self, Self::Waiting(_))
     }
 
+    /// True once all of the answer has been handed to the connection.
+    pub(super) fn is_ended(&self) -> bool {
+        matches!(self, Self::Ended)
+    }
+
     /// Sends a head of class 1xx.
     pub(super) fn interim(&mut self, head: Response<()>) -> Result<(), Gone> {
         match self {

@@ -82,6 +82,12 @@ impl Up {
         &mut self.body
     }
 
+    /// What the client has not sent, or nobody has read, when the request is over.
+    pub(super) fn unread(&mut self) -> Option<&mut RecvStream> {
+        scratch::give(std::mem::take(&mut self.out));
+        (!self.body.is_end_stream()).then_some(&mut self.body)
+    }
+
     pub(super) fn waits(&self) -> Waits {
         self.waits
     }

@@ -1,9 +1,12 @@
 //! How requests and connections end when not by a whole answer.
 
+use std::future::poll_fn;
+use std::task::Poll;
+
 use h2::Reason;
 
 use crate::kit::run;
-use crate::net::{Net, get, read, request};
+use crate::net::{Net, get, read, request, send};
 
 #[test]
 fn a_client_that_resets_its_stream_frees_the_upstream_at_once() {
@@ -117,6 +120,30 @@ fn a_kept_connection_that_was_closed_is_replaced_without_a_word() {
 }
 
 #[test]
+fn a_client_that_was_answered_early_may_end_what_it_sends() {
+    run(async {
+        let net = Net::new().await;
+        let mut client = net.client().await;
+        let (answer, mut stream) = client.ask(request("POST", "/"), false).await;
+        let mut upstream = net.upstream().await;
+        upstream.head().await;
+        upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyes").await;
+        let answer = read(answer.await.expect("an answer")).await;
+        assert_eq!((answer.status, answer.body), (200, b"yes".to_vec()));
+        send(&mut stream, vec![0; 40_000].into(), true).await;
+        // Whatever was said to the first stream has been heard before this.
+        let second = async {
+            let mut upstream = net.upstream().await;
+            upstream.head().await;
+            upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+        };
+        let (answer, ()) = tokio::join!(client.whole(get("/")), second);
+        assert_eq!(answer.status, 204);
+        assert!(poll_fn(|cx| Poll::Ready(stream.poll_reset(cx).is_pending())).await);
+    });
+}
+
+#[test]
 fn an_early_answer_ends_an_upload_without_an_error() {
     run(async {
         let net = Net::new().await;
@@ -127,7 +154,7 @@ fn an_early_answer_ends_an_upload_without_an_error() {
         upstream.send("HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nno!").await;
         let answer = read(answer.await.expect("an answer")).await;
         assert_eq!((answer.status, answer.body), (413, b"no!".to_vec()));
-        let reason = std::future::poll_fn(|cx| stream.poll_reset(cx)).await;
+        let reason = poll_fn(|cx| stream.poll_reset(cx)).await;
         assert_eq!(reason.expect("the connection lives"), Reason::NO_ERROR);
         upstream.is_cut().await;
     });
