@@ -50,8 +50,8 @@ mod tests {
         ("link_frames", link::check::link_frames),
     ];
 
-    /// Replayed in `hatchway-wire`, which has what they check.
-    const ELSEWHERE: &[&str] = &["http2_heads"];
+    /// Replayed in `hatchway-wire` and `hatchway-package`, which have what they check.
+    const ELSEWHERE: &[&str] = &["http2_heads", "package_tar"];
 
     #[test]
     fn no_kept_input_breaks_a_claim() {
