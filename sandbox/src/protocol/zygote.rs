@@ -9,8 +9,9 @@
 //! Between siblings stand a control group and a Landlock domain, not a kernel's worth of
 //! namespaces: they are of one tenant, one version and one code, and keep each other from
 //! accidents. What they share is named above; beyond it, whatever the code drew or opened
-//! while it was loaded, the hash seed and the layout of memory. A zygote is never forked for
-//! another version. Nothing that a zygote or its children write is believed without the kernel:
+//! while it was loaded, the hash seed and the layout of memory; and as the kernel asks only for
+//! the user id, each can lower the priority of another and choose its processors, though not set
+//! its limits (see `steps::seccomp`). A zygote is never forked for another version. Nothing that a zygote or its children write is believed without the kernel:
 //! who speaks is asked of the socket, and has to be in the zygote's control group.
 //!
 //! # Descriptors of a zygote

@@ -114,6 +114,12 @@ fn leaf(verdict: Verdict) -> Vec<Instruction> {
             refuse,
             give(ALLOW),
         ],
+        Verdict::CheckOwn => vec![
+            instruction(LOAD, 0, 0, argument(0)),
+            instruction(IF_EQUAL, 1, 0, 0), // the caller
+            refuse,
+            give(ALLOW),
+        ],
     }
 }
 
@@ -163,12 +169,13 @@ mod tests {
             let expected = match verdict {
                 Verdict::Refuse => REFUSED,
                 Verdict::Unknown => errno(libc::ENOSYS),
-                // No flags, no family, no request, the ordinary personality.
+                // No flags, no family, no request, the ordinary personality, the caller itself.
                 Verdict::CheckSocket => REFUSED,
                 Verdict::Allow
                 | Verdict::CheckClone
                 | Verdict::CheckIoctl
-                | Verdict::CheckPersonality => ALLOW,
+                | Verdict::CheckPersonality
+                | Verdict::CheckOwn => ALLOW,
             };
             assert_eq!(given, expected, "number {number}");
         }
@@ -204,6 +211,12 @@ mod tests {
     fn a_terminals_input_cannot_be_forged() {
         assert_eq!(judge(libc::SYS_ioctl, [0, 0x5412, 0]), REFUSED);
         assert_eq!(judge(libc::SYS_ioctl, [0, 0x5413, 0]), ALLOW);
+    }
+
+    #[test]
+    fn limits_are_set_for_the_caller_alone() {
+        assert_eq!(judge(libc::SYS_prlimit64, [0, 7, 0]), ALLOW);
+        assert_eq!(judge(libc::SYS_prlimit64, [2, 7, 0]), REFUSED);
     }
 
     proptest! {

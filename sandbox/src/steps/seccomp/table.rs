@@ -27,6 +27,9 @@ pub(super) enum Verdict {
     CheckIoctl,
     /// Allowed for asking and for the ordinary one.
     CheckPersonality,
+    /// Allowed where the first argument says the caller: siblings forked from one zygote have one user id, by which the
+    /// kernel would let each set the limits of the others, and of the zygote.
+    CheckOwn,
 }
 
 /// A run of numbers with one verdict; it ends where the next begins.
@@ -109,7 +112,7 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_waitid, libc::SYS_kill, libc::SYS_tkill, libc::SYS_tgkill, libc::SYS_getpid,
     libc::SYS_getppid, libc::SYS_gettid, libc::SYS_setpgid, libc::SYS_getpgid, libc::SYS_setsid,
     libc::SYS_getsid, libc::SYS_set_tid_address, libc::SYS_prctl, libc::SYS_seccomp,
-    libc::SYS_getrlimit, libc::SYS_setrlimit, libc::SYS_prlimit64, libc::SYS_getrusage,
+    libc::SYS_getrlimit, libc::SYS_setrlimit, libc::SYS_getrusage,
     libc::SYS_getpriority, libc::SYS_setpriority, libc::SYS_sched_yield,
     libc::SYS_sched_getaffinity, libc::SYS_sched_setaffinity, libc::SYS_sched_getparam,
     libc::SYS_sched_setparam, libc::SYS_sched_getscheduler, libc::SYS_sched_setscheduler,
@@ -149,11 +152,12 @@ const ALLOWED_LEGACY: &[c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const ALLOWED_LEGACY: &[c_long] = &[];
 
-const CHECKED: [(c_long, Verdict); 4] = [
+const CHECKED: [(c_long, Verdict); 5] = [
     (libc::SYS_clone, Verdict::CheckClone),
     (libc::SYS_socket, Verdict::CheckSocket),
     (libc::SYS_ioctl, Verdict::CheckIoctl),
     (libc::SYS_personality, Verdict::CheckPersonality),
+    (libc::SYS_prlimit64, Verdict::CheckOwn),
 ];
 
 /// What happens to the call `number`.
