@@ -88,6 +88,7 @@ impl Copies {
             function: to.function.clone(),
             version: to.version,
             asset: None,
+            is_choosy: false,
             request_id: invocation.request_id.clone(),
             request: Request {
                 head: trigger::mirrored(&request.head),

@@ -56,6 +56,7 @@ impl NodeCore {
             in_flight: load.slots_in_flight,
             room: load.slots_free,
             waiting: load.queued,
+            used_permille: load.used_permille(),
             is_draining: load.is_draining,
         }
     }
@@ -71,7 +72,11 @@ impl NodeCore {
                 Some(slot) => slot,
                 // Boxed, as all that is rare: every request pays for the size of this future.
                 None => {
-                    let slot = Box::pin(version.slot()).await.map_err(refused)?;
+                    let slot = match invocation.is_choosy {
+                        true => Box::pin(version.choosy_slot()).await,
+                        false => Box::pin(version.slot()).await,
+                    };
+                    let slot = slot.map_err(refused)?;
                     ticker::now();
                     slot
                 }
@@ -175,6 +180,7 @@ fn refused(why: SlotRefused) -> Failure {
     let soon = Duration::from_secs(1);
     match &why {
         SlotRefused::QueueFull { .. } => busy("queue-full").retry_after(soon),
+        SlotRefused::Saturated => busy("saturated").retry_after(soon),
         SlotRefused::QueueClock { .. } => busy("queue-clock").retry_after(soon),
         SlotRefused::StartClock { retry_after, .. } => {
             failure(504, ProxyError::ConnectionTimeout, Component::Sandbox, "start-clock")

@@ -19,6 +19,8 @@ pub struct Invocation {
     pub version: VersionId,
     /// Which file is asked for, where the version has files of its own to answer with.
     pub asset: Option<AssetRequest>,
+    /// Another node may have room: rather refused than kept waiting for a slot that others hold.
+    pub is_choosy: bool,
     /// Names the request everywhere.
     pub request_id: Box<str>,
     /// What the function reads of its trace; none where nobody needs to know.

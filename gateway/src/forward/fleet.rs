@@ -1,40 +1,99 @@
 //! All nodes that this gateway may ask, and how full each said it was: the same for all cores.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use hatchway_proto::link::LoadSummary;
 use hatchway_wire::link::NodeLoad;
 use hatchway_wire::listen::Address;
-use prometheus::core::{Collector, Desc};
-use prometheus::proto::MetricFamily;
-use prometheus::{IntGaugeVec, Opts, Registry};
+use prometheus::Registry;
 
-/// Nodes at fixed addresses. Cheap to clone.
+use super::loads::Loads;
+use crate::place::NodeFacts;
+
+/// The nodes of a gateway. Cheap to clone; all clones see the same ones.
 #[derive(Clone, Debug, Default)]
-pub struct Fleet(Arc<[Member]>);
+pub struct Fleet(Arc<ArcSwap<Members>>);
 
-/// One of them.
+/// All of them at a moment.
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    /// Another one after every change.
+    pub(super) generation: u64,
+    pub(super) list: Vec<Arc<Member>>,
+}
+
+/// One node.
 #[derive(Debug)]
 pub(super) struct Member {
-    pub(super) address: Address,
+    pub(super) node: Node,
     pub(super) load: Arc<NodeLoad>,
+}
+
+/// A node, as a flag or its registration names it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// Its name, labels and capacity.
+    pub facts: NodeFacts,
+    /// Where it listens.
+    pub address: Address,
+    /// What it drew when it started: whoever else answers there is not this node. None when nobody knows.
+    pub instance: Option<u128>,
+    /// It takes nothing new, by its registration.
+    pub is_leaving: bool,
+}
+
+impl Node {
+    /// One of which nothing is known but where it listens.
+    pub fn at(address: Address) -> Self {
+        let facts = NodeFacts::new(&address.to_string(), 1, BTreeMap::new());
+        Self { facts, address, instance: None, is_leaving: false }
+    }
 }
 
 impl From<Vec<Address>> for Fleet {
     fn from(addresses: Vec<Address>) -> Self {
-        let member = |address| Member { address, load: Arc::default() };
-        Self(addresses.into_iter().map(member).collect())
+        let fleet = Self::default();
+        fleet.set(addresses.into_iter().map(Node::at).collect());
+        fleet
     }
 }
 
 impl Fleet {
-    pub(super) fn members(&self) -> &[Member] {
-        &self.0
+    /// These are the nodes from now on. What is known of those that stay is kept; calls under way go on in any case.
+    pub fn set(&self, nodes: Vec<Node>) {
+        let before = self.0.load();
+        if before.list.iter().map(|member| &member.node).eq(&nodes) {
+            return;
+        }
+        let known: HashMap<_, _> =
+            before.list.iter().map(|member| (&*member.node.facts.name, member)).collect();
+        let member = |node: Node| {
+            let known = known.get(&*node.facts.name);
+            let same = known.filter(|known| known.node.is_same_process(&node));
+            let load = same.map_or_else(Arc::default, |same| Arc::clone(&same.load));
+            Arc::new(Member { node, load })
+        };
+        let list = nodes.into_iter().map(member).collect();
+        self.0.store(Arc::new(Members { generation: before.generation + 1, list }));
     }
 
-    /// How full a node said last that it was, by its place in the list of addresses; none while no link to it is open.
-    pub fn load(&self, node: usize) -> Option<LoadSummary> {
-        self.0.get(node)?.load.read()
+    pub(super) fn members(&self) -> Arc<Members> {
+        self.0.load_full()
+    }
+
+    /// Every node, and how full it said last that it was; none while no link to it is open.
+    pub fn nodes(&self) -> Vec<(Node, Option<LoadSummary>)> {
+        let members = self.members();
+        members.list.iter().map(|member| (member.node.clone(), member.load.read())).collect()
+    }
+
+    /// Whether some core has a link to the node of this name.
+    pub fn is_linked(&self, name: &str) -> bool {
+        let members = self.0.load();
+        let member = members.list.iter().find(|member| &*member.node.facts.name == name);
+        member.is_some_and(|member| member.load.read().is_some())
     }
 
     /// Has the loads shown among the metrics.
@@ -47,66 +106,10 @@ impl Fleet {
     }
 }
 
-/// One number of a load.
-type Read = fn(&LoadSummary) -> i64;
-
-/// Reads the loads when somebody asks for the metrics.
-struct Loads {
-    fleet: Fleet,
-    up: IntGaugeVec,
-    of_load: [(IntGaugeVec, Read); 4],
-}
-
-fn gauge(name: &str, help: &str) -> IntGaugeVec {
-    IntGaugeVec::new(Opts::new(name, help), &["node"]).expect("the names are good")
-}
-
-impl Loads {
-    fn new(fleet: Fleet) -> Self {
-        Self {
-            fleet,
-            up: gauge("gateway_node_up", "1 while a link to the node is open."),
-            of_load: [
-                (
-                    gauge("gateway_node_requests_in_flight", "Requests that the node runs."),
-                    |load| load.in_flight.into(),
-                ),
-                (
-                    gauge("gateway_node_room", "Requests that it could run without a start."),
-                    |load| load.room.into(),
-                ),
-                (
-                    gauge("gateway_node_requests_waiting", "Requests that wait there for a slot."),
-                    |load| load.waiting.into(),
-                ),
-                (gauge("gateway_node_draining", "1 while it takes nothing new."), |load| {
-                    load.is_draining.into()
-                }),
-            ],
-        }
-    }
-}
-
-impl Collector for Loads {
-    fn desc(&self) -> Vec<&Desc> {
-        let of_load = self.of_load.iter().flat_map(|(gauge, _)| gauge.desc());
-        self.up.desc().into_iter().chain(of_load).collect()
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        for member in self.fleet.members() {
-            let (name, load) = (member.address.to_string(), member.load.read());
-            self.up.with_label_values(&[&name]).set(load.is_some().into());
-            for (gauge, read) in &self.of_load {
-                // What nobody knows is not shown as a zero.
-                match &load {
-                    Some(load) => gauge.with_label_values(&[&name]).set(read(load)),
-                    None => drop(gauge.remove_label_values(&[&name])),
-                }
-            }
-        }
-        let of_load = self.of_load.iter().flat_map(|(gauge, _)| gauge.collect());
-        self.up.collect().into_iter().chain(of_load).collect()
+impl Node {
+    /// True where links to the one are links to the other.
+    pub(super) fn is_same_process(&self, other: &Self) -> bool {
+        self.address == other.address && self.instance == other.instance
     }
 }
 
@@ -114,15 +117,36 @@ impl Collector for Loads {
 mod tests {
     use super::*;
 
+    fn node(name: &str, instance: u128) -> Node {
+        let facts = NodeFacts::new(name, 1, BTreeMap::new());
+        let address = format!("unix:/{name}").parse().expect("it is an address");
+        Node { facts, address, instance: Some(instance), is_leaving: false }
+    }
+
+    fn loads(fleet: &Fleet) -> Vec<*const NodeLoad> {
+        fleet.members().list.iter().map(|member| Arc::as_ptr(&member.load)).collect()
+    }
+
     #[test]
-    fn a_node_that_nobody_has_heard_of_is_down_and_has_no_load() {
-        let registry = Registry::new();
-        let fleet = Fleet::from(vec!["unix:/a".parse().unwrap()]);
-        fleet.register(&registry);
-        assert_eq!((fleet.load(0), fleet.load(1)), (None, None));
-        let families = registry.gather();
-        let names: Vec<_> = families.iter().map(MetricFamily::name).collect();
-        assert_eq!(names, ["gateway_node_up"]);
-        assert_eq!(families[0].get_metric()[0].get_gauge().get_value(), 0.0);
+    fn what_is_known_of_a_node_lasts_for_as_long_as_its_process() {
+        let fleet = Fleet::default();
+        fleet.set(vec![node("a", 1), node("b", 1)]);
+        let (before, generation) = (loads(&fleet), fleet.members().generation);
+        fleet.set(vec![node("a", 1), node("b", 1)]);
+        assert_eq!(fleet.members().generation, generation, "nothing has changed");
+        fleet.set(vec![node("b", 2), Node { is_leaving: true, ..node("a", 1) }]);
+        let after = loads(&fleet);
+        assert_eq!(after[1], before[0]);
+        assert!(!before.contains(&after[0]), "b has started anew");
+        assert!(fleet.members().generation > generation);
+    }
+
+    #[test]
+    fn a_node_that_nobody_has_heard_of_has_no_load() {
+        let fleet = Fleet::from(vec!["unix:/a".parse().expect("it is an address")]);
+        let known: Vec<_> =
+            fleet.nodes().into_iter().map(|(node, load)| (node.facts.name, load)).collect();
+        assert_eq!(known, [("unix:/a".into(), None)]);
+        assert!(!fleet.is_linked("unix:/a") && !fleet.is_linked("unix:/b"));
     }
 }

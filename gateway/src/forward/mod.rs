@@ -1,11 +1,13 @@
 //! Stage 6: to a node in another process, over one link a node and core.
 //!
-//! [`fleet`] is all nodes and their loads, for all cores; [`nodes`] keeps the links of one; here a request is offered to the first node of its order that can be reached. A node that
-//! refuses it, or is lost before it was sent, sends it on to the next one by itself: see
-//! [`offer`](hatchway_wire::link::offer).
+//! [`fleet`] is all nodes and their loads ([`loads`]), for all cores; [`nodes`] is what one core makes of them, and [`slot`] the link to
+//! one; here a request is offered to the node that was [picked](crate::place). A node that refuses it, or is lost before it was
+//! sent, sends it on to the next one by itself: see [`offer`](hatchway_wire::link::offer).
 
 mod fleet;
+mod loads;
 mod nodes;
+mod slot;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,13 +18,13 @@ use hatchway_proto::link::{CallHead, Cancel, FileRequest};
 use hatchway_wire::Stream;
 use hatchway_wire::backend::{AssetRequest, Backend, Invocation};
 use hatchway_wire::http1::{Broken, Cause, Clocks, Found, Upstream};
-use hatchway_wire::link::{self, Call, Choices, Link, Placer, Security};
+use hatchway_wire::link::{self, Call, Link, Placer, Security, Tries};
 use hatchway_wire::ticker::Ticker;
 use tokio::time::Instant;
 
 use crate::answer::{self, CallError};
 
-pub use fleet::Fleet;
+pub use fleet::{Fleet, Node};
 
 use nodes::Nodes;
 
@@ -55,11 +57,11 @@ impl RemoteNodes {
         ticker: &Ticker,
         settings: link::Settings,
     ) -> Self {
-        Self(Rc::new(Nodes::new(fleet, security, ticker, settings)))
+        Self(Nodes::new(fleet, security, ticker, settings))
     }
 
-    /// Offers `invocation` to the node behind `link`; the nodes of `others` are asked when it is not taken.
-    fn offer(&self, link: &Link, invocation: &Invocation, others: Choices) -> Option<Call> {
+    /// Offers `invocation` to the node behind `link`; others than those of `tries` are asked when it is not taken.
+    fn offer(&self, link: &Link, invocation: &Invocation, tries: Tries) -> Option<Call> {
         let request = &invocation.request;
         let about = CallHead {
             function: invocation.function.as_str(),
@@ -69,12 +71,13 @@ impl RemoteNodes {
             is_head: request.is_head,
             wants_upgrade: request.wants_upgrade,
             is_grpc: request.is_grpc,
+            is_choosy: false,
             file: invocation.asset.as_ref().map(file_request),
             credit: 0,
             deadline_ms: None,
         };
         let placer: Rc<dyn Placer> = Rc::clone(&self.0) as _;
-        link.offer(about, (request.head_bytes, request.deadline), (placer, others))
+        link.offer(about, (request.head_bytes, request.deadline), (placer, tries))
     }
 }
 
@@ -93,19 +96,17 @@ impl Backend for RemoteNodes {
 
     async fn connect(&self, invocation: &mut Invocation) -> Result<Found<NodeUpstream>, Failure> {
         let now = Instant::now();
-        let mut nodes = self.0.choose(&invocation.version, now).into_iter().flatten();
-        while let Some(node) = nodes.next() {
-            let link = match self.0.link(node) {
+        let mut tries = Tries::new(invocation.version);
+        while let Some(slot) = self.0.pick(&mut tries, now) {
+            let link = match slot.link() {
                 Some(link) => link,
                 // Boxed: most requests find a link, and all pay for the size of this future.
-                None => match Box::pin(self.0.reach(node)).await {
+                None => match Box::pin(self.0.reach(&slot, &mut tries)).await {
                     Some(link) => link,
                     None => continue,
                 },
             };
-            let mut others = nodes.clone();
-            let others = [others.next(), others.next()];
-            if let Some(call) = self.offer(&link, invocation, others) {
+            if let Some(call) = self.offer(&link, invocation, tries) {
                 let clocks = Clocks {
                     first_byte: NODE_CLOCKS.0,
                     idle: NODE_CLOCKS.0,

@@ -1,93 +1,55 @@
-//! Nodes and the links to them: connected when first needed, and again after a rest when they were lost.
+//! All nodes of one core: how they stand, who is asked for a request, and who is asked next.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::io;
-use std::rc::Rc;
+use std::collections::{HashMap, HashSet};
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use hatchway_proto::name::VersionId;
-use hatchway_wire::Stream;
-use hatchway_wire::link::{
-    self, Again, Call, Choices, Ended, Link, NodeLoad, Placer, Security, Settings,
-};
-use hatchway_wire::listen::Address;
+use hatchway_wire::link::{Again, Call, Link, Placer, Security, Settings, Tries, Why};
+use hatchway_wire::random::draw;
 use hatchway_wire::ticker::Ticker;
-use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::fleet::{Fleet, Member};
-use crate::place::{self, NodeState, RetryBudget};
+use super::fleet::{Fleet, Members};
+use super::slot::{Dialer, Slot};
+use crate::place::order::rank;
+use crate::place::{Because, Board, Pick, Place, RetryBudget, Standing};
+use crate::spread::spread;
 
-/// A node on the same network answers a connect within a round trip.
-const CONNECT_CLOCK: Duration = Duration::from_secs(1);
+/// Versions whose place is remembered on a core; an order costs a hash a node to make again.
+const PLACES: usize = 16 * 1024;
 
-/// Nodes that are asked for a request before it is refused.
-const TRIES: usize = 3;
+/// How old the board may be: what a node says of its load is older.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// Versions whose order of nodes is remembered on a core; a rank costs a hash a node to make again.
-const RANKS: usize = 16 * 1024;
+/// So often all nodes are looked at without a request: who has none is connected to, and who rested is tried.
+const TEND_EVERY: Duration = Duration::from_secs(1);
+
+/// Connections begun in one go, before somebody needs them.
+const DIALS: usize = 64;
 
 /// All nodes of one core.
 #[derive(Debug)]
 pub(super) struct Nodes {
-    slots: Vec<Slot>,
-    states: RefCell<Vec<NodeState>>,
-    ranks: RefCell<HashMap<VersionId, Box<[usize]>, RandomState>>,
+    fleet: Fleet,
+    view: RefCell<View>,
     retries: Cell<RetryBudget>,
     dialer: Dialer,
 }
 
-/// One node, and the link to it.
-#[derive(Debug)]
-struct Slot {
-    address: Address,
-    load: Arc<NodeLoad>,
-    link: RefCell<Reached>,
-}
-
-/// How far a connection is.
-#[derive(Clone, Debug)]
-enum Reached {
-    /// Nobody has asked.
-    No,
-    /// Whoever asks now waits for the same attempt.
-    Soon(watch::Receiver<Option<Option<Link>>>),
-    /// It was open when it was looked at last.
-    Yes(Link),
-}
-
-/// What a new link is made of.
-#[derive(Clone, Debug)]
-struct Dialer {
-    instance: u128,
-    settings: Rc<Settings>,
-    security: Security,
-    ticker: Ticker,
-}
-
-impl Dialer {
-    async fn dial(self, address: &Address, load: Arc<NodeLoad>) -> Result<Link, Ended> {
-        let connecting = async {
-            match address {
-                Address::Tcp(address) => Stream::connect_tcp(*address).await,
-                Address::Unix(path) => Stream::connect_unix(path).await,
-            }
-        };
-        let connected = timeout(CONNECT_CLOCK, connecting).await;
-        let stream = connected
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-            .map_err(|error| Ended::Broken(Arc::new(error)))?;
-        let ip = match address {
-            Address::Tcp(address) => Some(address.ip()),
-            Address::Unix(_) => None,
-        };
-        let secured = self.security.connect(stream, ip, self.settings.hello_clock, &self.ticker);
-        let stream = secured.await.map_err(|error| Ended::Insecure(Arc::new(error)))?;
-        Link::open(stream, self.instance, self.settings, load, &self.ticker).await
-    }
+/// What is known at the moment.
+#[derive(Debug, Default)]
+struct View {
+    /// Of the fleet.
+    generation: u64,
+    slots: Vec<Rc<Slot>>,
+    /// With the generation that each has its order from.
+    places: HashMap<VersionId, (u64, Place), RandomState>,
+    board: Board,
+    look_at: Option<Instant>,
 }
 
 impl Nodes {
@@ -96,111 +58,172 @@ impl Nodes {
         security: Security,
         ticker: &Ticker,
         settings: Settings,
-    ) -> Self {
-        let members = fleet.members().iter();
-        let states = members.clone().map(|node| NodeState::new(node.address.to_string())).collect();
-        let slot = |node: &Member| Slot {
-            address: node.address.clone(),
-            load: Arc::clone(&node.load),
-            link: RefCell::new(Reached::No),
-        };
-        let slots = members.map(slot).collect();
-        let (instance, settings) = (link::draw_instance(), Rc::new(settings));
-        let dialer = Dialer { instance, settings, security, ticker: ticker.clone() };
-        Self {
-            slots,
-            states: RefCell::new(states),
-            ranks: RefCell::default(),
+    ) -> Rc<Self> {
+        let this = Rc::new(Self {
+            fleet: fleet.clone(),
+            view: RefCell::default(),
             retries: Cell::default(),
-            dialer,
+            dialer: Dialer::new(security, ticker, settings),
+        });
+        tokio::task::spawn_local(tend(Rc::downgrade(&this)));
+        this
+    }
+
+    /// The node to ask now, which is put among `tries`; none when nobody is left, or as many have been asked as may.
+    pub(super) fn pick(&self, tries: &mut Tries, now: Instant) -> Option<Rc<Slot>> {
+        let view = &mut *self.view.borrow_mut();
+        if view.look_at.is_none_or(|at| at <= now) {
+            view.look(&self.fleet, now);
+        }
+        let View { slots, places, board, generation, .. } = view;
+        if tries.asked().is_empty() {
+            self.retries.set(self.retries.get().offered());
+        }
+        if places.len() > PLACES {
+            places.clear();
+        }
+        let new = || (*generation, place(&tries.version, slots, now));
+        let (of, place) = places.entry(tries.version).or_insert_with(new);
+        if *of != *generation {
+            place.reorder(order(place.version(), slots), now);
+            *of = *generation;
+        }
+        loop {
+            let Pick { node, is_choosy, because } = place.pick(board, now, tries.asked(), draw)?;
+            let slot = &slots[node];
+            if slot.is_leaving() && because != Because::Trial {
+                board.put_out(node);
+                continue;
+            }
+            if !tries.ask(node) {
+                return None;
+            }
+            tries.is_choosy = is_choosy && !tries.is_over() && self.retries.get().is_ample();
+            return Some(Rc::clone(slot));
         }
     }
 
-    /// Nodes to ask for a version, best first.
-    pub(super) fn choose(&self, version: &VersionId, now: Instant) -> [Option<usize>; TRIES] {
-        self.retries.set(self.retries.get().offered());
-        let (states, mut ranks) = (self.states.borrow(), self.ranks.borrow_mut());
-        if ranks.len() > RANKS {
-            ranks.clear();
+    /// The link to `slot`, which was picked last; none when it cannot be reached, and then it does not count as asked while
+    /// others are there.
+    pub(super) async fn reach(&self, slot: &Rc<Slot>, tries: &mut Tries) -> Option<Link> {
+        if let Some(link) = slot.link() {
+            return Some(link);
         }
-        let rank = ranks.entry(*version).or_insert_with(|| place::rank(version, &states));
-        place::choose(rank, |node| states[node].is_resting(now) || self.is_leaving(node))
-    }
-
-    /// The link to a node, if it is open.
-    pub(super) fn link(&self, node: usize) -> Option<Link> {
-        match &*self.slots[node].link.borrow() {
-            Reached::Yes(link) if link.is_open() => Some(link.clone()),
-            Reached::Yes(_) | Reached::Soon(_) | Reached::No => None,
+        let link = slot.reach(&self.dialer).await;
+        if link.is_none() {
+            let board = &mut self.view.borrow_mut().board;
+            if let Some(node) = tries.asked().last()
+                && board.standing(*node) != Standing::Out
+            {
+                board.put_out(*node);
+                tries.undo();
+            }
         }
+        link
     }
 
     /// The node that a call has gone to, while the link to it is known.
     pub(super) fn name(&self, call: &Call) -> Option<Box<str>> {
-        let slot = self
-            .slots
-            .iter()
-            .find(|slot| matches!(&*slot.link.borrow(), Reached::Yes(link) if link.carries(call)));
-        slot.map(|slot| slot.address.to_string().into())
+        let view = self.view.borrow();
+        let slot = view.slots.iter().find(|slot| slot.carries(call))?;
+        let name = slot.member.borrow().node.facts.name.clone();
+        Some(name)
     }
 
-    /// The node takes nothing new, and still serves what it has.
-    fn is_leaving(&self, node: usize) -> bool {
-        matches!(&*self.slots[node].link.borrow(), Reached::Yes(link) if link.is_leaving())
-    }
-
-    /// The link to a node, connected if need be. None when it cannot be reached: the node rests then. Cancel safe: an attempt
-    /// goes on for whoever else waits.
-    pub(super) async fn reach(self: &Rc<Self>, node: usize) -> Option<Link> {
-        if let Some(link) = self.link(node) {
-            return Some(link);
+    /// A node has not taken the call that was offered to it.
+    fn not_taken(&self, tries: &Tries, why: Why) {
+        let View { places, board, .. } = &mut *self.view.borrow_mut();
+        let Some(node) = tries.asked().last() else { return };
+        match why {
+            Why::Refused => {
+                if let Some((_, place)) = places.get_mut(&tries.version) {
+                    place.refused(*node, Instant::now());
+                }
+            }
+            Why::NotSent => board.put_out(*node),
         }
-        let known = self.slots[node].link.borrow().clone();
-        let mut attempt = match known {
-            Reached::Soon(attempt) => attempt,
-            Reached::No | Reached::Yes(_) => self.dial(node),
-        };
-        attempt.wait_for(Option::is_some).await.ok().and_then(|link| link.clone()).flatten()
     }
 
-    /// Begins to connect.
-    fn dial(self: &Rc<Self>, node: usize) -> watch::Receiver<Option<Option<Link>>> {
-        let (tell, attempt) = watch::channel(None);
-        let slot = &self.slots[node];
-        slot.link.replace(Reached::Soon(attempt.clone()));
-        let (this, dialer, address) = (Rc::clone(self), self.dialer.clone(), slot.address.clone());
-        let load = Arc::clone(&slot.load);
-        tokio::task::spawn_local(async move {
-            let link = dialer.dial(&address, load).await;
-            let mut states = this.states.borrow_mut();
-            let reached = match &link {
-                Ok(link) => {
-                    states[node].answered();
-                    Reached::Yes(link.clone())
-                }
-                Err(error) => {
-                    states[node].failed(Instant::now());
-                    let error = hatchway_wire::process::chain(error);
-                    tracing::warn!(node = %address, error, "a node is not reached");
-                    Reached::No
-                }
-            };
-            this.slots[node].link.replace(reached);
-            drop(states);
-            tell.send_replace(Some(link.ok()));
+    /// Connects to nodes before somebody needs them, and to those whose rest is over.
+    fn tend(&self, now: Instant) {
+        let view = &mut *self.view.borrow_mut();
+        view.look(&self.fleet, now);
+        for slot in view.slots.iter().filter(|slot| slot.wants_link(now)).take(DIALS) {
+            slot.dial(&self.dialer);
+        }
+    }
+}
+
+/// Looks after the nodes of a core for as long as somebody asks them.
+async fn tend(nodes: Weak<Nodes>) {
+    let mut ticks = interval(TEND_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Some(nodes) = nodes.upgrade() else { return };
+        nodes.tend(Instant::now());
+    }
+}
+
+/// A version that is asked for here for the first time.
+fn place(version: &VersionId, slots: &[Rc<Slot>], now: Instant) -> Place {
+    let key = spread([version.as_str(), ""]);
+    Place::new(key, order(key, slots), now)
+}
+
+fn order(key: u64, slots: &[Rc<Slot>]) -> Box<[usize]> {
+    let members: Vec<_> = slots.iter().map(|slot| Arc::clone(&slot.member.borrow())).collect();
+    let present = slots.iter().enumerate().filter(|(_, slot)| !slot.is_gone.get());
+    rank(key, present.map(|(node, _)| (node, &members[node].node.facts)), None)
+}
+
+impl View {
+    /// Works out how all nodes stand.
+    fn look(&mut self, fleet: &Fleet, now: Instant) {
+        self.look_at = Some(now + LOOK_EVERY);
+        let members = fleet.members();
+        if members.generation != self.generation {
+            self.take_in(&members, now);
+        }
+        let members: Vec<_> =
+            self.slots.iter().map(|slot| Arc::clone(&slot.member.borrow())).collect();
+        let seen = self.slots.iter().zip(&members).map(|(slot, member)| {
+            (!slot.is_gone.get()).then(|| (&member.node.facts, slot.look(now)))
         });
-        attempt
+        self.board.look(seen);
+    }
+
+    /// Other nodes are there. Those that stay keep their place, and what they serve.
+    fn take_in(&mut self, members: &Members, now: Instant) {
+        let joins = (self.generation > 0).then_some(now);
+        self.generation = members.generation;
+        let place_of: HashMap<Box<str>, usize> = (self.slots.iter().enumerate())
+            .map(|(at, slot)| (slot.member.borrow().node.facts.name.clone(), at))
+            .collect();
+        let names: HashSet<&str> = members.list.iter().map(|one| &*one.node.facts.name).collect();
+        for slot in &self.slots {
+            let stays = names.contains(&*slot.member.borrow().node.facts.name);
+            if !stays {
+                slot.leave();
+            }
+        }
+        for member in &members.list {
+            match place_of.get(&member.node.facts.name) {
+                Some(at) => self.slots[*at].is_now(member, now),
+                None => self.slots.push(Slot::new(Arc::clone(member), joins)),
+            }
+        }
     }
 }
 
 impl Placer for Nodes {
-    fn again(self: Rc<Self>, choices: Choices) -> Again {
+    fn again(self: Rc<Self>, mut tries: Tries, why: Why) -> Again {
         Box::pin(async move {
+            self.not_taken(&tries, why);
             self.retries.set(self.retries.get().again()?);
-            let mut left = choices.into_iter().flatten();
-            while let Some(node) = left.next() {
-                if let Some(link) = self.reach(node).await {
-                    return Some((link, [left.next(), None]));
+            while let Some(slot) = self.pick(&mut tries, Instant::now()) {
+                if let Some(link) = self.reach(&slot, &mut tries).await {
+                    return Some((link, tries));
                 }
             }
             None

@@ -122,6 +122,7 @@ impl Trigger {
             version: release.version,
             asset: release.has_assets.then(|| asset_request(head, rest)).flatten(),
             request: Request::new(head, rewritten),
+            is_choosy: false,
             request_id,
             trace: Some(trace.here),
             timing: Timing::default(),

@@ -111,6 +111,39 @@ fn when_all_refuse_the_last_answer_is_the_clients() {
 }
 
 #[test]
+fn a_node_is_asked_to_refuse_rather_than_to_keep_waiting_while_there_are_others() {
+    let (tell, told) = mpsc::channel();
+    let unwilling = || {
+        let tell = tell.clone();
+        play(move |peer| {
+            while let Some(said) = peer.next() {
+                let Said::Call { call, is_choosy, .. } = said else { continue };
+                let _ = tell.send(is_choosy);
+                refuse(peer, call, true);
+            }
+        })
+    };
+    let choosy = |nodes: &[SocketAddr]| -> Vec<bool> {
+        assert_eq!(edge(nodes).client().ask(GET).text(), "refused");
+        told.try_iter().collect()
+    };
+    assert_eq!(choosy(&[unwilling(), unwilling()]), [true, false]);
+    assert_eq!(choosy(&[unwilling(), unwilling(), unwilling()]), [true, true, false]);
+    assert_eq!(choosy(&[unwilling()]), [false]);
+}
+
+#[test]
+fn nodes_that_cannot_be_reached_do_not_count_as_asked() {
+    let gone = || {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has ports");
+        listener.local_addr().expect("a listener has an address")
+    };
+    let recorder = Recorder::start();
+    let edge = edge(&[gone(), gone(), gone(), gone(), recorder.address]);
+    assert_eq!(edge.client().ask(GET).text(), "GET /");
+}
+
+#[test]
 fn a_final_refusal_is_not_taken_to_another_node() {
     let nodes = [unwilling(false), unwilling(false)];
     let edge = edge(&[nodes[0].0, nodes[1].0]);

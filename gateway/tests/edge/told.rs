@@ -168,7 +168,8 @@ fn what_is_left_is_counted_anew_for_another_node() {
 #[test]
 fn how_full_a_node_is_can_be_seen() {
     let node = play(|peer| {
-        let load = LoadSummary { in_flight: 3, room: 5, waiting: 7, is_draining: false };
+        let load =
+            LoadSummary { in_flight: 3, room: 5, waiting: 7, used_permille: 9, is_draining: false };
         peer.send(&[Frame::Load(load)]);
         while let Some(call) = peer.call() {
             peer.answer(call, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
@@ -177,6 +178,8 @@ fn how_full_a_node_is_can_be_seen() {
     let edge = edge(node);
     edge.client().ask("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     let of_node = |name: &str| edge.metric(&format!("gateway_node_{name}{{node=\"{node}\"}}"));
-    let seen = ["up", "requests_in_flight", "room", "requests_waiting", "draining"].map(of_node);
-    assert_eq!(seen, [1.0, 3.0, 5.0, 7.0, 0.0]);
+    let seen =
+        ["up", "requests_in_flight", "room", "requests_waiting", "used_permille", "draining"]
+            .map(of_node);
+    assert_eq!(seen, [1.0, 3.0, 5.0, 7.0, 9.0, 0.0]);
 }

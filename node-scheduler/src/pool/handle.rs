@@ -34,6 +34,7 @@ impl<H: Hatchery> Pool<H> {
         let load = Load {
             memory_budget_bytes: config.budget.memory_bytes,
             cpu_budget_millis: config.budget.cpu_promised_millis(),
+            cpu_millis: config.budget.cpu_millis,
             ..Load::default()
         };
         let shared = Arc::new(Shared::new(clock::now(), load));

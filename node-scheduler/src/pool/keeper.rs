@@ -10,7 +10,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hatchway_proto::name::SandboxId;
 use tokio::task::{AbortHandle, JoinSet};
@@ -46,6 +46,7 @@ impl<H: Hatchery> Keeper<H> {
             rows: BTreeMap::new(),
             tasks: JoinSet::new(),
             is_drain_known: false,
+            cpu_used_millis: 0,
         };
         Self { run: Box::pin(desk.run()), of: std::marker::PhantomData }
     }
@@ -74,6 +75,8 @@ pub(super) struct Desk<H: Hatchery> {
     pub(super) rows: BTreeMap<SandboxId, Row<H>>,
     pub(super) tasks: JoinSet<Done<H>>,
     pub(super) is_drain_known: bool,
+    /// Processor time that all sandboxes took between the last two measurements, in thousandths of a core.
+    cpu_used_millis: u64,
 }
 
 /// A version, and whether its stopwatch runs.
@@ -159,12 +162,20 @@ impl<H: Hatchery> Desk<H> {
             return;
         }
         let mut uses = Vec::new();
+        let mut cpu = Duration::ZERO;
         for (id, row) in &self.rows {
             let Some(resident) = &row.resident else { continue };
             let usage = resident.sandbox.usage();
+            let before = resident.usage().map_or(Duration::ZERO, |before| before.cpu);
+            cpu += usage.map_or(Duration::ZERO, |usage| usage.cpu.saturating_sub(before));
             resident.set_usage(usage);
             uses.extend(usage.map(|usage| (row.key, *id, usage.memory_bytes)));
         }
+        let now = clock::now();
+        self.cpu_used_millis = match self.state.measured_at.map(|since| (now - since).as_micros()) {
+            None | Some(0) => 0,
+            Some(elapsed) => u64::try_from(cpu.as_micros() * 1000 / elapsed).unwrap_or(u64::MAX),
+        };
         self.step(Event::Measured(uses));
     }
 
@@ -210,6 +221,7 @@ impl<H: Hatchery> Desk<H> {
             memory_reserved_bytes: taken.memory_bytes,
             memory_measured_bytes: self.state.measured_bytes(),
             cpu_reserved_millis: taken.cpu_millis,
+            cpu_used_millis: if self.rows.is_empty() { 0 } else { self.cpu_used_millis },
             is_draining: self.is_drain_known,
         };
     }

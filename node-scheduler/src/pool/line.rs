@@ -182,6 +182,11 @@ impl<W, B> Line<W, B> {
             || length == 0 && self.call_at_zero.load(Ordering::Relaxed)
     }
 
+    /// The keeper does nothing more about this line, however long it becomes.
+    pub(crate) fn wants_no_call(&self) -> bool {
+        self.call_at.load(Ordering::Relaxed) == u32::MAX
+    }
+
     /// Waiters at the moment, without the lock.
     pub(crate) fn length(&self) -> u32 {
         self.length.load(Ordering::Relaxed)

@@ -12,6 +12,9 @@ pub enum SlotRefused {
         /// The limit.
         depth: u32,
     },
+    /// Every sandbox is busy, no further one is hatched, and another node may have room.
+    #[error("every sandbox of the version is busy")]
+    Saturated,
     /// Every sandbox stayed busy for the whole queue clock.
     #[error("no slot came free within the queue clock ({} ms)", waited.as_millis())]
     QueueClock {

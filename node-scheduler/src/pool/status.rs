@@ -65,8 +65,22 @@ pub struct Load {
     pub cpu_reserved_millis: u64,
     /// The budget, overcommit included.
     pub cpu_budget_millis: u64,
+    /// Processor time that sandboxes have taken of late, in thousandths of a core.
+    pub cpu_used_millis: u64,
+    /// What there really is of it.
+    pub cpu_millis: u64,
     /// True from the order to drain on.
     pub is_draining: bool,
+}
+
+impl Load {
+    /// What is taken of the scarcest of memory and processor time, in thousandths of what may be.
+    pub fn used_permille(&self) -> u16 {
+        let share = |used: u64, of: u64| used.saturating_mul(1000) / of.max(1);
+        let memory = share(self.memory_reserved_bytes, self.memory_budget_bytes);
+        let cpu = share(self.cpu_used_millis, self.cpu_millis);
+        u16::try_from(memory.max(cpu)).unwrap_or(u16::MAX)
+    }
 }
 
 /// The part of [`Load`] that the keeper works out.
@@ -77,6 +91,7 @@ pub(super) struct Reserve {
     pub(super) memory_reserved_bytes: u64,
     pub(super) memory_measured_bytes: u64,
     pub(super) cpu_reserved_millis: u64,
+    pub(super) cpu_used_millis: u64,
     pub(super) is_draining: bool,
 }
 
@@ -138,6 +153,7 @@ impl<H: Hatchery> Shared<H> {
             memory_reserved_bytes: reserve.memory_reserved_bytes,
             memory_measured_bytes: reserve.memory_measured_bytes,
             cpu_reserved_millis: reserve.cpu_reserved_millis,
+            cpu_used_millis: reserve.cpu_used_millis,
             is_draining: reserve.is_draining,
             ..last
         };

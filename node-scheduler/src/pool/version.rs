@@ -23,6 +23,9 @@ use super::word::Taken;
 /// How soon the queue clock is looked at again when it stood still while a hatch was under way.
 const RECHECK: Duration = Duration::from_millis(10);
 
+/// How long a request that could go elsewhere waits for a slot: about as long as it would wait there for a start.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 /// The open sandboxes of a version. Replaced whole by the keeper.
 type Table<H> = Vec<Arc<Resident<H>>>;
 
@@ -103,6 +106,22 @@ impl<H: Hatchery> VersionPool<H> {
     /// # Errors
     /// [`SlotRefused`] when the line is full, a clock has run out, or no sandbox can be had.
     pub async fn slot(self: &Arc<Self>) -> Result<Slot<H>, SlotRefused> {
+        self.slot_within(None).await
+    }
+
+    /// The same for a request that another node may have room for: it waits for a sandbox to hatch, but next to nothing for
+    /// slots that others hold. Cancel safe.
+    ///
+    /// # Errors
+    /// [`SlotRefused`]; [`SlotRefused::Saturated`] long before the queue clock.
+    pub async fn choosy_slot(self: &Arc<Self>) -> Result<Slot<H>, SlotRefused> {
+        self.slot_within(Some(PATIENCE.min(self.version.clocks.queue))).await
+    }
+
+    async fn slot_within(
+        self: &Arc<Self>,
+        patience: Option<Duration>,
+    ) -> Result<Slot<H>, SlotRefused> {
         if let Some(slot) = self.try_slot() {
             return Ok(slot);
         }
@@ -113,7 +132,7 @@ impl<H: Hatchery> VersionPool<H> {
         let ticket = match line.enter(
             teller,
             || self.take_or_mark(),
-            |bar, waiting| self.refusal(bar, waiting, entered),
+            |bar, waiting| self.refusal(bar, waiting, (entered, patience.is_some())),
         )? {
             Entered::Took(slot) => return Ok(slot),
             Entered::Waiting(ticket) => ticket,
@@ -121,7 +140,7 @@ impl<H: Hatchery> VersionPool<H> {
         let mut place = Place { front: &self.front, ticket: Some(ticket) };
         self.front.line_changed();
 
-        let clock = self.version.clocks.queue;
+        let clock = patience.unwrap_or(self.version.clocks.queue);
         let mut left = clock;
         let answer = loop {
             match tokio::time::timeout(left, &mut told).await {
@@ -133,7 +152,10 @@ impl<H: Hatchery> VersionPool<H> {
                     if queued < clock {
                         left = (clock - queued).max(RECHECK);
                     } else if place.leave() {
-                        return Err(SlotRefused::QueueClock { waited: queued });
+                        return Err(match patience {
+                            Some(_) => SlotRefused::Saturated,
+                            None => SlotRefused::QueueClock { waited: queued },
+                        });
                     } else {
                         // Found already; the answer is on its way.
                         break (&mut told).await;
@@ -155,7 +177,12 @@ impl<H: Hatchery> VersionPool<H> {
         taken.map(|resident| Slot::new(Arc::clone(resident), false))
     }
 
-    fn refusal(&self, bar: Option<&Bar>, waiting: usize, now: Instant) -> Option<SlotRefused> {
+    fn refusal(
+        &self,
+        bar: Option<&Bar>,
+        waiting: usize,
+        (now, is_choosy): (Instant, bool),
+    ) -> Option<SlotRefused> {
         match bar {
             Some(Bar::Retired) => return Some(SlotRefused::Retired),
             Some(Bar::Draining) => return Some(SlotRefused::Draining),
@@ -165,8 +192,17 @@ impl<H: Hatchery> VersionPool<H> {
             }
             Some(Bar::BackingOff { .. }) | None => {}
         }
+        if is_choosy && self.is_saturated(waiting) {
+            return Some(SlotRefused::Saturated);
+        }
         let depth = self.queue_depth.load(Ordering::Relaxed);
         (waiting >= depth as usize).then_some(SlotRefused::QueueFull { depth })
+    }
+
+    /// Nothing more is hatched, and as many wait as there are slots: one more would not have its turn soon.
+    fn is_saturated(&self, waiting: usize) -> bool {
+        let slots = self.table.load().len() * usize::from(self.limit);
+        slots > 0 && waiting >= slots && self.front.line.wants_no_call()
     }
 
     pub(super) fn set_queue_depth(&self, depth: u32) {

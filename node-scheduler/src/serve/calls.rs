@@ -21,7 +21,8 @@ use crate::admit::NodeCore;
 use crate::invoke::SandboxUpstream;
 
 /// Reasons that are this node's own: another one may well take the call. What is wrong with the function is wrong everywhere.
-const ELSEWHERE: &[&str] = &["queue-full", "no-room", "draining", "retired", "unknown-version"];
+const ELSEWHERE: &[&str] =
+    &["queue-full", "saturated", "no-room", "draining", "retired", "unknown-version"];
 
 /// Calls of gateways, on one core.
 #[derive(Debug)]
@@ -95,6 +96,7 @@ impl Calls for GatewayCalls {
             function,
             version,
             asset: about.file.as_ref().map(asset),
+            is_choosy: about.is_choosy,
             request_id: about.request_id.into(),
             trace: parent.and_then(|_| trace_of(head)),
             request: Request::of_call(about, head),

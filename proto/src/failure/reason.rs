@@ -12,6 +12,7 @@ pub const DEGRADABLE: &[(&str, &str)] = &[
     ("unknown-version", "the node does not know the version"),
     ("no-room", "no room for another sandbox"),
     ("queue-full", "as many requests wait as may"),
+    ("saturated", "every sandbox is busy, and other nodes were no better"),
     ("queue-clock", "no slot came free in time"),
     ("draining", "the node is going down"),
     ("retired", "the version is no longer served"),

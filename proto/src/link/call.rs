@@ -29,6 +29,8 @@ pub struct CallHead<'b> {
     pub wants_upgrade: bool,
     /// A call of gRPC: failures are told in its way.
     pub is_grpc: bool,
+    /// Another node may have room: rather refused than kept waiting for a slot that others hold.
+    pub is_choosy: bool,
     /// A file of the version may answer.
     pub file: Option<FileRequest<'b>>,
     /// Bytes of the answer that may be sent before the first CREDIT; at least 1.
@@ -55,6 +57,7 @@ pub(super) const HEAD: u8 = 1;
 pub(super) const UPGRADE: u8 = 2;
 pub(super) const FILE: u8 = 4;
 pub(super) const GRPC: u8 = 8;
+pub(super) const CHOOSY: u8 = 16;
 
 impl<'b> CallHead<'b> {
     /// Flags of the frame.
@@ -64,6 +67,7 @@ impl<'b> CallHead<'b> {
             | flag(self.wants_upgrade, UPGRADE)
             | flag(self.file.is_some(), FILE)
             | flag(self.is_grpc, GRPC)
+            | flag(self.is_choosy, CHOOSY)
     }
 
     /// Appends the payload up to the head, which follows. A field of a file request that is longer than any of ours is
@@ -86,6 +90,11 @@ impl<'b> CallHead<'b> {
             put_long(out, file.range, FIELD_BYTES);
         }
         Ok(())
+    }
+
+    /// The flags of a call that is offered again, and is or is no longer choosy.
+    pub fn set_choosy(flags: u8, is_choosy: bool) -> u8 {
+        if is_choosy { flags | CHOOSY } else { flags & !CHOOSY }
     }
 
     /// Changes the deadline in a `payload` that was encoded before: time has passed since.
@@ -122,6 +131,7 @@ impl<'b> CallHead<'b> {
             is_head: flags & HEAD != 0,
             wants_upgrade: flags & UPGRADE != 0,
             is_grpc: flags & GRPC != 0,
+            is_choosy: flags & CHOOSY != 0,
             file,
             credit,
             deadline_ms,

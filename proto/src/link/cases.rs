@@ -45,6 +45,7 @@ pub fn sound_call(call: u64) -> Frame<'static> {
         is_head: false,
         wants_upgrade: false,
         is_grpc: false,
+        is_choosy: false,
         file: None,
         credit: 65_536,
         deadline_ms: None,

@@ -130,7 +130,9 @@ impl Header {
             return Err(if is_tls { LinkError::Encryption } else { LinkError::FrameSize });
         }
         let (known_flags, is_of_call) = match kind {
-            kind::CALL => (call::HEAD | call::UPGRADE | call::FILE | call::GRPC, true),
+            kind::CALL => {
+                (call::HEAD | call::UPGRADE | call::FILE | call::GRPC | call::CHOOSY, true)
+            }
             kind::DATA | kind::ANSWER => (END, true),
             kind::REFUSED => (refused::ELSEWHERE, true),
             kind::CREDIT | kind::CANCEL => (0, true),

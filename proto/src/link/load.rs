@@ -12,6 +12,8 @@ pub struct LoadSummary {
     pub room: u32,
     /// Requests that wait for a slot.
     pub waiting: u32,
+    /// What its sandboxes take of that which is scarcest there (memory, processor time), in thousandths of what they may.
+    pub used_permille: u16,
     /// The node takes nothing new.
     pub is_draining: bool,
 }
@@ -28,6 +30,7 @@ impl LoadSummary {
         for number in [self.in_flight, self.room, self.waiting] {
             out.extend_from_slice(&number.to_be_bytes());
         }
+        out.extend_from_slice(&self.used_permille.to_be_bytes());
     }
 
     pub(super) fn decode(flags: u8, payload: &[u8]) -> Result<Self, LinkError> {
@@ -36,6 +39,7 @@ impl LoadSummary {
             in_flight: fields.u32()?,
             room: fields.u32()?,
             waiting: fields.u32()?,
+            used_permille: fields.u16()?,
             is_draining: flags & DRAINING != 0,
         };
         fields.end()?;

@@ -45,12 +45,12 @@
 //! | kind | sent by | call | flags | payload |
 //! |---|---|---|---|---|
 //! | 1 HELLO | both, first | 0 | | `"HWLK"`, lowest and highest version u16 each, features u64, instance 16 bytes, first credit u32, calls u32; more may follow and is ignored |
-//! | 2 CALL | gateway | new | 1 `head`, 2 `upgrade`, 4 `file`, 8 `grpc` | see below |
+//! | 2 CALL | gateway | new | 1 `head`, 2 `upgrade`, 4 `file`, 8 `grpc`, 16 `choosy` | see below |
 //! | 3 DATA | both | open | 1 `end` | bytes of the request behind its head, or of the answer with its heads |
 //! | 4 CREDIT | both | open | | u32, at least 1: bytes of DATA that may be sent beyond what was allowed before |
 //! | 5 CANCEL | both | open | | u8, see below |
 //! | 6 REFUSED | node | open | 1 `elsewhere` | reason (u8 length, text), then a whole HTTP/1.1 answer |
-//! | 7 LOAD | node | 0 | 1 `draining` | calls in flight u32, room u32, waiting u32 |
+//! | 7 LOAD | node | 0 | 1 `draining` | calls in flight u32, room u32, waiting u32, used u16: thousandths of what its sandboxes may take |
 //! | 8 DRAIN | both | 0 | | empty |
 //! | 9 PING | both | 0 | | u64 |
 //! | 10 PONG | both | 0 | | the u64 of a PING |
@@ -80,7 +80,8 @@
 //! | with `file`: path, `If-None-Match`, `Range` | u16 length and text, each; empty when absent. A file of the version may answer, if it has files |
 //! | head | the rest, up to and with its empty line |
 //!
-//! `head` says that the method is HEAD, `upgrade` that a 101 is welcome, `grpc` that failures are to be told in the way of gRPC.
+//! `head` says that the method is HEAD, `upgrade` that a 101 is welcome, `grpc` that failures are to be told in the way of gRPC,
+//! `choosy` that another node may have room, so that a call which would have to wait for a slot of others is better refused.
 //! The head has one framing, the one that is named; the node relies on it. The deadline is what was left when the frame was
 //! written, and no clock of the node for this call runs longer.
 //!
@@ -134,7 +135,7 @@
 //!
 //! # Liveness
 //! A node says how full it is (LOAD) after the greeting, and later when that has changed: with the next answers, at most ten
-//! times a second, or else within a second. A gateway sends PING every five seconds, and gives the connection up when nothing at all comes for fifteen seconds after
+//! times a second, or else within a second. A gateway sends PING every two seconds, and gives the connection up when nothing at all comes for fifteen seconds after
 //! one. A node gives it up when nothing at all comes for fifteen. Any frame is a sign of life.
 //!
 //! # Errors

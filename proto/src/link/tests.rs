@@ -85,6 +85,7 @@ impl Owned {
                     is_head: bits & 1 != 0,
                     wants_upgrade: bits & 2 != 0,
                     is_grpc: bits & 4 != 0,
+                    is_choosy: bits & 8 != 0,
                     file,
                     credit: *credit,
                     deadline_ms: std::num::NonZero::new(*deadline_ms),
@@ -127,7 +128,7 @@ fn framing() -> impl Strategy<Value = Framing> {
 fn call() -> impl Strategy<Value = Owned> {
     let names = prop::array::uniform3(".{0,60}");
     let file = prop::option::of(prop::array::uniform3(".{0,200}"));
-    (call_id(), names, file, framing(), 0..4_u8, 1..u32::MAX, any::<u32>()).prop_map(
+    (call_id(), names, file, framing(), 0..16_u8, 1..u32::MAX, any::<u32>()).prop_map(
         |(call, names, file, framing, bits, credit, deadline_ms)| Owned::Call {
             call,
             names,
@@ -155,10 +156,11 @@ fn frame() -> impl Strategy<Value = Owned> {
             Owned::Hello(Hello { lowest, highest, features, instance, first_credit, calls })
         },
     );
-    let load =
-        any::<(u32, u32, u32, bool)>().prop_map(|(in_flight, room, waiting, is_draining)| {
-            Owned::Load(LoadSummary { in_flight, room, waiting, is_draining })
-        });
+    let load = any::<(u32, u32, u32, u16, bool)>().prop_map(
+        |(in_flight, room, waiting, used_permille, is_draining)| {
+            Owned::Load(LoadSummary { in_flight, room, waiting, used_permille, is_draining })
+        },
+    );
     let cancel = (call_id(), prop::sample::select(Cancel::ALL.to_vec()));
     prop_oneof![
         hello,

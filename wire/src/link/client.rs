@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::num::NonZero;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hatchway_proto::link::{CallHead, Cancel, FRAME_BYTES, Flow, Hello, LoadSummary, Side};
 use tokio::time::Instant;
@@ -12,7 +13,7 @@ use super::call::Call;
 use super::cell::{CallCell, Cell};
 use super::driver::{Driver, Half};
 use super::load::NodeLoad;
-use super::offer::{Choices, Offer, Placer};
+use super::offer::{Offer, Placer, Tries};
 use super::settings::Settings;
 use super::shared::{Ended, NewCall, Shared};
 use crate::ticker::{self, Ticker};
@@ -81,6 +82,17 @@ impl Link {
         state.over.is_none() && state.is_draining
     }
 
+    /// True once the connection is over without either end having wished it.
+    pub fn is_broken(&self) -> bool {
+        let state = self.0.state.borrow();
+        !state.is_draining && state.over.as_ref().is_some_and(|why| !matches!(why, Ended::Drained))
+    }
+
+    /// A sign of life was asked for at least `limit` before `now`, and nothing has come since.
+    pub fn is_silent(&self, now: Instant, limit: Duration) -> bool {
+        self.0.state.borrow().waits_since.is_some_and(|since| since + limit <= now)
+    }
+
     /// True for a call that goes to this node, as far as it has been placed.
     pub fn carries(&self, call: &Call) -> bool {
         Rc::ptr_eq(&self.0, &call.shared)
@@ -102,18 +114,18 @@ impl Link {
     }
 
     /// A call, which is sent with the first write: that has the whole head, `head_bytes` long. A call that this node does
-    /// not take goes to one of `choices`, which `placer` knows. Its credit is set here, and what is left until `deadline`.
+    /// not take goes to one that is not among `tries` yet, which `placer` finds. Its credit is set here, whether it is choosy, and what is left until `deadline`.
     ///
     /// None when this node takes no more, or when the call is larger than a frame.
     pub fn offer(
         &self,
         about: CallHead<'_>,
         (head_bytes, deadline): (usize, Option<Instant>),
-        (placer, choices): (Rc<dyn Placer>, Choices),
+        (placer, tries): (Rc<dyn Placer>, Tries),
     ) -> Option<Call> {
         let credit = self.0.state.borrow().first_credit(&self.0.settings);
         let deadline_ms = deadline.map(milliseconds_left);
-        let about = CallHead { credit, deadline_ms, ..about };
+        let about = CallHead { credit, deadline_ms, is_choosy: tries.is_choosy, ..about };
         let mut payload = scratch::take();
         about.encode(&mut payload).ok()?;
         if payload.len() + head_bytes > FRAME_BYTES {
@@ -121,7 +133,7 @@ impl Link {
         }
         let cell = self.reserve(credit, 0)?;
         let opening = (payload, about.flags());
-        let offer = Offer::new(opening, (head_bytes, credit), deadline, (placer, choices));
+        let offer = Offer::new(opening, (head_bytes, credit), deadline, (placer, tries));
         Some(Call::new(Rc::clone(&self.0), cell, Some(Box::new(offer))))
     }
 

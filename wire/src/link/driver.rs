@@ -41,8 +41,6 @@ pub(super) struct Driver<H> {
     began: Instant,
     heard: Instant,
     pinged: Instant,
-    /// Since when an answer to a ping is waited for.
-    waits_since: Option<Instant>,
     /// What was said last of how full this program is, and when that was looked at.
     load: (Option<LoadSummary>, Instant),
     /// Since when nothing is left to do for who drains.
@@ -62,7 +60,6 @@ impl<H: Half> Driver<H> {
             began: now,
             heard: now,
             pinged: now,
-            waits_since: None,
             load: (None, now),
             idle_since: None,
         }
@@ -126,7 +123,7 @@ impl<H: Half> Driver<H> {
     /// Takes the frames that are whole, and what has come of DATA; keeps the rest.
     fn take(&mut self, block: &Rc<Block>, count: usize) -> Result<(), Ended> {
         self.heard = Instant::now();
-        self.waits_since = None;
+        self.shared.state.borrow_mut().waits_since = None;
         let bytes = &block.bytes()[..count];
         let mut used = 0;
         if let Some(front) = self.rest {
@@ -194,7 +191,8 @@ impl<H: Half> Driver<H> {
             let is_late = now >= self.began + settings.hello_clock;
             return if is_late { Err(Ended::Ours(LinkError::Silence)) } else { Ok(()) };
         }
-        let silent_since = if H::IS_NODE { self.heard } else { self.waits_since.unwrap_or(now) };
+        let waits_since = self.shared.state.borrow().waits_since;
+        let silent_since = if H::IS_NODE { self.heard } else { waits_since.unwrap_or(now) };
         if now >= silent_since + settings.silence {
             return Err(Ended::Ours(LinkError::Silence));
         }
@@ -202,8 +200,9 @@ impl<H: Half> Driver<H> {
             self.tell_load(now, &settings);
         } else if now >= self.pinged + settings.ping_every {
             self.pinged = now;
-            self.waits_since.get_or_insert(now);
-            self.shared.state.borrow_mut().send(&Frame::Ping(0));
+            let state = &mut *self.shared.state.borrow_mut();
+            state.waits_since.get_or_insert(now);
+            state.send(&Frame::Ping(0));
         }
         Ok(())
     }

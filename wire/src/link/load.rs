@@ -13,7 +13,7 @@ pub struct NodeLoad {
     links: AtomicUsize,
     /// Requests that run, and those that could: 32 bits each.
     slots: AtomicU64,
-    /// Requests that wait, and whether it drains in the lowest bit.
+    /// Requests that wait, how much is used, and whether it drains: 32 bits, 16, and the lowest.
     waiting: AtomicU64,
 }
 
@@ -29,14 +29,17 @@ impl NodeLoad {
         Some(LoadSummary {
             in_flight: word(slots >> 32),
             room: word(slots),
-            waiting: word(waiting >> 1),
+            waiting: word(waiting >> 32),
+            used_permille: u16::try_from(waiting >> 16 & 0xffff).expect("it was masked"),
             is_draining: waiting & 1 == 1,
         })
     }
 
     fn store(&self, load: LoadSummary) {
         let slots = u64::from(load.in_flight) << 32 | u64::from(load.room);
-        let waiting = u64::from(load.waiting) << 1 | u64::from(load.is_draining);
+        let waiting = u64::from(load.waiting) << 32
+            | u64::from(load.used_permille) << 16
+            | u64::from(load.is_draining);
         self.slots.store(slots, Ordering::Relaxed);
         self.waiting.store(waiting, Ordering::Relaxed);
     }
@@ -79,8 +82,13 @@ mod tests {
         let node = Arc::new(NodeLoad::default());
         let (mut one, two) = (Teller::new(Arc::clone(&node)), Teller::new(Arc::clone(&node)));
         assert_eq!(node.read(), None);
-        let load =
-            LoadSummary { in_flight: u32::MAX, room: 7, waiting: u32::MAX, is_draining: true };
+        let load = LoadSummary {
+            in_flight: u32::MAX,
+            room: 7,
+            waiting: u32::MAX,
+            used_permille: u16::MAX,
+            is_draining: true,
+        };
         one.tell(load);
         assert_eq!(node.read(), Some(load));
         one.tell(LoadSummary::default());

@@ -32,7 +32,7 @@ mod workers;
 pub use call::{Broken, Call, Handle};
 pub use client::Link;
 pub use load::NodeLoad;
-pub use offer::{Again, Choices, Placer};
+pub use offer::{Again, Placer, TRIES, Tries, Why};
 pub use secure::{Insecure, LinkTlsArgs, Role, Security};
 pub use server::{Calls, Served};
 pub use settings::Settings;

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use hatchway_proto::link::{CallHead, frame};
+use hatchway_proto::name::VersionId;
 use tokio::time::Instant;
 
 use super::call::{Broken, Call};
@@ -15,17 +16,68 @@ use super::cell::Over;
 use super::client::{Link, milliseconds_left};
 use crate::scratch;
 
-/// Nodes that may still be asked, by numbers that only the placer knows.
-pub type Choices = [Option<usize>; 2];
+/// Nodes that are asked for a call before it is refused.
+pub const TRIES: usize = 3;
+
+/// Where a call has been offered.
+#[derive(Clone, Copy, Debug)]
+pub struct Tries {
+    /// What it is for.
+    pub version: VersionId,
+    /// Nodes, by numbers that only the placer knows.
+    asked: [usize; TRIES],
+    count: usize,
+    /// Another node may have room: the one that is asked now should refuse rather than keep the call waiting.
+    pub is_choosy: bool,
+}
+
+/// Why a call is offered again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The node that was asked last has refused it.
+    Refused,
+    /// The link to it was lost, and no byte of the call was written.
+    NotSent,
+}
 
 /// Finds another node for a call that was not taken.
 pub trait Placer: fmt::Debug {
-    /// A link to one of `choices`, which is taken from them; none when there is none.
-    fn again(self: Rc<Self>, choices: Choices) -> Again;
+    /// A link to a node that is not among those of `tries`, and is put there; none when there is none.
+    fn again(self: Rc<Self>, tries: Tries, why: Why) -> Again;
 }
 
-/// A link that is being looked for, and what is left to choose from.
-pub type Again = Pin<Box<dyn Future<Output = Option<(Link, Choices)>>>>;
+/// A link that is being looked for, and what was tried then.
+pub type Again = Pin<Box<dyn Future<Output = Option<(Link, Tries)>>>>;
+
+impl Tries {
+    /// Of a call for `version` that nobody was asked for.
+    pub fn new(version: VersionId) -> Self {
+        Self { version, asked: [0; TRIES], count: 0, is_choosy: false }
+    }
+
+    /// Who was asked, in this order.
+    pub fn asked(&self) -> &[usize] {
+        &self.asked[..self.count]
+    }
+
+    /// One more is asked. False when as many have been as may.
+    pub fn ask(&mut self, node: usize) -> bool {
+        let Some(free) = self.asked.get_mut(self.count) else { return false };
+        *free = node;
+        self.count += 1;
+        true
+    }
+
+    /// The last one was not asked after all: it could not be reached.
+    pub fn undo(&mut self) {
+        self.count = self.count.saturating_sub(1);
+    }
+
+    /// As many have been asked as may.
+    pub fn is_over(&self) -> bool {
+        self.count >= TRIES
+    }
+}
 
 /// What a gateway keeps of a call.
 pub struct Offer {
@@ -40,7 +92,7 @@ pub struct Offer {
     /// When the client stops waiting.
     deadline: Option<Instant>,
     placer: Rc<dyn Placer>,
-    choices: Choices,
+    tries: Tries,
     asking: Option<Again>,
     /// What the client is answered if nobody takes the call.
     last_answer: Option<Vec<u8>>,
@@ -49,7 +101,7 @@ pub struct Offer {
 impl fmt::Debug for Offer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kept = self.kept.len();
-        f.debug_struct("Offer").field("kept", &kept).field("choices", &self.choices).finish()
+        f.debug_struct("Offer").field("kept", &kept).field("tries", &self.tries).finish()
     }
 }
 
@@ -59,7 +111,7 @@ impl Offer {
         (about, flags): (Vec<u8>, u8),
         (head_bytes, credit): (usize, u32),
         deadline: Option<Instant>,
-        (placer, choices): (Rc<dyn Placer>, Choices),
+        (placer, tries): (Rc<dyn Placer>, Tries),
     ) -> Self {
         Self {
             kept: about,
@@ -69,7 +121,7 @@ impl Offer {
             credit,
             deadline,
             placer,
-            choices,
+            tries,
             asking: None,
             last_answer: None,
         }
@@ -109,26 +161,27 @@ impl Call {
     pub(super) fn poll_offered(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(offer) = &mut self.offer {
             if let Some(asking) = &mut offer.asking {
-                let Some((link, choices)) = ready!(asking.as_mut().poll(cx)) else {
+                let Some((link, tries)) = ready!(asking.as_mut().poll(cx)) else {
                     return Poll::Ready(self.give_up());
                 };
                 offer.asking = None;
-                offer.choices = choices;
+                offer.tries = tries;
                 if !self.offer_again(&link) {
-                    self.ask(true);
+                    self.ask(Why::NotSent);
                 }
                 continue;
             }
-            let is_free = match self.stands() {
+            let why = match self.stands() {
                 Stands::Accepted => {
                     self.offer = None;
                     break;
                 }
                 Stands::Offered => break,
-                Stands::Refused { elsewhere } => elsewhere,
-                Stands::NotSent => true,
+                Stands::Refused { elsewhere: true } => Why::Refused,
+                Stands::Refused { elsewhere: false } => return Poll::Ready(self.refused()),
+                Stands::NotSent => Why::NotSent,
             };
-            self.ask(is_free);
+            self.ask(why);
         }
         Poll::Ready(Ok(()))
     }
@@ -145,17 +198,27 @@ impl Call {
         }
     }
 
-    /// Begins to look for another node, if that `is_free` to take the call. What the one before says from now on is about
-    /// a call that is over.
-    fn ask(&mut self, is_free: bool) {
+    /// Begins to look for another node.
+    fn ask(&mut self, why: Why) {
+        self.keep_answer();
         let Some(offer) = &mut self.offer else { return };
-        let choices = if is_free { offer.choices } else { Choices::default() };
+        offer.asking = Some(Rc::clone(&offer.placer).again(offer.tries, why));
+    }
+
+    /// A refusal is final.
+    fn refused(&mut self) -> io::Result<()> {
+        self.keep_answer();
+        self.give_up()
+    }
+
+    /// Keeps what the node has said. What it says from now on is about a call that is over.
+    fn keep_answer(&mut self) {
+        let Some(offer) = &mut self.offer else { return };
         let mut cell = self.cell.borrow_mut();
         if let Some(refused) = cell.refused.take() {
             offer.last_answer = Some(refused.answer);
         }
         cell.over.get_or_insert(Over::Lost { was_written: false });
-        offer.asking = Some(Rc::clone(&offer.placer).again(choices));
     }
 
     /// Opens the call with the head that is written first.
@@ -208,6 +271,7 @@ impl Call {
         if let Some(cell) = found {
             self.leave();
             (self.shared, self.cell) = (link.shared(), cell);
+            offer.flags = CallHead::set_choosy(offer.flags, offer.tries.is_choosy);
             if offer.is_open() {
                 if let Some(deadline) = offer.deadline {
                     CallHead::set_deadline(&mut offer.kept, milliseconds_left(deadline));

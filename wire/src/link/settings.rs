@@ -52,7 +52,7 @@ impl Default for Settings {
             flood_bytes: 4 * 1024 * 1024,
             calls: 16 * 1024,
             hello_clock: Duration::from_secs(5),
-            ping_every: Duration::from_secs(5),
+            ping_every: Duration::from_secs(2),
             silence: Duration::from_secs(15),
             load_every: Duration::from_secs(1),
             load_fresh: Duration::from_millis(100),

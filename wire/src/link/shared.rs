@@ -12,6 +12,7 @@ use hatchway_proto::link::{
     AnswerHead, CallHead, Cancel, Flow, Frame, Hello, LinkError, Session, Side, frame,
 };
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::block::Block;
 use super::call::PIECE_BYTES;
@@ -71,6 +72,8 @@ pub(super) struct State {
     promised: u64,
     /// The other end opens, or takes, no further call.
     pub(super) is_draining: bool,
+    /// Since when an answer to a ping is waited for.
+    pub(super) waits_since: Option<Instant>,
     /// Gateway: who is told what the node says of its load.
     teller: Option<Teller>,
 }
@@ -102,6 +105,7 @@ impl Shared {
             over: None,
             promised: 0,
             is_draining: false,
+            waits_since: None,
             teller: load.map(Teller::new),
         };
         let stream = RefCell::new(Some(stream));

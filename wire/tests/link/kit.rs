@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use hatchway_proto::http1::Framing;
 use hatchway_proto::link::{CallHead, Frame, Hello};
+use hatchway_proto::name::VersionId;
 use hatchway_wire::Stream;
-use hatchway_wire::link::{self, Again, Choices, Link, Placer};
+use hatchway_wire::link::{self, Again, Link, Placer, Tries, Why};
 use hatchway_wire::ticker::Ticker;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -45,9 +46,15 @@ pub(crate) async fn link_to(address: SocketAddr) -> Result<Link, link::Ended> {
 pub(crate) struct NoOther;
 
 impl Placer for NoOther {
-    fn again(self: Rc<Self>, _choices: Choices) -> Again {
+    fn again(self: Rc<Self>, _tries: Tries, _why: Why) -> Again {
         Box::pin(async { None })
     }
+}
+
+/// For a call that only one node may take.
+pub(crate) fn nobody_else() -> (Rc<dyn Placer>, Tries) {
+    let version = VersionId::parse("0123456789abcdef").expect("it is an id");
+    (Rc::new(NoOther), Tries::new(version))
 }
 
 /// A call whose head is sent.
@@ -64,12 +71,12 @@ impl Call {
             is_head: false,
             wants_upgrade: head.contains("Upgrade: websocket"),
             is_grpc: false,
+            is_choosy: false,
             file: None,
             credit: 0,
             deadline_ms: None,
         };
-        let placed = (Rc::new(NoOther) as Rc<dyn Placer>, Choices::default());
-        let call = link.offer(about, (head.len(), None), placed).expect("there is room");
+        let call = link.offer(about, (head.len(), None), nobody_else()).expect("there is room");
         let mut this = Self(Stream::Call(call));
         this.write(head.as_bytes()).await.expect("the link takes it");
         this

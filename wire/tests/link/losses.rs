@@ -52,7 +52,7 @@ fn a_node_gets_no_more_calls_than_it_takes() {
         let (_peer, link) = tokio::join!(serving, link_to(address));
         let link = link.expect("it greets");
         let (_one, two) = (Call::get(&link, "/").await, Call::get(&link, "/").await);
-        let placed = || (std::rc::Rc::new(super::kit::NoOther) as _, Default::default());
+        let placed = || super::kit::nobody_else();
         let Frame::Call { about, .. } = hatchway_proto::link::cases::sound_call(1) else { return };
         assert!(link.offer(about, (100, None), placed()).is_none());
         drop(two);

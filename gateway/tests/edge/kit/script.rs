@@ -11,11 +11,27 @@ use super::GUARD;
 /// A frame that a gateway sent, as far as tests look at it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Said {
-    Call { call: u64, version: String, head: String, deadline_ms: Option<NonZero<u32>> },
-    Data { call: u64, bytes: Vec<u8> },
-    Cancel { call: u64, reason: Cancel },
-    Credit { call: u64 },
-    Error { code: u16 },
+    Call {
+        call: u64,
+        version: String,
+        head: String,
+        deadline_ms: Option<NonZero<u32>>,
+        is_choosy: bool,
+    },
+    Data {
+        call: u64,
+        bytes: Vec<u8>,
+    },
+    Cancel {
+        call: u64,
+        reason: Cancel,
+    },
+    Credit {
+        call: u64,
+    },
+    Error {
+        code: u16,
+    },
 }
 
 /// The node's end of one link.
@@ -94,7 +110,8 @@ fn said(frame: &Frame<'_>) -> Option<Said> {
         Frame::Call { call, about, head } => {
             let head = head.iter().copied().map(char::from).collect();
             let version = about.version.to_owned();
-            Said::Call { call, version, head, deadline_ms: about.deadline_ms }
+            let (deadline_ms, is_choosy) = (about.deadline_ms, about.is_choosy);
+            Said::Call { call, version, head, deadline_ms, is_choosy }
         }
         Frame::Data { call, bytes, .. } => Said::Data { call, bytes: bytes.to_vec() },
         Frame::Cancel { call, reason } => Said::Cancel { call, reason },

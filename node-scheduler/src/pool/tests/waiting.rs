@@ -1,11 +1,12 @@
 //! The line: its order, its bounds, and those who leave it.
 
-use super::kit::{Fixture, MS, SECOND, id, version};
+use super::kit::{Fixture, MS, SECOND, Script, id, version};
 use crate::pool::SlotRefused;
 use crate::pool::line::Entered;
 use hatchway_proto::catalog::Version;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 #[tokio::test(start_paused = true)]
 async fn first_come_first_served() {
@@ -100,6 +101,31 @@ async fn the_queue_clock_runs_out_while_every_sandbox_is_busy() {
     assert_eq!(fixture.version(1).waiting(), 0);
     drop(slot);
     assert!(fixture.version(1).try_slot().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_could_go_elsewhere_waits_for_a_hatch_and_not_for_the_slots_of_others() {
+    let fixture = Fixture::with(Version { max: 1, ..version() });
+    fixture.puppets.farm().script = Script::Ready(SECOND);
+    let slot = fixture.version(1).choosy_slot().await.expect("it hatches for a second");
+    let began = Instant::now();
+    let refused = fixture.version(1).choosy_slot().await.unwrap_err();
+    assert_eq!(refused, SlotRefused::Saturated);
+    assert!(began.elapsed() < SECOND, "the queue clock has not run");
+    drop(slot);
+    assert!(fixture.version(1).choosy_slot().await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn behind_a_line_as_long_as_there_are_slots_who_could_go_elsewhere_is_refused_at_once() {
+    let fixture = Fixture::with(Version { max: 1, ..version() });
+    let _slot = fixture.slot(1).await;
+    let waiting = fixture.ask(1);
+    fixture.settle().await;
+    let began = Instant::now();
+    let refused = fixture.version(1).choosy_slot().await.unwrap_err();
+    assert_eq!((refused, began.elapsed()), (SlotRefused::Saturated, Duration::ZERO));
+    assert!(!waiting.is_finished(), "who has nowhere else to go waits on");
 }
 
 #[tokio::test(start_paused = true)]
