@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use comfy_table::{Table, presets};
+use hatchway_proto::catalog::Package;
 use hatchway_proto::name::{FunctionName, TenantName};
 use serde::Serialize;
 
@@ -50,6 +51,14 @@ pub(crate) fn short_name(name: &FunctionName) -> &str {
 /// What a cell shows of something that may be unknown.
 pub(crate) fn or_dash(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+/// Where a package is: its folder, or the beginning of its name in the store.
+pub(crate) fn package(package: &Package) -> String {
+    match &package.root {
+        Some(root) => root.display().to_string(),
+        None => format!("{:.12}", package.digest),
+    }
 }
 
 /// A size to compare with others, not to count with: `12.3MiB`.

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 
 use crate::hatch::ProcessHatchery;
 use crate::logs::{LogLine, Logs};
+use crate::package::Packages;
 use crate::pool::{Pool, SandboxStatus};
 use crate::zygote::{ZygoteStatus, Zygotes};
 
@@ -33,6 +34,8 @@ pub struct NodePages {
     pub logs: Logs,
     /// What they are forked from.
     pub(crate) zygotes: Zygotes,
+    /// Their files.
+    pub(crate) packages: Packages,
 }
 
 impl fmt::Debug for NodePages {
@@ -91,6 +94,7 @@ impl Page for NodePages {
         let page = match request.uri.path() {
             "/v1/sandboxes" => Self::sandboxes,
             "/v1/zygotes" => Self::zygotes,
+            "/v1/packages" => Self::packages,
             "/v1/logs" => Self::logs,
             _ => return None,
         };
@@ -128,6 +132,10 @@ impl NodePages {
         };
         let views: Vec<_> = self.zygotes.status().into_iter().map(view).collect();
         admin::json(&views)
+    }
+
+    fn packages(&self, _request: &Parts) -> Reply {
+        admin::json(&self.packages.status())
     }
 
     fn view(&self, status: SandboxStatus) -> SandboxView {

@@ -15,6 +15,7 @@ use tokio::time::{timeout, timeout_at};
 use crate::assets;
 use crate::hatch::ProcessHatchery;
 use crate::invoke::{self, Connections, SandboxUpstream};
+use crate::package::Packages;
 use crate::pool::{Pool, Slot, SlotRefused, VersionPool};
 use crate::rules::INCOMING;
 
@@ -31,12 +32,13 @@ const SWEEP_LIMIT: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub struct NodeCore {
     pool: Pool<ProcessHatchery>,
+    packages: Packages,
     connections: Connections,
 }
 
 impl NodeCore {
     /// Connections to sandboxes are kept per core; `core` sweeps them.
-    pub fn new(pool: Pool<ProcessHatchery>, _core: &Core) -> Self {
+    pub fn new(pool: Pool<ProcessHatchery>, packages: Packages, _core: &Core) -> Self {
         let connections = Connections::default();
         let swept = connections.clone();
         tokio::task::spawn_local(async move {
@@ -46,7 +48,7 @@ impl NodeCore {
                 swept.h2c.sweep();
             }
         });
-        Self { pool, connections }
+        Self { pool, packages, connections }
     }
 
     /// How full the node is.
@@ -132,10 +134,17 @@ impl Backend for NodeCore {
                 .await
                 .ok_or_else(unknown_version)?,
         };
-        if let Some(asset) = &invocation.asset
-            && let Some(answer) = assets::find(version.version(), asset)
-        {
-            return Ok(Found::Answer(answer));
+        if let Some(asset) = &invocation.asset {
+            let package = &version.version().package;
+            let files = match self.packages.at_once(package) {
+                Some(files) => files,
+                None => {
+                    Box::pin(self.packages.obtain(package)).await.map_err(|why| why.answer())?
+                }
+            };
+            if let Some(answer) = assets::find(version.version(), &files.root, asset) {
+                return Ok(Found::Answer(answer));
+            }
         }
         let found = match invocation.request.deadline {
             None => self.upstream(&version, invocation).await,

@@ -14,13 +14,19 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 /// Answers a folder.
 const INDEX: &str = "index.html";
 
-/// The answer, when the version has such a file; the function is asked otherwise.
-pub(crate) fn find(version: &Version, request: &AssetRequest) -> Option<Answer> {
-    let root = version.package.root.join(version.assets.as_ref()?);
+/// The answer, when the version has such a file among its `files`; the function is asked otherwise.
+pub(crate) fn find(version: &Version, files: &Path, request: &AssetRequest) -> Option<Answer> {
+    let root = files.join(version.assets.as_ref()?);
     let path = relative(&request.path)?;
     let (file, name) = open(&root, &path)?;
     let metadata = file.metadata().ok()?;
-    let etag = format!("\"{:x}-{:x}\"", metadata.mtime_nsec() + metadata.mtime(), metadata.len());
+    let etag = match &version.package.root {
+        Some(_) => {
+            format!("\"{:x}-{:x}\"", metadata.mtime_nsec() + metadata.mtime(), metadata.len())
+        }
+        // Every node has unpacked it at another time: only the package is the same for all.
+        None => format!("\"{:.16}-{:x}\"", version.package.digest, metadata.len()),
+    };
     let is_known = |tags: &str| tags == "*" || tags.split(',').any(|tag| matches(tag, &etag));
     if request.if_none_match.as_deref().is_some_and(is_known) {
         return Some(Answer::new(304, Vec::new()).with("etag", etag));

@@ -9,6 +9,8 @@ use hatchway_wire::link::LinkTlsArgs;
 use hatchway_wire::listen::Address;
 use hatchway_wire::trace::TraceConfig;
 
+use crate::package::PackageArgs;
+
 /// Level two of Hatchway: decides which sandbox is hatched and reaped on this machine.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "hatchway-node", version)]
@@ -32,6 +34,8 @@ pub struct Config {
     /// Threads that serve calls; as many as there are cores by default.
     #[arg(long)]
     pub cores: Option<usize>,
+    #[command(flatten)]
+    pub packages: PackageArgs,
     /// What every node needs to know, `hatchway up` included.
     #[command(flatten)]
     pub machine: Machine,

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hatchway_proto::catalog::{self, Version};
 use hatchway_proto::name::{SandboxId, VersionId};
@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 use crate::boost::{BOOSTED_MILLIS, Boost, Boosts, UNANSWERED};
 use crate::logs::{Logs, Origin};
+use crate::package::{Held, Packages};
 use crate::pool::{Exit, HatchFailure, Hatched, Hatchery, LiveSandbox, StartPhases, Usage};
 use crate::zygote::{Blueprint, CHILD_CLOCK, Trial, Zygotes};
 
@@ -31,6 +32,7 @@ pub struct ProcessHatchery {
     logs: Logs,
     boosts: Boosts,
     zygotes: Zygotes,
+    packages: Packages,
     trial: Trial,
 }
 
@@ -41,6 +43,8 @@ pub struct Process {
     boost: Option<Arc<Boost>>,
     /// Kept where one request runs at a time.
     current: Option<Current>,
+    /// Its files stay as long as it lives.
+    _package: Held,
     was_hung: AtomicBool,
 }
 
@@ -64,13 +68,15 @@ impl ProcessHatchery {
     pub(crate) fn new(
         spawner: Spawner,
         zygotes: Zygotes,
+        packages: Packages,
         interpreters: Interpreters,
         adapters: Adapters,
         logs: Logs,
         boosts: usize,
     ) -> Self {
         let trial = Trial::new(&interpreters, &adapters);
-        Self { spawner, interpreters, adapters, logs, boosts: Boosts::new(boosts), zygotes, trial }
+        let boosts = Boosts::new(boosts);
+        Self { spawner, interpreters, adapters, logs, boosts, zygotes, packages, trial }
     }
 
     fn plan(
@@ -78,6 +84,7 @@ impl ProcessHatchery {
         id: SandboxId,
         version_id: &VersionId,
         version: &Version,
+        package: &Held,
     ) -> Result<SandboxSpec, HatchFailure> {
         let sandbox = id.to_string();
         let (runtime, assignment) =
@@ -89,18 +96,36 @@ impl ProcessHatchery {
             reason: "no-interpreter",
             message: missing.to_string(),
         })?;
-        Ok(specify(id.0, version_id, version, plan))
+        Ok(specify(id.0, version_id, version, (package, plan)))
+    }
+
+    /// The files of a version, and how long the start had to wait for them, if it had to.
+    async fn files(
+        &self,
+        version: &Version,
+    ) -> Result<(Held, Option<(&'static str, Duration)>), HatchFailure> {
+        if let Some(package) = self.packages.at_once(&version.package) {
+            return Ok((package, None));
+        }
+        let asked = Instant::now();
+        let package = self.packages.obtain(&version.package).await?;
+        Ok((package, Some(("fetch", asked.elapsed()))))
     }
 
     /// How a zygote of this version is made; none when its runtime cannot be forked.
-    fn blueprint(&self, version_id: VersionId, version: &Arc<Version>) -> Option<Blueprint> {
+    fn blueprint(
+        &self,
+        version_id: VersionId,
+        version: &Arc<Version>,
+        package: Held,
+    ) -> Option<Blueprint> {
         let (runtime, assignment) = (described(&version.runtime), assign(&version_id, version, ""));
         let layout = Layout::default();
         let plan =
             StartPlan::zygote(&runtime, &assignment, &self.interpreters, &self.adapters, &layout)?;
-        let spec = specify(0, &version_id, version, plan.ok()?);
+        let spec = specify(0, &version_id, version, (&package, plan.ok()?));
         let trial = matches!(runtime, Runtime::Node(_)).then(|| self.trial.clone());
-        Some(Blueprint { id: version_id, version: Arc::clone(version), spec, trial })
+        Some(Blueprint { id: version_id, version: Arc::clone(version), spec, package, trial })
     }
 
     /// A start from the version's zygote; none when there is none, or when its child does not come to serve.
@@ -109,6 +134,7 @@ impl ProcessHatchery {
         id: SandboxId,
         version_id: VersionId,
         version: &Version,
+        package: &Held,
     ) -> Option<Hatched<Process>> {
         let ordered = Instant::now();
         let parked = self.zygotes.take(&version_id).await?;
@@ -119,7 +145,7 @@ impl ProcessHatchery {
         let (reason, detail) = match timeout(CHILD_CLOCK, sandbox.ready()).await {
             Ok(Ok(_)) => {
                 let phases = vec![("fork", forked), ("load", loading.elapsed())];
-                let process = Process::new(sandbox, None, current);
+                let process = Process::new(sandbox, None, current, package.clone());
                 return Some(Hatched { sandbox: process, phases: StartPhases(phases) });
             }
             Ok(Err(why)) => ("child-failed", why.to_string()),
@@ -171,14 +197,19 @@ fn assign<'a>(version_id: &'a VersionId, version: &'a Version, sandbox: &'a str)
     }
 }
 
-fn specify(id: u64, version_id: &VersionId, version: &Version, plan: StartPlan) -> SandboxSpec {
+fn specify(
+    id: u64,
+    version_id: &VersionId,
+    version: &Version,
+    (package, plan): (&Held, StartPlan),
+) -> SandboxSpec {
     let resources = &version.resources;
     SandboxSpec {
         id,
         name: format!("{}@{version_id}", version.function),
         argv: plan.argv,
         env: plan.env,
-        package: version.package.root.clone(),
+        package: package.root.clone(),
         read_only: plan.read_only_mounts,
         memory_bytes: resources.memory_bytes,
         cpu_millis: resources.cpu_millis,
@@ -223,11 +254,13 @@ impl Hatchery for ProcessHatchery {
         version_id: VersionId,
         version: Arc<Version>,
     ) -> Result<Hatched<Process>, HatchFailure> {
+        let (package, fetched) = self.files(&version).await?;
         let _starting = self.zygotes.starting();
-        if let Some(forked) = self.fork(id, version_id, &version).await {
+        if let Some(mut forked) = self.fork(id, version_id, &version, &package).await {
+            forked.phases.0.splice(0..0, fetched);
             return Ok(forked);
         }
-        let spec = self.plan(id, &version_id, &version)?;
+        let spec = self.plan(id, &version_id, &version, &package)?;
         // Dropped on the way, the sandbox is killed.
         let sandbox = self.spawner.hatch(spec).await.map_err(|error| not_hatched(&error))?;
         let boost = self.boost(&sandbox, version.resources.cpu_millis);
@@ -236,15 +269,16 @@ impl Hatchery for ProcessHatchery {
             .map_err(|error| HatchFailure { reason: "isolation", message: error.to_string() })?;
         let loading = Instant::now();
         sandbox.ready().await.map_err(|why| not_ready(&why))?;
-        let phases = vec![
+        let started = [
             ("order", sandbox.phases.order),
             ("isolate", sandbox.phases.isolate),
             ("exec", sandbox.phases.exec),
             ("load", loading.elapsed()),
         ];
-        let process = Process::new(sandbox, boost, current);
+        let phases = fetched.into_iter().chain(started).collect();
+        let process = Process::new(sandbox, boost, current, package.clone());
         process.end_boost_in_time();
-        self.zygotes.consider(|| self.blueprint(version_id, &version));
+        self.zygotes.consider(|| self.blueprint(version_id, &version, package));
         Ok(Hatched { sandbox: process, phases: StartPhases(phases) })
     }
 }
@@ -275,11 +309,17 @@ fn reason_word(why: &NotReady) -> &'static str {
 }
 
 impl Process {
-    fn new(sandbox: Sandbox, boost: Option<Boost>, current: Option<Current>) -> Self {
+    fn new(
+        sandbox: Sandbox,
+        boost: Option<Boost>,
+        current: Option<Current>,
+        package: Held,
+    ) -> Self {
         Self {
             sandbox: Arc::new(sandbox),
             boost: boost.map(Arc::new),
             current,
+            _package: package,
             was_hung: AtomicBool::new(false),
         }
     }

@@ -3,7 +3,7 @@
 //! Reading order, as a request goes on: [`serve`] (7: calls arrive from gateways in other processes),
 //! [`admit`] (8: a file answers, a slot is taken, or the request is refused), [`pool`] (9: warm reuse, hatch
 //! and reap), [`invoke`] (10: to the sandbox and back). [`hatch`] starts processes for the pool, from a [`zygote`]
-//! where there is one, [`node`] puts the parts together.
+//! where there is one, over the files that [`package`] has, [`node`] puts the parts together.
 
 pub mod admin;
 pub mod admit;
@@ -17,6 +17,7 @@ pub mod logs;
 mod machine;
 pub mod metrics;
 pub mod node;
+pub mod package;
 pub mod pool;
 pub mod rules;
 pub mod serve;

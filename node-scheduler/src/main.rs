@@ -35,8 +35,9 @@ fn main() -> ExitCode {
 fn run(config: Config) -> Result<(), Exit> {
     let security = Security::load(&config.link, Role::Node).map_err(Exit::config)?;
     security.check("--listen", &config.listen).map_err(Exit::config)?;
-    let prepared =
+    let mut prepared =
         node::prepare(&config.machine, IsolationMode::Strict, None).map_err(Exit::config)?;
+    prepared.packages = Some(config.packages.clone());
     let cores = config.cores.unwrap_or_else(core::available);
     let (listeners, address) = listen::bind(&config.listen, cores)
         .map_err(|error| Exit::unavailable(format!("cannot listen on {}", config.listen), error))?;
@@ -53,11 +54,12 @@ fn run(config: Config) -> Result<(), Exit> {
     let health = Arc::new(HealthPages { registry });
     let admin = Admin::start(config.admin, vec![pages, health])
         .map_err(|error| Exit::unavailable(format!("cannot listen on {}", config.admin), error))?;
-    let pool = node.pool.clone();
+    let (pool, packages) = (node.pool.clone(), node.packages.clone());
     let links = security.clone();
-    let serving =
-        serve::start(listeners, (links, tracers), move |core| NodeCore::new(pool.clone(), core))
-            .map_err(|error| Exit::unavailable("cannot start the cores".to_owned(), error))?;
+    let serving = serve::start(listeners, (links, tracers), move |core| {
+        NodeCore::new(pool.clone(), packages.clone(), core)
+    })
+    .map_err(|error| Exit::unavailable("cannot start the cores".to_owned(), error))?;
     tracing::info!(%address, admin = %admin.address, "serving");
 
     process::until_stopped(follow(intake, &node, security))?;

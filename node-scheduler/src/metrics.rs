@@ -4,7 +4,8 @@ use hatchway_proto::name::FunctionName;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{
-    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
@@ -161,6 +162,46 @@ impl ZygoteMetrics {
                 registry,
                 IntCounterVec::new(fallbacks, &["reason"]).expect(good),
             ),
+        }
+    }
+}
+
+/// What is counted of packages.
+#[derive(Clone, Debug)]
+pub(crate) struct PackageMetrics {
+    pub(crate) fetches: IntCounterVec,
+    pub(crate) seconds: Histogram,
+    pub(crate) evicted: IntCounter,
+    pub(crate) disk_bytes: IntGauge,
+}
+
+impl PackageMetrics {
+    /// Registers the families.
+    ///
+    /// # Panics
+    /// When they are registered already: a registry has one node.
+    pub(crate) fn register(registry: &Registry) -> Self {
+        let good = "the names are good";
+        let fetches = Opts::new(
+            "node_package_fetches_total",
+            "Packages asked of the store, by result: ok, or the reason of the failure.",
+        );
+        let seconds = HistogramOpts::new(
+            "node_package_fetch_seconds",
+            "From the first byte asked of the store until all files were on the disk.",
+        );
+        let evicted =
+            IntCounter::new("node_packages_evicted_total", "Packages removed for want of disk.");
+        let disk_bytes =
+            IntGauge::new("node_package_disk_bytes", "Disk that unpacked packages take.");
+        Self {
+            fetches: registered(registry, IntCounterVec::new(fetches, &["result"]).expect(good)),
+            seconds: registered(
+                registry,
+                Histogram::with_opts(seconds.buckets(SECONDS.to_vec())).expect(good),
+            ),
+            evicted: registered(registry, evicted.expect(good)),
+            disk_bytes: registered(registry, disk_bytes.expect(good)),
         }
     }
 }

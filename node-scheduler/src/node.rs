@@ -19,7 +19,8 @@ use crate::config::{IsolationMode, Machine, Starts};
 use crate::hatch::ProcessHatchery;
 use crate::logs::Logs;
 use crate::machine;
-use crate::metrics::{self, NodeMetrics, PoolCollector, ZygoteMetrics};
+use crate::metrics::{self, NodeMetrics, PackageMetrics, PoolCollector, ZygoteMetrics};
+use crate::package::{PackageArgs, Packages};
 use crate::pool::{Pool, PoolConfig, PoolEvent};
 use crate::state::{State, StateError};
 use crate::zygote::{ZygoteSettings, Zygotes};
@@ -60,6 +61,8 @@ pub struct Prepared {
     zygotes: ZygoteSettings,
     /// From [`Node::drain`] until whatever still runs is killed; the pool's default where nobody says.
     pub drain_limit: Option<Duration>,
+    /// Where packages come from that are no folder of this machine; from nowhere where nobody says.
+    pub packages: Option<PackageArgs>,
     state: State,
 }
 
@@ -109,6 +112,7 @@ pub fn prepare(
         start_boosts: machine.start_boosts.unwrap_or_else(hatchway_wire::core::available),
         zygotes: zygote_settings(machine),
         drain_limit: None,
+        packages: None,
         state,
     })
 }
@@ -142,6 +146,8 @@ pub struct Node {
     pub pool: Pool<ProcessHatchery>,
     /// What functions print.
     pub logs: Logs,
+    /// The files of its versions.
+    pub packages: Packages,
     zygotes: Zygotes,
     /// What the machine gives and what it does not.
     pub grants: Grants,
@@ -170,7 +176,7 @@ impl Prepared {
     /// of every move in the life of a sandbox.
     ///
     /// # Errors
-    /// [`NodeError::Thread`].
+    /// [`NodeError::Thread`]; [`NodeError::State`] when unpacked packages cannot be read.
     pub fn start(
         self,
         registry: &Registry,
@@ -186,9 +192,15 @@ impl Prepared {
             self.zygotes,
             ZygoteMetrics::register(registry),
         );
+        let metrics = PackageMetrics::register(registry);
+        let (packages, fetching) =
+            Packages::open(self.packages.as_ref(), &self.state.path, metrics).map_err(
+                |source| StateError::Io { path: self.state.path.join("packages"), source },
+            )?;
         let hatchery = ProcessHatchery::new(
             self.spawner.clone(),
             zygotes.clone(),
+            packages.clone(),
             self.interpreters,
             self.adapters,
             logs.clone(),
@@ -212,8 +224,10 @@ impl Prepared {
             runtime.block_on(async move {
                 let following = tokio::spawn(following);
                 let tending = tokio::spawn(tending);
+                let fetching = tokio::spawn(fetching.run());
                 keeper.await;
                 tending.abort();
+                fetching.abort();
                 if let Err(error) = spawner.stop().await {
                     tracing::error!(%error, "the spawner was not seen to end");
                 }
@@ -225,7 +239,7 @@ impl Prepared {
         };
         let thread =
             Builder::new().name("node".to_owned()).spawn(run).map_err(NodeError::Thread)?;
-        Ok(Node { pool, logs, zygotes, grants: self.grants, thread })
+        Ok(Node { pool, logs, packages, zygotes, grants: self.grants, thread })
     }
 }
 
@@ -246,6 +260,7 @@ impl Node {
                 }
             }
         }
+        self.packages.name(versions.values().map(|(version, _)| &version.package));
         let listed = |(id, (version, depth)): (VersionId, _)| (id, version, depth);
         self.pool.set_versions(versions.into_iter().map(listed).collect());
     }
@@ -256,6 +271,7 @@ impl Node {
             pool: self.pool.clone(),
             logs: self.logs.clone(),
             zygotes: self.zygotes.clone(),
+            packages: self.packages.clone(),
         }
     }
 

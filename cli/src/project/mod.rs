@@ -113,7 +113,7 @@ fn assemble(
     folders: Vec<PathBuf>,
 ) -> Project {
     let package = |at: &Located<'_>| Package {
-        root: at.root.clone(),
+        root: Some(at.root.clone()),
         digest: digests.get(&at.root).expect("every package has been digested").clone(),
     };
     let objects = manifest::objects(located.iter().map(|at| (at.function, package(at))));

@@ -193,8 +193,9 @@ fn start_gateway(
     (metrics, scribes, tracers): (&Arc<EdgeMetrics>, Option<Scribes>, Option<Tracers>),
 ) -> Result<Cores, Exit> {
     let (catalog, pool, metrics) = (catalog.clone(), node.pool.clone(), Arc::clone(metrics));
+    let packages = node.packages.clone();
     accept::start(ports, door, move |core| {
-        let node = NodeCore::new(pool.clone(), core);
+        let node = NodeCore::new(pool.clone(), packages.clone(), core);
         Gateway::new(catalog.cached(), node, Arc::clone(&metrics))
             .put_down(scribes.as_ref())
             .tell(tracers.as_ref())

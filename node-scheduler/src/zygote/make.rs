@@ -13,6 +13,7 @@ use super::nursery::{Family, Zygotes};
 use super::table::{BACK_OFF, Bar};
 use super::trial::Trial;
 use crate::logs::Origin;
+use crate::package::Held;
 
 /// The start that made us think of a zygote is answered by then, mostly, and a function that was called once has shown
 /// whether it is called again.
@@ -28,6 +29,8 @@ pub(crate) struct Blueprint {
     pub(crate) version: Arc<Version>,
     /// Its id is not looked at.
     pub(crate) spec: SandboxSpec,
+    /// The files that it names.
+    pub(crate) package: Held,
     /// For a runtime that is tried before it is forked.
     pub(crate) trial: Option<Trial>,
 }
@@ -53,7 +56,7 @@ impl Zygotes {
             Err(bar) => Err(bar),
         };
         match made {
-            Ok(zygote) => self.keep(version, zygote),
+            Ok(zygote) => self.keep(version, zygote, blueprint.package),
             Err(bar) => {
                 tracing::info!(function = %blueprint.version.function, reason = bar.reason, detail = bar.detail, "no zygote");
                 drop(self.table().bar(&version, bar, None));
@@ -90,11 +93,11 @@ impl Zygotes {
         }
     }
 
-    fn keep(&self, version: VersionId, zygote: Zygote) {
+    fn keep(&self, version: VersionId, zygote: Zygote, package: Held) {
         let memory_bytes = zygote.usage().map_or(0, |usage| usage.memory_bytes);
         let ended = zygote.exited();
         let zygote = Arc::new(zygote);
-        let family = Family { zygote: Arc::clone(&zygote), parked: None };
+        let family = Family { zygote: Arc::clone(&zygote), parked: None, _package: package };
         if self.table().ready(&version, family, memory_bytes, Instant::now()).is_err() {
             return;
         }

@@ -14,6 +14,7 @@ use super::make::Blueprint;
 use super::table::{BACK_OFF, Bar, Table, ZygoteStatus};
 use crate::logs::Logs;
 use crate::metrics::ZygoteMetrics;
+use crate::package::Held;
 
 /// A fork takes milliseconds, and a child is ready in one. On a machine so busy that this is not enough an ordinary start
 /// would do no better, but it is what the start clock was set for.
@@ -34,6 +35,8 @@ const FIRST_ID: u64 = 1 << 48;
 pub(super) struct Family {
     pub(super) zygote: Arc<Zygote>,
     pub(super) parked: Option<Parked>,
+    /// The files that both see.
+    pub(super) _package: Held,
 }
 
 /// All zygotes of a node. Cloning it shares it.

@@ -51,9 +51,11 @@ pub struct Version {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Package {
-    /// A folder on the node, mounted read-only into the sandbox.
-    pub root: PathBuf,
-    /// SHA-256 of its content, in hex.
+    /// A folder on the node, mounted read-only into the sandbox as it is. Where there is none, the nodes fetch the package
+    /// from their store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<PathBuf>,
+    /// SHA-256 in hex: of a folder's content, or of the packed bytes in the store, which are named by it.
     pub digest: String,
 }
 

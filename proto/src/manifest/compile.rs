@@ -1,6 +1,5 @@
 //! From a checked function and its package to the objects of the catalog.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -34,7 +33,7 @@ impl Function {
 /// lie on a disk is no part of it.
 pub fn version_id(version: &Version) -> VersionId {
     let mut spec = version.clone();
-    spec.package.root = PathBuf::new();
+    spec.package.root = None;
     let canonical = serde_json::to_vec(&spec)
         .expect("a version is strings, numbers and sorted maps, which JSON can write");
     VersionId::from_digest(&Sha256::digest(canonical).into())

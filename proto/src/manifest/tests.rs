@@ -309,7 +309,7 @@ fn broken_syntax_is_reported_with_the_wrong_values_of_the_other_lines_only() {
 fn a_version_is_its_spec_and_its_package_and_not_where_that_lies() {
     let id = |text: &str, root: &str, digest: &str| {
         let manifest = parse("f", text).unwrap();
-        let package = catalog::Package { root: root.into(), digest: digest.to_owned() };
+        let package = catalog::Package { root: Some(root.into()), digest: digest.to_owned() };
         version_id(&manifest.functions[0].version(package))
     };
     let here = id(&with(""), "/here", "d1");
@@ -321,7 +321,7 @@ fn a_version_is_its_spec_and_its_package_and_not_where_that_lies() {
 #[test]
 fn a_manifest_becomes_the_objects_of_a_catalog() {
     let manifest = parse("f", EXAMPLE).unwrap();
-    let package = catalog::Package { root: "/p".into(), digest: "d".to_owned() };
+    let package = catalog::Package { root: Some("/p".into()), digest: "d".to_owned() };
     let objects = objects(manifest.functions.iter().map(|function| (function, package.clone())));
     assert_eq!((objects.functions.len(), objects.versions.len()), (3, 3));
     assert_eq!(objects.routes.keys().next().unwrap(), "local.any.0");

@@ -104,8 +104,7 @@ fn show(args: &Args, objects: &Objects) -> Outcome {
     }
     let mut table = output::table(&["VERSION", "SHARE", "ROLE", "PACKAGE"]);
     for row in rows(release) {
-        let package =
-            objects.versions.get(&row.0).map(|version| version.package.root.display().to_string());
+        let package = objects.versions.get(&row.0).map(|version| output::package(&version.package));
         table.add_row([row.0.to_string(), row.1, row.2, output::or_dash(package)]);
     }
     output::show(&table)

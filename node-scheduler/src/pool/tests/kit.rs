@@ -186,7 +186,7 @@ impl Hatchery for Puppets {
 pub(in crate::pool) fn version() -> Version {
     Version {
         function: FunctionName::parse("hello").unwrap(),
-        package: Package { root: PathBuf::from("/srv/hello"), digest: String::new() },
+        package: Package { root: Some(PathBuf::from("/srv/hello")), digest: String::new() },
         runtime: Runtime::Command { argv: vec!["hello".to_owned()] },
         resources: Resources {
             cpu_millis: 500,
