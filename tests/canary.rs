@@ -117,6 +117,47 @@ fn a_canary_grows_under_load_and_nobody_is_refused_or_sent_back() {
 }
 
 #[test]
+fn prometheus_sees_a_canary_by_its_version_for_as_long_as_there_is_one() {
+    let stable = build("stable");
+    let failing = Project::new(MANIFEST)
+        .file("hello.mjs", "export const hello = () => { throw new Error('not yet'); };\n");
+    let pair = Pair::start(&stable);
+    let known = revision(&pair);
+    let folder = failing.folder();
+    let arguments = ["--add", folder.to_str().expect("UTF-8"), "--share", "new=50%"];
+    let told = release(&stable, &[&arguments[..], &["--sticky", "header:x-user"]].concat());
+    applied(&pair, known);
+    let id = |told: &Value| told.as_str().expect("a version").to_owned();
+    let (good, bad) = (id(&told["stable"]), id(&told["shares"][0]["version"]));
+    let ask = |user: usize| {
+        let user = format!("user-{user}");
+        pair.gateway.request("GET", "/hello", &[("x-user", &user)], &[]).expect("an answer").status
+    };
+    let failed = (0..100).filter(|user| ask(*user) == 500).count() as f64;
+    assert!((25.0..75.0).contains(&failed), "{failed}");
+
+    let of = |name: &str, more: &str, version: &str| {
+        let version = format!("version=\"{version}\"");
+        pair.gateway.admin.metrics().sum(name, &["function=\"local/hello\"", &version, more])
+    };
+    eventually("every request by its version", || {
+        let all = [&good, &bad].map(|version| of("gateway_version_requests_total", "", version));
+        (all == [100.0 - failed, failed]).then_some(())
+    });
+    let served = of("gateway_version_requests_total", "class=\"2xx\"", &good);
+    assert_eq!((served, of("gateway_version_errors_total", "", &good)), (100.0 - failed, 0.0));
+    assert_eq!(of("gateway_version_errors_total", "", &bad), failed);
+    assert_eq!(of("gateway_version_request_seconds_count", "", &bad), failed);
+
+    let known = revision(&pair);
+    release(&stable, &["--stable", &good]);
+    applied(&pair, known);
+    let metrics = pair.gateway.admin.metrics();
+    assert!(!metrics.text.contains(&bad), "nobody names it any more");
+    assert_eq!(metrics.sum("gateway_requests_total", &["local/hello"]), 100.0);
+}
+
+#[test]
 fn a_version_is_tried_by_its_tag_before_it_serves_anybody() {
     let (stable, next) = (build("stable"), build("next"));
     let pair = Pair::start(&stable);

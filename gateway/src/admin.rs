@@ -172,7 +172,7 @@ impl GatewayPages {
             urls: urls(snapshot, &target.name, &self.listen),
             requests: target.metrics.requests(),
             errors: target.metrics.errors(),
-            in_flight: target.metrics.in_flight.get(),
+            in_flight: target.metrics.in_flight(),
             sandboxes: counts.map(|counts| counts.sandboxes),
             queued: counts.map(|counts| counts.queued),
         }

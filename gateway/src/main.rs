@@ -36,13 +36,13 @@ fn main() -> ExitCode {
 
 fn run(config: Config) -> Result<(), Exit> {
     let registry = Registry::new();
-    let metrics = Arc::new(EdgeMetrics::register(&registry));
-    let tracing = Tracing::start(&config.trace, "hatchway-gateway", &metrics.spans_dropped)?;
     let (publisher, catalog) = catalog::channel();
+    let metrics = Arc::new(EdgeMetrics::register(&registry, &catalog));
+    let tracing = Tracing::start(&config.trace, "hatchway-gateway", &metrics.spans_dropped)?;
     let intake = Intake::open(&config.source, config.state.as_deref(), &registry);
     let intake = intake.map_err(Exit::config)?;
     if intake.is_known() {
-        publish(&publisher, intake.first(), &metrics);
+        publish(&publisher, intake.first());
     }
 
     let security = secure(&config)?;
@@ -78,7 +78,7 @@ fn run(config: Config) -> Result<(), Exit> {
 
     process::until_stopped(async {
         let requests = || metrics.total();
-        let publish = |objects| publish(&publisher, objects, &metrics);
+        let publish = |objects| publish(&publisher, objects);
         let catalog = intake.follow_as_gateway(&name, env!("CARGO_PKG_VERSION"), requests, publish);
         let certificates = async {
             if let Some(following) = certificates {
@@ -113,12 +113,8 @@ fn link_settings(wants_accounts: bool) -> link::Settings {
 }
 
 /// Serves by `objects` from now on, and gives back what it could not apply, by key.
-fn publish(
-    publisher: &Publisher,
-    objects: Arc<hatchway_proto::catalog::Objects>,
-    metrics: &EdgeMetrics,
-) -> Refused {
-    let snapshot = apply(&publisher.current(), objects, |name| metrics.function(name));
+fn publish(publisher: &Publisher, objects: Arc<hatchway_proto::catalog::Objects>) -> Refused {
+    let snapshot = apply(&publisher.current(), objects);
     for (object, why) in &snapshot.problems {
         tracing::warn!(object, why, "an object of the catalog is left out");
     }

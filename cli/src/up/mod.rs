@@ -98,7 +98,8 @@ fn serve(args: Args, project: Project) -> Result<(), Exit> {
     announce::isolation(&prepared.grants);
 
     let registry = Registry::new();
-    let metrics = Arc::new(EdgeMetrics::register(&registry));
+    let (publisher, catalog) = catalog::channel();
+    let metrics = Arc::new(EdgeMetrics::register(&registry, &catalog));
     // As who will open it again.
     let access = AccessLog::open(&args.access, &metrics.access_log_dropped)?;
     let scribes = access.as_ref().map(AccessLog::scribes);
@@ -106,8 +107,7 @@ fn serve(args: Args, project: Project) -> Result<(), Exit> {
     let tracers = tracing.as_ref().map(Tracing::tracers);
     let node = prepared.start(&registry, announce::event).map_err(Exit::config)?;
     let node = Arc::new(node);
-    let (publisher, catalog) = catalog::channel();
-    let applier = Applier::new(publisher, Arc::clone(&metrics), Arc::clone(&node));
+    let applier = Applier::new(publisher, Arc::clone(&node));
     applier.first(project.objects.clone());
 
     let pages = pages(&args, &address, &catalog, &registry, &node);

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use hatchway_gateway::catalog::Publisher;
 use hatchway_gateway::catalog::apply::apply;
-use hatchway_gateway::metrics::EdgeMetrics;
 use hatchway_node::node::Node;
 use hatchway_proto::catalog::Objects;
 use hatchway_wire::process::Exit;
@@ -33,13 +32,12 @@ const INSTALLED: [&str; 2] = ["node_modules", ".venv"];
 #[derive(Debug)]
 pub(super) struct Applier {
     publisher: Publisher,
-    metrics: Arc<EdgeMetrics>,
     node: Arc<Node>,
 }
 
 impl Applier {
-    pub(super) fn new(publisher: Publisher, metrics: Arc<EdgeMetrics>, node: Arc<Node>) -> Self {
-        Self { publisher, metrics, node }
+    pub(super) fn new(publisher: Publisher, node: Arc<Node>) -> Self {
+        Self { publisher, node }
     }
 
     /// Before anything is served.
@@ -61,10 +59,7 @@ impl Applier {
     }
 
     fn publish(&self, objects: Objects) {
-        let objects = Arc::new(objects);
-        let snapshot =
-            apply(&self.publisher.current(), objects, |name| self.metrics.function(name));
-        self.publisher.publish(snapshot);
+        self.publisher.publish(apply(&self.publisher.current(), Arc::new(objects)));
     }
 }
 

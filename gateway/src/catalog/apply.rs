@@ -15,19 +15,14 @@ use imbl::ordmap::DiffItem;
 use super::snapshot::{Snapshot, Target};
 use crate::admit::Rate;
 use crate::degrade::Degrades;
-use crate::metrics::FunctionMetrics;
 use crate::route::Releases;
 
 /// The snapshot for `objects`. Rate limits and metrics of a function live on through a change.
-pub fn apply(
-    before: &Snapshot,
-    objects: Arc<Objects>,
-    metrics: impl Fn(&FunctionName) -> FunctionMetrics,
-) -> Snapshot {
+pub fn apply(before: &Snapshot, objects: Arc<Objects>) -> Snapshot {
     let mut after = before.clone();
     let was = std::mem::replace(&mut after.objects, objects);
     for function in changed_functions(&was, &after.objects) {
-        after.set_function(&function, &metrics);
+        after.set_function(&function);
         after.look_for_dangling(&function);
     }
     let now = Arc::clone(&after.objects);
@@ -70,11 +65,7 @@ fn changed_keys<K: Ord + Clone, V: PartialEq>(
 }
 
 impl Snapshot {
-    fn set_function(
-        &mut self,
-        name: &FunctionName,
-        metrics: impl Fn(&FunctionName) -> FunctionMetrics,
-    ) {
+    fn set_function(&mut self, name: &FunctionName) {
         let problem = format!("release {name}");
         let own_problem = format!("function {name}");
         self.problems.remove(&problem);
@@ -116,8 +107,7 @@ impl Snapshot {
                 || Arc::new(Rate::new(function.rate_per_second)),
                 |known| Arc::clone(&known.rate),
             ),
-            metrics: known
-                .map_or_else(|| Arc::new(metrics(name)), |known| Arc::clone(&known.metrics)),
+            metrics: known.map(|known| Arc::clone(&known.metrics)).unwrap_or_default(),
         };
         self.lanes += usize::from(target.knows_lanes());
         let before = self.targets.insert(name.clone(), Arc::new(target));
@@ -199,7 +189,7 @@ mod tests {
 
     fn applied(before: &Snapshot, objects: serde_json::Value) -> Snapshot {
         let objects = Arc::new(serde_json::from_value(objects).unwrap());
-        apply(before, objects, |_| FunctionMetrics::unregistered())
+        apply(before, objects)
     }
 
     fn version(function: &str) -> serde_json::Value {
@@ -381,9 +371,8 @@ mod tests {
             let release = hatchway_proto::catalog::Release::of(id);
             objects.releases.insert(name, Arc::new(release));
         }
-        let metrics = |_: &FunctionName| FunctionMetrics::unregistered();
         let begun = std::time::Instant::now();
-        let mut snapshot = apply(&Snapshot::default(), Arc::new(objects.clone()), metrics);
+        let mut snapshot = apply(&Snapshot::default(), Arc::new(objects.clone()));
         println!("{MANY} routes, functions and versions applied in {:?}", begun.elapsed());
         let mut each = Vec::new();
         for n in 0..1000 {
@@ -391,7 +380,7 @@ mod tests {
             let route = Route::prefix(None, format!("/g/{n}"), name);
             objects.routes.insert(format!("r{}", n * 97), Arc::new(route));
             let begun = std::time::Instant::now();
-            snapshot = apply(&snapshot, Arc::new(objects.clone()), metrics);
+            snapshot = apply(&snapshot, Arc::new(objects.clone()));
             each.push(begun.elapsed());
         }
         each.sort();

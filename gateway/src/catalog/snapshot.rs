@@ -11,8 +11,7 @@ use imbl::{GenericHashMap, OrdMap, OrdSet};
 
 use crate::admit::Rate;
 use crate::degrade::Degrades;
-use crate::metrics::FunctionMetrics;
-use crate::rollout::Tally;
+use crate::metrics::{FunctionMetrics, VersionMetrics};
 use crate::route::{Asked, Found, Releases, Table, lane};
 
 /// Every function, by name. The names come from operators.
@@ -127,5 +126,5 @@ pub struct ReleaseTarget {
     /// Files of its own may answer.
     pub has_assets: bool,
     /// What it does, counted where the function has several.
-    pub tally: Option<Arc<Tally>>,
+    pub tally: Option<Arc<VersionMetrics>>,
 }

@@ -10,8 +10,8 @@ use hatchway_wire::http1::Request;
 use crate::access::Entry;
 use crate::answer::CallError;
 use crate::catalog::Target;
+use crate::metrics::VersionMetrics;
 use crate::rare::Rare;
-use crate::rollout::Tally;
 use crate::trace::Traced;
 
 /// A request between its head and its end.
@@ -60,7 +60,7 @@ pub(super) enum Way {
 pub(super) struct Running {
     target: Arc<Target>,
     /// Of the version, where the function has several.
-    pub(super) tally: Option<Arc<Tally>>,
+    pub(super) tally: Option<Arc<VersionMetrics>>,
     /// Whatever the client was told in the end.
     pub(super) has_failed: Cell<bool>,
     _entered: Option<Entered>,
@@ -69,15 +69,15 @@ pub(super) struct Running {
 impl Running {
     pub(super) fn new(
         target: Arc<Target>,
-        tally: Option<Arc<Tally>>,
+        tally: Option<Arc<VersionMetrics>>,
         entered: Option<Entered>,
     ) -> Self {
-        target.metrics.in_flight.inc();
+        target.metrics.enter();
         Self { target, tally, has_failed: Cell::new(false), _entered: entered }
     }
 
     /// The version has not answered, or not well.
-    pub(super) fn failed(&self, reason: &str) {
+    pub(super) fn failed(&self, reason: &'static str) {
         self.has_failed.set(true);
         self.metrics.refused(reason);
     }
@@ -99,7 +99,7 @@ impl Way {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.metrics.in_flight.dec();
+        self.metrics.leave();
     }
 }
 

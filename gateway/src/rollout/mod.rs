@@ -1,13 +1,13 @@
 //! Moves canaries forward, or back: every gateway says what it has counted, and one of them leads.
 //!
-//! While a rollout runs, each gateway keeps a seat in etcd (a lease) and reports its [`tally`] with it; the one that is
+//! While a rollout runs, each gateway keeps a seat in etcd (a lease) and reports with it what it has counted of
+//! each [version](crate::metrics::version); the one that is
 //! elected looks at all reports, asks the rollout for its next move ([`hatchway_proto::rollout`]), and writes that move
 //! together with the release: [`lead`]. While none runs there is a watch on an empty folder, and nothing else.
 //! [`session`] is a gateway's part in it.
 
 mod lead;
 mod session;
-mod tally;
 
 use std::future::Future;
 
@@ -17,8 +17,6 @@ use hatchway_wire::catalog::etcd::EtcdConfigError;
 use tokio::time::sleep;
 
 use crate::catalog::Catalog;
-
-pub use tally::Tally;
 
 /// Takes part in rollouts for as long as the result is polled, where the rules are in etcd. Those who follow a file have
 /// nobody to agree with, and no rollouts.

@@ -46,11 +46,10 @@ impl World {
             }
         });
         let registry = Registry::new();
-        let metrics = Arc::new(EdgeMetrics::register(&registry));
         let (publisher, catalog) = catalog::channel();
+        let metrics = Arc::new(EdgeMetrics::register(&registry, &catalog));
         let objects = serde_json::from_value(objects()).expect("the catalog is well-formed");
-        let snapshot =
-            apply(&publisher.current(), Arc::new(objects), |name| metrics.function(name));
+        let snapshot = apply(&publisher.current(), Arc::new(objects));
         assert!(snapshot.problems.is_empty(), "{:?}", snapshot.problems);
         publisher.publish(snapshot);
         let free = "127.0.0.1:0".parse().expect("an address");

@@ -73,10 +73,9 @@ impl Edge {
 
     pub(crate) fn start(nodes: Vec<SocketAddr>, door: Door, objects: Objects) -> Self {
         let registry = Registry::new();
-        let metrics = Arc::new(EdgeMetrics::register(&registry));
         let (publisher, catalog) = catalog::channel();
-        let snapshot =
-            apply(&publisher.current(), Arc::new(objects), |name| metrics.function(name));
+        let metrics = Arc::new(EdgeMetrics::register(&registry, &catalog));
+        let snapshot = apply(&publisher.current(), Arc::new(objects));
         publisher.publish(snapshot);
         let any_port = Address::Tcp(([127, 0, 0, 1], 0).into());
         // One core: what is shared by requests of one core is what can go wrong.
