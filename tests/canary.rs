@@ -150,10 +150,10 @@ fn prometheus_sees_a_canary_by_its_version_for_as_long_as_there_is_one() {
     assert_eq!(of("gateway_version_request_seconds_count", "", &bad), failed);
 
     let known = revision(&pair);
-    release(&stable, &["--stable", &good]);
+    release(&stable, &["--stable", &bad]);
     applied(&pair, known);
     let metrics = pair.gateway.admin.metrics();
-    assert!(!metrics.text.contains(&bad), "nobody names it any more");
+    assert!(!metrics.text.contains(&good), "nobody names it any more");
     assert_eq!(metrics.sum("gateway_requests_total", &["local/hello"]), 100.0);
 }
 

@@ -134,7 +134,7 @@ impl GatewayPages {
         let counts = self.node.as_ref().map(|node| node.functions());
         let mut functions: Vec<_> = snapshot
             .targets
-            .values()
+            .iter()
             .map(|target| self.function_status(&snapshot, target, counts.as_ref()))
             .collect();
         functions.sort_by(|a, b| a.name.cmp(&b.name));

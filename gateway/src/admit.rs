@@ -12,15 +12,15 @@ const BURST: Duration = Duration::from_secs(1);
 /// is the time at which the allowance will be untouched again, one word.
 #[derive(Debug)]
 pub struct Rate {
-    per_second: Option<u32>,
+    per_second: u32,
     since: Instant,
     /// Nanoseconds after `since`.
     untouched_at: AtomicU64,
 }
 
 impl Rate {
-    /// No limit where none is given.
-    pub fn new(per_second: Option<u32>) -> Self {
+    /// So many requests a second, 0 counts as 1.
+    pub fn new(per_second: u32) -> Self {
         Self { per_second, since: Instant::now(), untouched_at: AtomicU64::new(0) }
     }
 
@@ -29,9 +29,8 @@ impl Rate {
     /// # Errors
     /// [`CallError::RateLimited`] with the time until the next one passes.
     pub fn enter(&self) -> Result<(), CallError> {
-        let Some(per_second) = self.per_second else { return Ok(()) };
         let now = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.enter_at(per_second, now)
+        self.enter_at(self.per_second, now)
     }
 
     fn enter_at(&self, per_second: u32, now: u64) -> Result<(), CallError> {
@@ -60,7 +59,7 @@ mod tests {
 
     #[test]
     fn a_second_of_allowance_passes_at_once_and_then_the_rate() {
-        let rate = Rate::new(Some(10));
+        let rate = Rate::new(10);
         let passed = (0..20).filter(|_| rate.enter_at(10, 0).is_ok()).count();
         assert_eq!(passed, 10);
         assert!(rate.enter_at(10, SECOND / 10 - 1).is_err());
@@ -70,7 +69,7 @@ mod tests {
 
     #[test]
     fn over_a_long_time_the_rate_is_exact() {
-        let rate = Rate::new(Some(100));
+        let rate = Rate::new(100);
         let passed =
             (0..10_000_u64).filter(|step| rate.enter_at(100, step * SECOND / 1000).is_ok()).count();
         assert!(
@@ -81,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_refusal_says_when_the_next_one_passes() {
-        let rate = Rate::new(Some(1));
+        let rate = Rate::new(1);
         assert!(rate.enter_at(1, 0).is_ok());
         let Err(CallError::RateLimited { retry_after, .. }) = rate.enter_at(1, SECOND / 4) else {
             panic!("the second request of a second passed");

@@ -50,7 +50,7 @@ pub fn spare<'s>(
 ) -> Option<&'s ReleaseTarget> {
     let name = target.degrade.find(reason)?.function.as_ref()?;
     let spare: &Arc<Target> = snapshot.targets.get(name)?;
-    let is_allowed = name.tenant() == target.name.tenant() && spare.rate.enter().is_ok();
+    let is_allowed = name.tenant() == target.name.tenant() && spare.enter().is_ok();
     let releases = spare.releases.as_ref().filter(|_| is_allowed)?;
     Some(releases.stable())
 }

@@ -1,5 +1,7 @@
 //! Why a request goes where it goes: the decisions of a gateway in words, from the same snapshot and by the same code.
 
+use std::sync::Arc;
+
 use hatchway_proto::catalog::{Degrade, Route};
 use hatchway_proto::name::{FunctionName, VersionId};
 use serde::Serialize;
@@ -119,12 +121,8 @@ pub fn explain(snapshot: &Snapshot, asked: Asked<'_>) -> Explanation {
     told
 }
 
-fn route(
-    told: &mut Explanation,
-    snapshot: &Snapshot,
-    found: &Found<'_, '_, std::sync::Arc<Target>>,
-) {
-    let route = snapshot.routes.get(found.route);
+fn route(told: &mut Explanation, snapshot: &Snapshot, found: &Found<'_, '_, Arc<Target>>) {
+    let route = snapshot.route(found.route);
     let place = route.map(|route| place(route)).unwrap_or_default();
     let decision = format!("function {}", found.target.name);
     told.step("route", decision, format!("{} matches by {place}", found.route));
@@ -245,12 +243,12 @@ fn other_routes(
     asked: Asked<'_>,
     winner: Option<&str>,
 ) {
-    for (name, route) in snapshot.routes.iter().filter(|(name, _)| Some(name.as_str()) != winner) {
-        let with = |route: &Route| {
+    for (name, route) in snapshot.routes().filter(|(name, _)| Some(&***name) != winner) {
+        let with = |route: &Arc<Route>| {
             let mut alone = Table::default();
-            alone.insert(name, route, ()).is_ok() && alone.resolve(asked).is_some()
+            alone.insert(name, route).is_ok() && alone.resolve(asked).is_some()
         };
-        let bare = Route { when: Default::default(), ..(**route).clone() };
+        let bare = Arc::new(Route { when: Default::default(), ..(**route).clone() });
         if told.others.len() == OTHERS {
             return;
         }

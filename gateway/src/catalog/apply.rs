@@ -12,7 +12,7 @@ use hatchway_proto::name::FunctionName;
 use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
 
-use super::snapshot::{Snapshot, Target};
+use super::snapshot::{Snapshot, Target, served};
 use crate::admit::Rate;
 use crate::degrade::Degrades;
 use crate::route::Releases;
@@ -29,9 +29,9 @@ pub fn apply(before: &Snapshot, objects: Arc<Objects>) -> Snapshot {
     for change in was.routes.diff(&now.routes) {
         match change {
             DiffItem::Add(name, route) | DiffItem::Update { new: (name, route), .. } => {
-                after.set_route(name, route);
+                after.set_route(name, route, &was);
             }
-            DiffItem::Remove(name, _) => after.forget_route(name),
+            DiffItem::Remove(name, _) => after.forget_route(name, &was),
         }
     }
     after.revision += 1;
@@ -104,72 +104,67 @@ impl Snapshot {
             degrade: Degrades::new(function, release.map(|release| &**release)),
             releases,
             rate: known.filter(is_same_rate).map_or_else(
-                || Arc::new(Rate::new(function.rate_per_second)),
-                |known| Arc::clone(&known.rate),
+                || function.rate_per_second.map(|rate| Arc::new(Rate::new(rate))),
+                |known| known.rate.clone(),
             ),
             metrics: known.map(|known| Arc::clone(&known.metrics)).unwrap_or_default(),
         };
         self.lanes += usize::from(target.knows_lanes());
-        let before = self.targets.insert(name.clone(), Arc::new(target));
+        let before = self.targets.insert(Arc::new(target));
         self.lanes -= before.map_or(0, |before| usize::from(before.knows_lanes()));
     }
 
     /// Names the routes to a function that is not there, and no others.
     fn look_for_dangling(&mut self, function: &FunctionName) {
-        for name in self.routes_of.get(function).cloned().unwrap_or_default() {
+        let names: Vec<_> = self.names_of(function).cloned().collect();
+        for name in names {
             self.say_whether_dangling(&name, function);
         }
     }
 
     fn say_whether_dangling(&mut self, route: &str, function: &FunctionName) {
         let problem = format!("route {route}");
-        if self.targets.contains_key(function) {
+        if self.targets.get(function).is_some() {
             self.problems.remove(&problem);
         } else {
             self.problems.insert(problem, format!("there is no function {function}"));
         }
     }
 
-    fn set_route(&mut self, name: &str, route: &Arc<Route>) {
-        let (served, table) = (self.routes.get(name).cloned(), self.table.clone());
-        if let Some(served) = &served {
-            self.table.remove(name, served);
+    fn set_route(&mut self, name: &Arc<str>, route: &Arc<Route>, was: &Objects) {
+        let before = served(&self.kept, was, name).cloned();
+        let table = self.table.clone();
+        if let Some(before) = &before {
+            self.table.remove(name, before);
         }
         let added = match route.mistakes().first() {
             Some(mistake) => Err(mistake.to_string()),
-            None => self.table.insert(name, route, route.function.clone()),
+            None => self.table.insert(name, route),
         };
         if let Err(why) = added {
             self.table = table;
+            self.kept.insert(Arc::clone(name), before);
             self.problems.insert(format!("route {name}"), why);
             return;
         }
-        if let Some(served) = &served {
-            self.forget_whose(name, &served.function);
+        self.kept.remove(name);
+        if let Some(before) = before {
+            self.routes_of.remove(&(before.function.clone(), Arc::clone(name)));
+            self.lanes -= usize::from(knows_lanes(&before));
         }
         self.lanes += usize::from(knows_lanes(route));
-        self.lanes -= served.map_or(0, |served| usize::from(knows_lanes(&served)));
-        self.routes.insert(name.to_owned(), Arc::clone(route));
-        self.routes_of.entry(route.function.clone()).or_default().insert(name.to_owned());
+        self.routes_of.insert((route.function.clone(), Arc::clone(name)));
         self.say_whether_dangling(name, &route.function);
     }
 
-    fn forget_route(&mut self, name: &str) {
-        if let Some(served) = self.routes.remove(name) {
-            self.table.remove(name, &served);
-            self.lanes -= usize::from(knows_lanes(&served));
-            self.forget_whose(name, &served.function);
+    fn forget_route(&mut self, name: &Arc<str>, was: &Objects) {
+        if let Some(before) = served(&self.kept, was, name).cloned() {
+            self.table.remove(name, &before);
+            self.lanes -= usize::from(knows_lanes(&before));
+            self.routes_of.remove(&(before.function.clone(), Arc::clone(name)));
         }
+        self.kept.remove(name);
         self.problems.remove(&format!("route {name}"));
-    }
-
-    fn forget_whose(&mut self, name: &str, function: &FunctionName) {
-        if let Some(names) = self.routes_of.get_mut(function) {
-            names.remove(name);
-            if names.is_empty() {
-                self.routes_of.remove(function);
-            }
-        }
     }
 }
 
@@ -210,6 +205,10 @@ mod tests {
         };
         let stable = found.target.releases.as_ref().map(|releases| releases.stable().version);
         format!("{} {}", found.target.name.name(), stable.map_or("-".into(), |id| id.to_string()))
+    }
+
+    fn target<'s>(snapshot: &'s Snapshot, name: &FunctionName) -> &'s Target {
+        snapshot.targets.get(name).expect("it is known")
     }
 
     fn problems(snapshot: &Snapshot) -> Vec<String> {
@@ -306,7 +305,7 @@ mod tests {
         let none = json!({"functions": {}, "versions": {}, "releases": {}, "routes": {}});
         let third = applied(&second, none);
         assert_eq!((third.routes_of(&b).count(), at(&third, "/a").as_str()), (0, "none"));
-        assert!(third.routes_of.is_empty() && third.targets.is_empty() && third.routes.is_empty());
+        assert!(third.routes_of.is_empty() && third.targets.is_empty() && third.kept.is_empty());
     }
 
     #[test]
@@ -345,10 +344,10 @@ mod tests {
         };
         let first = applied(&Snapshot::default(), text(1));
         let name = FunctionName::parse("a").unwrap();
-        assert!(first.targets[&name].rate.enter().is_ok());
+        assert!(target(&first, &name).enter().is_ok());
         let second = applied(&first, text(2));
-        assert!(second.targets[&name].rate.enter().is_err());
-        assert_eq!((second.revision, second.targets[&name].function.queue_depth), (2, 2));
+        assert!(target(&second, &name).enter().is_err());
+        assert_eq!((second.revision, target(&second, &name).function.queue_depth), (2, 2));
     }
 
     /// The figure: `cargo test --release -p hatchway-gateway changes_cost -- --ignored --nocapture`.
@@ -367,7 +366,7 @@ mod tests {
             let route = Route::prefix(None, format!("/f/{n}"), name.clone());
             objects.functions.insert(name.clone(), Arc::new(serde_json::from_str("{}").unwrap()));
             objects.versions.insert(id, Arc::new(version));
-            objects.routes.insert(format!("r{n}"), Arc::new(route));
+            objects.routes.insert(format!("r{n}").into(), Arc::new(route));
             let release = hatchway_proto::catalog::Release::of(id);
             objects.releases.insert(name, Arc::new(release));
         }
@@ -378,7 +377,7 @@ mod tests {
         for n in 0..1000 {
             let name = FunctionName::parse(&format!("f{}", n * 97)).unwrap();
             let route = Route::prefix(None, format!("/g/{n}"), name);
-            objects.routes.insert(format!("r{}", n * 97), Arc::new(route));
+            objects.routes.insert(format!("r{}", n * 97).into(), Arc::new(route));
             let begun = std::time::Instant::now();
             snapshot = apply(&snapshot, Arc::new(objects.clone()));
             each.push(begun.elapsed());

@@ -3,31 +3,27 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use foldhash::fast::FixedState;
 use hatchway_proto::catalog::{Function, Objects, Route};
 use hatchway_proto::name::{FunctionName, VersionId};
-use imbl::shared_ptr::DefaultSharedPtr;
-use imbl::{GenericHashMap, OrdMap, OrdSet};
+use imbl::{OrdMap, OrdSet};
 
 use crate::admit::Rate;
+use crate::answer::CallError;
 use crate::degrade::Degrades;
 use crate::metrics::{FunctionMetrics, VersionMetrics};
-use crate::route::{Asked, Found, Releases, Table, lane};
-
-/// Every function, by name. The names come from operators.
-pub type Targets = GenericHashMap<FunctionName, Arc<Target>, FixedState, DefaultSharedPtr>;
+use crate::route::{Asked, Found, Keyed, Releases, Table, Trie, lane};
 
 /// The rules of one revision. Shares with the one before what did not change.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// Requests to functions, by name.
-    pub(super) table: Table<FunctionName>,
+    pub(super) table: Table,
     /// Every function, by name.
-    pub targets: Targets,
-    /// The routes that serve, each in its last good form.
-    pub routes: OrdMap<String, Arc<Route>>,
-    /// The names of the routes that lead to a function.
-    pub(super) routes_of: OrdMap<FunctionName, OrdSet<String>>,
+    pub targets: Trie<Arc<Target>>,
+    /// Routes that are wrong as they are now: their last good form serves, where there is one.
+    pub(super) kept: OrdMap<Arc<str>, Option<Arc<Route>>>,
+    /// Which routes lead to a function.
+    pub(super) routes_of: OrdSet<(FunctionName, Arc<str>)>,
     /// How many routes and releases know of lanes: without any, nobody looks for them.
     pub(super) lanes: usize,
     /// What this was made of.
@@ -44,9 +40,9 @@ impl Default for Snapshot {
     fn default() -> Self {
         Self {
             table: Table::default(),
-            targets: Targets::default(),
-            routes: OrdMap::new(),
-            routes_of: OrdMap::new(),
+            targets: Trie::default(),
+            kept: OrdMap::new(),
+            routes_of: OrdSet::new(),
             lanes: 0,
             objects: Arc::default(),
             revision: 0,
@@ -83,10 +79,38 @@ impl Snapshot {
         Some(said.or(found.lane))
     }
 
+    /// A route as it serves: in its last good form.
+    pub fn route(&self, name: &str) -> Option<&Arc<Route>> {
+        served(&self.kept, &self.objects, name)
+    }
+
+    /// The routes that serve, by name.
+    pub fn routes(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<Route>)> {
+        self.objects.routes.keys().filter_map(|name| Some((name, self.route(name)?)))
+    }
+
     /// The routes that lead to a function.
     pub fn routes_of(&self, function: &FunctionName) -> impl Iterator<Item = &Arc<Route>> {
-        let names = self.routes_of.get(function).into_iter().flatten();
-        names.filter_map(|name| self.routes.get(name))
+        self.names_of(function).filter_map(|name| self.route(name))
+    }
+
+    /// Their names.
+    pub(super) fn names_of(&self, function: &FunctionName) -> impl Iterator<Item = &Arc<str>> {
+        let from = (function.clone(), Arc::from(""));
+        let all = self.routes_of.range(from..);
+        all.take_while(move |(of, _)| of == function).map(|(_, name)| name)
+    }
+}
+
+/// A route in its last good form.
+pub(super) fn served<'s>(
+    kept: &'s OrdMap<Arc<str>, Option<Arc<Route>>>,
+    objects: &'s Objects,
+    name: &str,
+) -> Option<&'s Arc<Route>> {
+    match kept.get(name) {
+        Some(kept) => kept.as_ref(),
+        None => objects.routes.get(name),
     }
 }
 
@@ -101,13 +125,29 @@ pub struct Target {
     pub releases: Option<Releases>,
     /// What takes the place of its failures.
     pub degrade: Degrades,
-    /// Kept over changes of the rules.
-    pub rate: Arc<Rate>,
+    /// None where all may pass. Kept over changes of the rules.
+    pub rate: Option<Arc<Rate>>,
     /// Kept over changes of the rules.
     pub metrics: Arc<FunctionMetrics>,
 }
 
+impl Keyed for Arc<Target> {
+    type Key = FunctionName;
+
+    fn key(&self) -> &FunctionName {
+        &self.name
+    }
+}
+
 impl Target {
+    /// Lets one request pass.
+    ///
+    /// # Errors
+    /// [`CallError::RateLimited`] with the time until the next one passes.
+    pub fn enter(&self) -> Result<(), CallError> {
+        self.rate.as_ref().map_or(Ok(()), |rate| rate.enter())
+    }
+
     /// True when its release has versions for lanes, or puts requests into one.
     pub(super) fn knows_lanes(&self) -> bool {
         self.releases.as_ref().is_some_and(Releases::knows_lanes)

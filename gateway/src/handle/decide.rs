@@ -59,7 +59,7 @@ impl<B: Backend> Gateway<B> {
                 return call;
             }
         }
-        let admitted = chosen.and_then(|chosen| target.rate.enter().map(|()| chosen));
+        let admitted = chosen.and_then(|chosen| target.enter().map(|()| chosen));
         let lane = match &admitted {
             Ok(chosen) => lane.map(|_| chosen.lane),
             Err(_) => lane,

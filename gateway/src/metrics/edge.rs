@@ -97,7 +97,7 @@ impl EdgeMetrics {
         )]
         let refused: u64 = refused.map(|metric| metric.get_counter().get_value() as u64).sum();
         let snapshot = self.catalog.snapshot();
-        snapshot.targets.values().fold(Requests { all: refused, failed: refused }, |sum, target| {
+        snapshot.targets.iter().fold(Requests { all: refused, failed: refused }, |sum, target| {
             let (all, failed) = (target.metrics.requests(), target.metrics.errors());
             Requests { all: sum.all + all, failed: sum.failed + failed }
         })

@@ -149,7 +149,7 @@ impl Collector for Scrape {
         let snapshot = self.catalog.snapshot();
         let collected = self.families.iter().map(|family| {
             let mut rows = Rows::default();
-            for target in snapshot.targets.values() {
+            for target in snapshot.targets.iter() {
                 family.read(target, &mut rows);
             }
             let mut collected = MetricFamily::default();
@@ -212,7 +212,7 @@ mod tests {
         };
         let request = || {
             let snapshot = catalog.snapshot();
-            let target = snapshot.targets.values().find(|it| it.name.name() == "a").unwrap();
+            let target = snapshot.targets.iter().find(|it| it.name.name() == "a").unwrap();
             let outcome =
                 Outcome { status: 500, total: Duration::from_millis(3), ..Outcome::default() };
             target.metrics.finish(&outcome, None);

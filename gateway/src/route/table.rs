@@ -4,55 +4,81 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use foldhash::fast::FixedState;
 use hatchway_proto::catalog::{PathMatch, Route, check};
+use hatchway_proto::name::FunctionName;
 use regex::RegexSet;
 
 use super::Filters;
 use super::condition::{Asked, Matcher, Rank};
+use super::trie::{Keyed, Trie};
 
 #[cfg(test)]
 mod tests;
 
-/// A map that shares what is the same with the one it was made from. Its keys come from operators.
-type Map<K, V> = imbl::GenericHashMap<K, V, FixedState, imbl::shared_ptr::DefaultSharedPtr>;
-
 /// All routes. A clone shares everything; a change costs as much as the routes that share its host and path.
-#[derive(Clone, Debug)]
-pub struct Table<T> {
-    hosts: Map<Box<str>, Paths<T>>,
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    hosts: Trie<Arc<Host>>,
     /// By the domain behind `*.`.
-    below: Map<Box<str>, Paths<T>>,
-    any_host: Paths<T>,
+    below: Trie<Arc<Host>>,
+    any_host: Paths,
+}
+
+#[derive(Debug)]
+struct Host {
+    /// In lower case, without `*.`.
+    name: Box<str>,
+    paths: Paths,
 }
 
 /// Routes of one host.
-#[derive(Clone, Debug)]
-struct Paths<T> {
-    exact: Map<Box<str>, Candidates<T>>,
+#[derive(Clone, Debug, Default)]
+struct Paths {
+    exact: Trie<Candidates>,
     /// Whole segments, from `/` on, without a slash at the end.
-    prefixes: Map<Box<str>, Candidates<T>>,
-    regexes: Arc<Regexes<T>>,
+    prefixes: Trie<Candidates>,
+    regexes: Option<Arc<Regexes>>,
 }
 
-/// Routes with the same host and path, the most particular first.
-type Candidates<T> = Arc<[Candidate<T>]>;
-
+/// Routes with the same host and path, the most particular first. Never none.
 #[derive(Clone, Debug)]
-struct Candidate<T> {
-    name: Box<str>,
-    when: Option<Box<Matcher>>,
+struct Candidates(Arc<[Candidate]>);
+
+/// A route as requests look at it. What few have is behind a pointer: there is one of these for every route.
+#[derive(Clone, Debug)]
+struct Candidate {
+    name: Arc<str>,
+    route: Arc<Route>,
+    compiled: Option<Arc<Compiled>>,
+}
+
+#[derive(Debug)]
+struct Compiled {
+    when: Option<Matcher>,
     filters: Option<Arc<Filters>>,
-    lane: Option<Box<str>>,
-    accepts_lane: bool,
-    target: T,
 }
 
 /// Paths that are regular expressions, looked at all at once.
 #[derive(Clone, Debug)]
-struct Regexes<T> {
+struct Regexes {
     set: RegexSet,
-    routes: Vec<(Box<str>, Candidate<T>)>,
+    routes: Box<[Candidate]>,
+}
+
+impl Keyed for Arc<Host> {
+    type Key = str;
+
+    fn key(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Keyed for Candidates {
+    type Key = str;
+
+    fn key(&self) -> &str {
+        path_key(&self.0[0].route)
+    }
 }
 
 /// Where a request leads.
@@ -74,34 +100,21 @@ pub struct Found<'t, 'p, T> {
     pub tag: Option<&'p str>,
 }
 
-impl<T> Default for Table<T> {
-    fn default() -> Self {
-        Self { hosts: Map::default(), below: Map::default(), any_host: Paths::default() }
-    }
-}
-
-impl<T> Default for Paths<T> {
-    fn default() -> Self {
-        let regexes = Regexes { set: RegexSet::empty(), routes: Vec::new() };
-        Self { exact: Map::default(), prefixes: Map::default(), regexes: Arc::new(regexes) }
-    }
-}
-
-impl<T: Clone> Table<T> {
+impl Table {
     /// Adds the route `name`, or puts it in the place of one with the same name, host and path.
     ///
     /// # Errors
     /// What is wrong with it; the table is as it was.
-    pub fn insert(&mut self, name: &str, route: &Route, target: T) -> Result<(), String> {
+    pub fn insert(&mut self, name: &Arc<str>, route: &Arc<Route>) -> Result<(), String> {
         let when = match route.when.is_empty() {
             true => None,
-            false => Some(Box::new(Matcher::new(&route.when)?)),
+            false => Some(Matcher::new(&route.when)?),
         };
         let filters = Filters::new(&route.filters);
-        let lane = route.lane.as_deref().map(Into::into);
-        let accepts_lane = route.accepts_lane;
-        let candidate = Candidate { name: name.into(), when, filters, lane, accepts_lane, target };
-        self.change(route, |paths| paths.insert(route, candidate))
+        let is_plain = when.is_none() && filters.is_none();
+        let compiled = (!is_plain).then(|| Arc::new(Compiled { when, filters }));
+        let candidate = Candidate { name: Arc::clone(name), route: Arc::clone(route), compiled };
+        self.change(route, |paths| paths.insert(candidate))
     }
 
     /// Takes the route `name` out, as it was put in.
@@ -113,37 +126,36 @@ impl<T: Clone> Table<T> {
     fn change(
         &mut self,
         route: &Route,
-        change: impl FnOnce(&mut Paths<T>) -> Result<(), String>,
+        change: impl FnOnce(&mut Paths) -> Result<(), String>,
     ) -> Result<(), String> {
-        let (map, host) = match route.host.as_deref() {
+        let (hosts, host) = match route.host.as_deref() {
             None => return change(&mut self.any_host),
             Some(host) => match host.strip_prefix("*.") {
                 Some(domain) => (&mut self.below, domain),
                 None => (&mut self.hosts, host),
             },
         };
-        let host: Box<str> = host.to_ascii_lowercase().into();
-        let mut paths = map.get(&*host).cloned().unwrap_or_default();
+        let host = lower(host);
+        let mut paths = hosts.get(&host).map(|host| host.paths.clone()).unwrap_or_default();
         change(&mut paths)?;
         if paths.is_empty() {
-            map.remove(&*host);
+            hosts.remove(&host);
         } else {
-            map.insert(host, paths);
+            hosts.insert(Arc::new(Host { name: host.into(), paths }));
         }
         Ok(())
     }
-}
 
-impl<T> Table<T> {
     /// The most particular route that matches: the exact host, the host behind a tag, the longest wildcard, any host.
-    pub fn resolve<'p>(&self, asked: Asked<'p>) -> Option<Found<'_, 'p, T>> {
+    pub fn resolve<'p>(&self, asked: Asked<'p>) -> Option<Found<'_, 'p, FunctionName>> {
         let (host, path) = (lower(without_port(asked.head.host)), asked.head.path);
-        if let Some(found) = self.hosts.get(&*host).and_then(|paths| paths.resolve(path, asked)) {
+        if let Some(found) = self.hosts.get(&host).and_then(|host| host.paths.resolve(path, asked))
+        {
             return Some(found);
         }
         if let Some((tag, rest)) = behind_tag(&host)
             && let Some(mut found) =
-                self.hosts.get(rest).and_then(|paths| paths.resolve(path, asked))
+                self.hosts.get(rest).and_then(|host| host.paths.resolve(path, asked))
         {
             found.tag = asked.head.host.get(..tag.len());
             return Some(found);
@@ -152,7 +164,8 @@ impl<T> Table<T> {
             let mut domain = &*host;
             while let Some((_, rest)) = domain.split_once('.') {
                 domain = rest;
-                if let Some(found) = self.below.get(domain).and_then(|p| p.resolve(path, asked)) {
+                let host = self.below.get(domain);
+                if let Some(found) = host.and_then(|host| host.paths.resolve(path, asked)) {
                     return Some(found);
                 }
             }
@@ -161,17 +174,15 @@ impl<T> Table<T> {
     }
 }
 
-impl<T: Clone> Paths<T> {
-    fn insert(&mut self, route: &Route, candidate: Candidate<T>) -> Result<(), String> {
-        match route.path_match {
-            PathMatch::Exact => put(&mut self.exact, &route.path, candidate),
-            PathMatch::Prefix => put(&mut self.prefixes, without_slash(&route.path), candidate),
+impl Paths {
+    fn insert(&mut self, candidate: Candidate) -> Result<(), String> {
+        match candidate.route.path_match {
+            PathMatch::Exact => put(&mut self.exact, candidate),
+            PathMatch::Prefix => put(&mut self.prefixes, candidate),
             PathMatch::Regex => {
-                let name = candidate.name.clone();
-                let mut routes = self.regexes.routes.clone();
-                routes.retain(|(_, known)| known.name != name);
-                routes.push((route.path.as_str().into(), candidate));
-                self.regexes = Arc::new(Regexes::new(routes)?);
+                let mut routes = self.regexes_but(&candidate.name);
+                routes.push(candidate);
+                self.regexes = Some(Arc::new(Regexes::new(routes)?));
             }
         }
         Ok(())
@@ -179,33 +190,41 @@ impl<T: Clone> Paths<T> {
 
     fn remove(&mut self, name: &str, route: &Route) -> Result<(), String> {
         match route.path_match {
-            PathMatch::Exact => take(&mut self.exact, &route.path, name),
-            PathMatch::Prefix => take(&mut self.prefixes, without_slash(&route.path), name),
+            PathMatch::Exact => take(&mut self.exact, route, name),
+            PathMatch::Prefix => take(&mut self.prefixes, route, name),
             PathMatch::Regex => {
-                let mut routes = self.regexes.routes.clone();
-                routes.retain(|(_, known)| *known.name != *name);
-                self.regexes = Arc::new(Regexes::new(routes)?);
+                let routes = self.regexes_but(name);
+                self.regexes = match routes.is_empty() {
+                    true => None,
+                    false => Some(Arc::new(Regexes::new(routes)?)),
+                };
             }
         }
         Ok(())
     }
-}
 
-impl<T> Paths<T> {
-    fn is_empty(&self) -> bool {
-        self.exact.is_empty() && self.prefixes.is_empty() && self.regexes.routes.is_empty()
+    fn regexes_but(&self, name: &str) -> Vec<Candidate> {
+        let all = self.regexes.iter().flat_map(|regexes| regexes.routes.iter());
+        all.filter(|known| *known.name != *name).cloned().collect()
     }
 
-    fn resolve<'p>(&self, path: &'p str, asked: Asked<'_>) -> Option<Found<'_, 'p, T>> {
-        if let Some(found) = self.exact.get(path).and_then(|all| first(all, asked)) {
+    fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.prefixes.is_empty() && self.regexes.is_none()
+    }
+
+    fn resolve<'p>(&self, path: &'p str, asked: Asked<'_>) -> Option<Found<'_, 'p, FunctionName>> {
+        if let Some(found) = self.exact.get(path).and_then(|all| all.first(asked)) {
             return Some(found.at(path));
         }
-        if let Some(found) = self.regexes.find(path, asked) {
+        if let Some(found) = self.regexes.as_ref().and_then(|regexes| regexes.find(path, asked)) {
             return Some(found.at(path));
+        }
+        if self.prefixes.is_empty() {
+            return None;
         }
         let mut end = without_slash(path).len();
         loop {
-            if let Some(found) = self.prefixes.get(&path[..end]).and_then(|all| first(all, asked)) {
+            if let Some(found) = self.prefixes.get(&path[..end]).and_then(|all| all.first(asked)) {
                 return Some(found.at(if end == path.len() { "/" } else { &path[end..] }));
             }
             end = path.as_bytes()[..end].iter().rposition(|byte| *byte == b'/')?;
@@ -213,65 +232,80 @@ impl<T> Paths<T> {
     }
 }
 
-impl<T> Regexes<T> {
+impl Regexes {
     /// The longest expression first, then as in [`Candidates`].
-    fn new(mut routes: Vec<(Box<str>, Candidate<T>)>) -> Result<Self, String> {
-        routes.sort_by(|(a, one), (b, other)| {
-            b.len().cmp(&a.len()).then(one.order().cmp(&other.order()))
+    fn new(mut routes: Vec<Candidate>) -> Result<Self, String> {
+        routes.sort_by(|one, other| {
+            let longer = other.route.path.len().cmp(&one.route.path.len());
+            longer.then_with(|| one.order().cmp(&other.order()))
         });
-        let whole = routes
-            .iter()
-            .map(|(text, _)| check::whole(text).map(|regex| regex.as_str().to_owned()));
+        let whole = routes.iter().map(|candidate| {
+            check::whole(&candidate.route.path).map(|regex| regex.as_str().to_owned())
+        });
         let whole = whole.collect::<Result<Vec<_>, _>>()?;
         let set = RegexSet::new(whole).map_err(|error| error.to_string())?;
-        Ok(Self { set, routes })
+        Ok(Self { set, routes: routes.into() })
     }
 
-    fn find(&self, path: &str, asked: Asked<'_>) -> Option<&Candidate<T>> {
-        if self.routes.is_empty() {
-            return None;
-        }
+    fn find(&self, path: &str, asked: Asked<'_>) -> Option<&Candidate> {
         let matches = self.set.matches(path);
-        matches.iter().map(|index| &self.routes[index].1).find(|candidate| candidate.holds(asked))
+        matches.iter().map(|index| &self.routes[index]).find(|candidate| candidate.holds(asked))
     }
 }
 
-impl<T> Candidate<T> {
+impl Candidates {
+    fn first(&self, asked: Asked<'_>) -> Option<&Candidate> {
+        self.0.iter().find(|candidate| candidate.holds(asked))
+    }
+}
+
+impl Candidate {
+    fn when(&self) -> Option<&Matcher> {
+        self.compiled.as_ref()?.when.as_ref()
+    }
+
     fn holds(&self, asked: Asked<'_>) -> bool {
-        self.when.as_ref().is_none_or(|when| when.holds(asked))
+        self.when().is_none_or(|when| when.holds(asked))
     }
 
     /// Less is more particular.
-    fn order(&self) -> (Reverse<Option<Rank>>, Box<str>) {
-        (Reverse(self.when.as_ref().map(|when| when.rank())), self.name.clone())
+    fn order(&self) -> (Reverse<Option<Rank>>, &str) {
+        (Reverse(self.when().map(Matcher::rank)), &self.name)
     }
 
-    fn at<'p>(&self, rest: &'p str) -> Found<'_, 'p, T> {
-        let (target, route, filters) = (&self.target, &*self.name, self.filters.as_ref());
-        let (lane, accepts_lane) = (self.lane.as_deref(), self.accepts_lane);
+    fn at<'p>(&self, rest: &'p str) -> Found<'_, 'p, FunctionName> {
+        let filters = self.compiled.as_ref().and_then(|compiled| compiled.filters.as_ref());
+        let (lane, accepts_lane) = (self.route.lane.as_deref(), self.route.accepts_lane);
+        let (target, route) = (&self.route.function, &*self.name);
         Found { target, route, filters, lane, accepts_lane, rest, tag: None }
     }
 }
 
-fn first<'t, T>(all: &'t [Candidate<T>], asked: Asked<'_>) -> Option<&'t Candidate<T>> {
-    all.iter().find(|candidate| candidate.holds(asked))
+fn put(all: &mut Trie<Candidates>, candidate: Candidate) {
+    let known = all.get(path_key(&candidate.route)).map(|known| &*known.0).unwrap_or_default();
+    let others = known.iter().filter(|one| one.name != candidate.name);
+    let mut together: Vec<_> = others.cloned().collect();
+    together.push(candidate);
+    together.sort_by(|one, other| one.order().cmp(&other.order()));
+    all.insert(Candidates(together.into()));
 }
 
-fn put<T: Clone>(map: &mut Map<Box<str>, Candidates<T>>, path: &str, candidate: Candidate<T>) {
-    let known = map.get(path).map(|all| &all[..]).unwrap_or_default();
-    let mut all: Vec<_> = known.iter().filter(|one| one.name != candidate.name).cloned().collect();
-    all.push(candidate);
-    all.sort_by_cached_key(|one| one.order());
-    map.insert(path.into(), all.into());
-}
-
-fn take<T: Clone>(map: &mut Map<Box<str>, Candidates<T>>, path: &str, name: &str) {
-    let known = map.get(path).map(|all| &all[..]).unwrap_or_default();
-    let left: Vec<_> = known.iter().filter(|one| *one.name != *name).cloned().collect();
+fn take(all: &mut Trie<Candidates>, route: &Route, name: &str) {
+    let key = path_key(route);
+    let known = all.get(key).map(|known| &*known.0).unwrap_or_default();
+    let left: Arc<[_]> = known.iter().filter(|one| *one.name != *name).cloned().collect();
     if left.is_empty() {
-        map.remove(path);
+        all.remove(key);
     } else {
-        map.insert(path.into(), left.into());
+        all.insert(Candidates(left));
+    }
+}
+
+/// What a path is found by among those that are compared in the same way.
+fn path_key(route: &Route) -> &str {
+    match route.path_match {
+        PathMatch::Prefix => without_slash(&route.path),
+        PathMatch::Exact | PathMatch::Regex => &route.path,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Every answer that the gateway makes itself says who failed, why, and for which request.
 
+use std::sync::Arc;
+
 use super::kit::{Answer, Edge, Recorder};
 
 /// What every failure carries.
@@ -20,7 +22,7 @@ fn no_route_is_404_and_the_connection_goes_on() {
     let recorder = Recorder::start();
     let mut objects = super::kit::catalog();
     objects.routes = std::iter::once("elsewhere")
-        .map(|name| (name.to_owned(), objects.routes[name].clone()))
+        .map(|name| (Arc::from(name), objects.routes[name].clone()))
         .collect();
     let edge = Edge::start(vec![recorder.address], Default::default(), objects);
     let mut client = edge.client();

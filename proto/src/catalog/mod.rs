@@ -56,7 +56,7 @@ pub struct Objects {
     /// Builds of them, by id.
     pub versions: OrdMap<VersionId, Arc<Version>>,
     /// Hosts and paths that lead to functions, by route name.
-    pub routes: OrdMap<String, Arc<Route>>,
+    pub routes: OrdMap<Arc<str>, Arc<Route>>,
     /// Which version of a function answers.
     pub releases: OrdMap<FunctionName, Arc<Release>>,
 }

@@ -138,7 +138,7 @@ impl Objects {
         match object {
             Object::Function(name, function) => put(&mut self.functions, name, function),
             Object::Version(id, version) => put(&mut self.versions, id, version),
-            Object::Route(name, route) => put(&mut self.routes, name, route),
+            Object::Route(name, route) => put(&mut self.routes, name.into(), route),
             Object::Release(name, release) => put(&mut self.releases, name, release),
         }
     }
@@ -148,7 +148,7 @@ impl Objects {
         match key {
             Key::Function(name) => self.functions.remove(name).is_some(),
             Key::Version(id) => self.versions.remove(id).is_some(),
-            Key::Route(name) => self.routes.remove(name).is_some(),
+            Key::Route(name) => self.routes.remove(name.as_str()).is_some(),
             Key::Release(name) => self.releases.remove(name).is_some(),
         }
     }
@@ -163,7 +163,7 @@ impl Objects {
                 self.versions.get(id).map(|it| Object::Version(*id, Arc::clone(it)))
             }
             Key::Route(name) => {
-                self.routes.get(name).map(|it| Object::Route(name.clone(), Arc::clone(it)))
+                self.routes.get(name.as_str()).map(|it| Object::Route(name.clone(), Arc::clone(it)))
             }
             Key::Release(name) => {
                 self.releases.get(name).map(|it| Object::Release(name.clone(), Arc::clone(it)))
@@ -187,7 +187,7 @@ impl Objects {
             self.functions.iter().map(|(name, it)| Object::Function(name.clone(), Arc::clone(it)));
         let versions = self.versions.iter().map(|(id, it)| Object::Version(*id, Arc::clone(it)));
         let routes =
-            self.routes.iter().map(|(name, it)| Object::Route(name.clone(), Arc::clone(it)));
+            self.routes.iter().map(|(name, it)| Object::Route(name.to_string(), Arc::clone(it)));
         let releases =
             self.releases.iter().map(|(name, it)| Object::Release(name.clone(), Arc::clone(it)));
         functions.chain(versions).chain(routes).chain(releases)

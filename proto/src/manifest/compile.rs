@@ -48,7 +48,9 @@ pub fn objects<'a>(functions: impl IntoIterator<Item = (&'a Function, Package)>)
         let stable = version_id(&version);
         for (index, route) in function.routes.iter().enumerate() {
             let (tenant, name) = (function.name.tenant(), function.name.name());
-            objects.routes.insert(format!("{tenant}.{name}.{index}"), Arc::new(route.clone()));
+            objects
+                .routes
+                .insert(format!("{tenant}.{name}.{index}").into(), Arc::new(route.clone()));
         }
         objects.functions.insert(function.name.clone(), Arc::new(function.settings.clone()));
         objects.versions.insert(stable, Arc::new(version));

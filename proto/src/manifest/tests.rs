@@ -324,7 +324,7 @@ fn a_manifest_becomes_the_objects_of_a_catalog() {
     let package = catalog::Package { root: Some("/p".into()), digest: "d".to_owned() };
     let objects = objects(manifest.functions.iter().map(|function| (function, package.clone())));
     assert_eq!((objects.functions.len(), objects.versions.len()), (3, 3));
-    assert_eq!(objects.routes.keys().next().unwrap(), "local.any.0");
+    assert_eq!(&**objects.routes.keys().next().unwrap(), "local.any.0");
     for (name, release) in &objects.releases {
         assert_eq!(&objects.versions[&release.stable].function, name);
     }

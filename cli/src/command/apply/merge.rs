@@ -51,10 +51,10 @@ impl Merge<'_> {
     /// [`ReleaseUnderWay`].
     pub(super) fn own(&self) -> Result<Merged, ReleaseUnderWay> {
         let mut merged = self.puts()?;
-        let is_left = |name: &String| !self.project.routes.contains_key(name);
+        let is_left = |name: &str| !self.project.routes.contains_key(name);
         for (name, route) in &self.current.routes {
             if self.project.functions.contains_key(&route.function) && is_left(name) {
-                merged.changes.push(Change::Delete(Key::Route(name.clone())));
+                merged.changes.push(Change::Delete(Key::Route(name.to_string())));
             }
         }
         Ok(merged)

@@ -2,27 +2,26 @@ use hatchway_proto::http1::{Limits, parse_request};
 
 use super::*;
 
-fn table(routes: &[(&str, &str)]) -> Table<String> {
+fn table(routes: &[(&str, &str)]) -> Table {
     let mut table = Table::default();
     for (name, text) in routes {
         let route: Route = serde_json::from_str(text).unwrap();
         assert_eq!(route.mistakes(), []);
-        table.insert(name, &route, (*name).to_owned()).unwrap();
+        table.insert(&Arc::from(*name), &Arc::new(route)).unwrap();
     }
     table
 }
 
 /// The route's name, what is left of the path, and the tag.
-fn at(table: &Table<String>, host: &str, target: &str, more: &str) -> String {
+fn at(table: &Table, host: &str, target: &str, more: &str) -> String {
     let text = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n{more}\r\n");
     let head = parse_request(text.as_bytes(), &Limits::default()).unwrap().unwrap();
     let asked = Asked { head: &head, client: None };
     match table.resolve(asked) {
         None => "none".to_owned(),
         Some(found) => {
-            assert_eq!(found.route, found.target);
             let tag = found.tag.map(|tag| format!(" {tag}")).unwrap_or_default();
-            format!("{} {}{tag}", found.target, found.rest)
+            format!("{} {}{tag}", found.route, found.rest)
         }
     }
 }
