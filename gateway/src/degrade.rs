@@ -15,8 +15,8 @@ pub struct Degrades(Box<[Degrade]>);
 impl Degrades {
     /// Of a function and its release.
     pub fn new(function: &Function, release: Option<&Release>) -> Self {
-        let released = release.map(|release| &*release.degrade).unwrap_or_default();
-        Self(released.iter().chain(&function.degrade).cloned().collect())
+        let released = release.into_iter().flat_map(|release| &release.degrade);
+        Self(released.chain(&function.degrade).cloned().collect())
     }
 
     /// True where failures stay what they are.

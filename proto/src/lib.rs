@@ -19,5 +19,6 @@ pub mod name;
 pub mod network;
 pub mod proxy_protocol;
 pub mod rollout;
+pub mod seldom;
 pub mod trace_context;
 pub mod units;

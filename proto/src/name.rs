@@ -166,10 +166,7 @@ impl TenantName {
 /// `tenant/name`: what a user deploys and calls.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct FunctionName {
-    text: Arc<str>,
-    slash: u8,
-}
+pub struct FunctionName(Arc<str>);
 
 impl FunctionName {
     /// Joins a tenant and a name that are checked already.
@@ -178,8 +175,7 @@ impl FunctionName {
     /// [`NameError`] when `name` is no label.
     pub fn new(tenant: &TenantName, name: &str) -> Result<Self, NameError> {
         check_label(name)?;
-        let slash = u8::try_from(tenant.as_str().len()).expect("a label has at most 63 bytes");
-        Ok(Self { text: format!("{tenant}/{name}").into(), slash })
+        Ok(Self(format!("{tenant}/{name}").into()))
     }
 
     /// Reads `tenant/name`; a bare `name` belongs to [`TenantName::local`].
@@ -195,17 +191,21 @@ impl FunctionName {
 
     /// The part before the slash.
     pub fn tenant(&self) -> &str {
-        &self.text[..usize::from(self.slash)]
+        self.halves().0
     }
 
     /// The part after the slash.
     pub fn name(&self) -> &str {
-        &self.text[usize::from(self.slash) + 1..]
+        self.halves().1
+    }
+
+    fn halves(&self) -> (&str, &str) {
+        self.0.split_once('/').expect("it was made with a slash")
     }
 
     /// `tenant/name`.
     pub fn as_str(&self) -> &str {
-        &self.text
+        &self.0
     }
 }
 

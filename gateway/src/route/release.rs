@@ -26,6 +26,13 @@ pub const TAG_FIELD: &str = "x-hatchway-tag";
 #[derive(Clone, Debug)]
 pub struct Releases {
     targets: Box<[ReleaseTarget]>,
+    /// None where the first version answers everybody and nothing else is said: most functions have no more than that.
+    more: Option<Box<More>>,
+}
+
+/// What a release says beside its stable version.
+#[derive(Clone, Debug)]
+struct More {
     split: Split,
     rules: Box<[Rule]>,
     sticky: Option<Sticky>,
@@ -146,8 +153,10 @@ impl Releases {
         let tags = tags.collect::<Result<_, String>>()?;
         let lanes = release.lanes.iter().map(|(lane, id)| Ok((lane.as_str().into(), index(*id)?)));
         let lanes = lanes.collect::<Result<_, String>>()?;
-        let (sticky, mirror) = (release.sticky.clone(), mirror(&release.mirror)?);
-        Ok(Self { targets: targets.into(), split, rules, sticky, tags, lanes, mirror })
+        let (sticky, mirror) = (Option::clone(&release.sticky), mirror(&release.mirror)?);
+        let more = More { split, rules, sticky, tags, lanes, mirror };
+        let more = (*release != Release::of(release.stable)).then(|| Box::new(more));
+        Ok(Self { targets: targets.into(), more })
     }
 
     /// Counts what each version does where there are several, and goes on from what `before` has counted.
@@ -180,14 +189,17 @@ impl Releases {
 
     /// True when it has versions for lanes, or puts requests into one.
     pub fn knows_lanes(&self) -> bool {
-        !self.lanes.is_empty() || self.rules.iter().any(|rule| rule.lane.is_some())
+        let knows = |more: &More| {
+            !more.lanes.is_empty() || more.rules.iter().any(|rule| rule.lane.is_some())
+        };
+        self.more.as_deref().is_some_and(knows)
     }
 
     /// The version of a lane, where it has one.
-    fn of_lane<'r>(&'r self, lane: Option<&'r str>) -> Option<Chosen<'r>> {
-        let (name, index) = self.lanes.iter().find(|(name, _)| Some(&**name) == lane)?;
+    fn of_lane<'r>(&'r self, more: &'r More, lane: Option<&'r str>) -> Option<Chosen<'r>> {
+        let (name, index) = more.lanes.iter().find(|(name, _)| Some(&**name) == lane)?;
         let because = Because::Lane(name);
-        let (target, mirror) = (&self.targets[*index], self.mirror.as_ref());
+        let (target, mirror) = (&self.targets[*index], more.mirror.as_ref());
         Some(Chosen { target, because, filters: None, mirror, lane })
     }
 
@@ -202,54 +214,50 @@ impl Releases {
         (tag, lane): (Option<&str>, Option<&'r str>),
         draw: impl FnOnce() -> u64,
     ) -> Result<Chosen<'r>, CallError> {
-        if let [target] = &*self.targets
-            && self.tags.is_empty()
-            && self.rules.is_empty()
-            && tag.is_none()
-        {
-            let mirror = self.mirror.as_ref();
-            return Ok(Chosen { target, because: Because::Only, filters: None, mirror, lane });
-        }
+        let Some(more) = self.more.as_deref() else {
+            let because = Because::Only;
+            let chosen =
+                Chosen { target: self.stable(), because, filters: None, mirror: None, lane };
+            return if tag.is_none() { Ok(chosen) } else { Err(CallError::NoTag) };
+        };
         let tag = match tag {
-            None if self.tags.is_empty() => None,
+            None if more.tags.is_empty() => None,
             None => asked.headers(TAG_FIELD).next(),
             Some(tag) => Some(tag),
         };
         if let Some(tag) = tag {
-            let known = self.tags.iter().find(|(known, _)| known.eq_ignore_ascii_case(tag));
+            let known = more.tags.iter().find(|(known, _)| known.eq_ignore_ascii_case(tag));
             let (tag, index) = known.ok_or(CallError::NoTag)?;
-            let target = &self.targets[*index];
-            return Ok(Chosen {
-                target,
-                because: Because::Tag(tag),
-                filters: None,
-                mirror: None,
-                lane,
-            });
+            let (target, because) = (&self.targets[*index], Because::Tag(tag));
+            return Ok(Chosen { target, because, filters: None, mirror: None, lane });
         }
-        if let Some(chosen) = self.of_lane(lane) {
+        if self.targets.len() == 1 && more.rules.is_empty() {
+            let (target, mirror) = (self.stable(), more.mirror.as_ref());
+            return Ok(Chosen { target, because: Because::Only, filters: None, mirror, lane });
+        }
+        if let Some(chosen) = self.of_lane(more, lane) {
             return Ok(chosen);
         }
-        let rule = self.rules.iter().position(|rule| rule.when.holds(asked));
-        let compiled = rule.map(|rule| &self.rules[rule]);
+        let rule = more.rules.iter().position(|rule| rule.when.holds(asked));
+        let compiled = rule.map(|rule| &more.rules[rule]);
         let lane = lane.or(compiled.and_then(|rule| rule.lane.as_deref()));
-        if let Some(chosen) = self.of_lane(lane) {
+        if let Some(chosen) = self.of_lane(more, lane) {
             let filters = compiled.and_then(|rule| rule.filters.as_ref());
             return Ok(Chosen { filters, ..chosen });
         }
-        let split = compiled.map_or(&self.split, |rule| &rule.split);
-        let key = self.key_bucket(asked);
+        let split = compiled.map_or(&more.split, |rule| &rule.split);
+        let key = self.key_bucket(more.sticky.as_ref(), asked);
         let bucket = key.unwrap_or_else(|| reduce(draw()));
         let because = Because::Bucket { rule, bucket, is_sticky: key.is_some() };
         let filters = compiled.and_then(|rule| rule.filters.as_ref());
-        let mirror = compiled.and_then(|rule| rule.mirror.as_ref()).or(self.mirror.as_ref());
+        let mirror = compiled.and_then(|rule| rule.mirror.as_ref()).or(more.mirror.as_ref());
         Ok(Chosen { target: &self.targets[split.target(bucket)], because, filters, mirror, lane })
     }
 
     /// The bucket of the client, when it says what it is known by.
-    fn key_bucket(&self, asked: Asked<'_>) -> Option<u16> {
+    fn key_bucket(&self, sticky: Option<&Sticky>, asked: Asked<'_>) -> Option<u16> {
         let function = &self.targets[0].function;
-        match self.sticky.as_ref()? {
+        match sticky? {
             Sticky::Header(name) => asked.headers(name).next().map(|key| bucket(function, key)),
             Sticky::Cookie(name) => asked.cookies(name).next().map(|key| bucket(function, key)),
             Sticky::Query(name) => asked.query(name).next().map(|key| bucket(function, &key)),

@@ -18,20 +18,13 @@ mod tests;
 /// All routes. A clone shares everything; a change costs as much as the routes that share its host and path.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
-    hosts: Trie<Arc<Host>>,
+    hosts: Trie<Arc<Paths>>,
     /// By the domain behind `*.`.
-    below: Trie<Arc<Host>>,
+    below: Trie<Arc<Paths>>,
     any_host: Paths,
 }
 
-#[derive(Debug)]
-struct Host {
-    /// In lower case, without `*.`.
-    name: Box<str>,
-    paths: Paths,
-}
-
-/// Routes of one host.
+/// Routes of one host, at least one of them; or of any host, and there may be none.
 #[derive(Clone, Debug, Default)]
 struct Paths {
     exact: Trie<Candidates>,
@@ -65,11 +58,14 @@ struct Regexes {
     routes: Box<[Candidate]>,
 }
 
-impl Keyed for Arc<Host> {
+/// By the host of its routes, without `*.`.
+impl Keyed for Arc<Paths> {
     type Key = str;
 
     fn key(&self) -> &str {
-        &self.name
+        let host = self.any().and_then(|candidate| candidate.route.host.as_deref());
+        let host = host.expect("there are no entries of hosts without routes");
+        host.strip_prefix("*.").unwrap_or(host)
     }
 }
 
@@ -135,13 +131,12 @@ impl Table {
                 None => (&mut self.hosts, host),
             },
         };
-        let host = lower(host);
-        let mut paths = hosts.get(&host).map(|host| host.paths.clone()).unwrap_or_default();
+        let mut paths = hosts.get(host).map(|paths| Paths::clone(paths)).unwrap_or_default();
         change(&mut paths)?;
         if paths.is_empty() {
-            hosts.remove(&host);
+            hosts.remove(host);
         } else {
-            hosts.insert(Arc::new(Host { name: host.into(), paths }));
+            hosts.insert(Arc::new(paths));
         }
         Ok(())
     }
@@ -149,13 +144,12 @@ impl Table {
     /// The most particular route that matches: the exact host, the host behind a tag, the longest wildcard, any host.
     pub fn resolve<'p>(&self, asked: Asked<'p>) -> Option<Found<'_, 'p, FunctionName>> {
         let (host, path) = (lower(without_port(asked.head.host)), asked.head.path);
-        if let Some(found) = self.hosts.get(&host).and_then(|host| host.paths.resolve(path, asked))
-        {
+        if let Some(found) = self.hosts.get(&host).and_then(|paths| paths.resolve(path, asked)) {
             return Some(found);
         }
         if let Some((tag, rest)) = behind_tag(&host)
             && let Some(mut found) =
-                self.hosts.get(rest).and_then(|host| host.paths.resolve(path, asked))
+                self.hosts.get(rest).and_then(|paths| paths.resolve(path, asked))
         {
             found.tag = asked.head.host.get(..tag.len());
             return Some(found);
@@ -164,8 +158,8 @@ impl Table {
             let mut domain = &*host;
             while let Some((_, rest)) = domain.split_once('.') {
                 domain = rest;
-                let host = self.below.get(domain);
-                if let Some(found) = host.and_then(|host| host.paths.resolve(path, asked)) {
+                let paths = self.below.get(domain);
+                if let Some(found) = paths.and_then(|paths| paths.resolve(path, asked)) {
                     return Some(found);
                 }
             }
@@ -206,6 +200,12 @@ impl Paths {
     fn regexes_but(&self, name: &str) -> Vec<Candidate> {
         let all = self.regexes.iter().flat_map(|regexes| regexes.routes.iter());
         all.filter(|known| *known.name != *name).cloned().collect()
+    }
+
+    fn any(&self) -> Option<&Candidate> {
+        let paths = self.prefixes.first().or(self.exact.first());
+        let regexes = self.regexes.iter().flat_map(|regexes| regexes.routes.iter());
+        paths.map(|all| &all.0[0]).or(regexes.into_iter().next())
     }
 
     fn is_empty(&self) -> bool {

@@ -111,6 +111,18 @@ impl<T: Keyed> Trie<T> {
 }
 
 impl<T> Trie<T> {
+    /// Any item, always the same one.
+    pub fn first(&self) -> Option<&T> {
+        let mut place = self.0.as_ref()?;
+        loop {
+            match place {
+                Place::One(item) => return Some(item),
+                Place::Same(items) => return items.first(),
+                Place::Node(_, places) => place = places.first()?,
+            }
+        }
+    }
+
     /// True when there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.0.is_none()

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::seldom::Blank;
+
 /// What a request must have: all of it. Without any condition every request will do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -35,6 +37,16 @@ pub struct FieldMatch {
     /// A regular expression that the whole value must match (syntax of the `regex` crate: linear time).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub regex: Option<String>,
+}
+
+impl Blank for Conditions {
+    const BLANK: &'static Self = &Self {
+        methods: Vec::new(),
+        headers: Vec::new(),
+        query: Vec::new(),
+        cookies: Vec::new(),
+        clients: Vec::new(),
+    };
 }
 
 impl Conditions {

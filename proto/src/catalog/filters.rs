@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::seldom::Blank;
+
 /// What a route or a rule changes. Without any filter a request goes on as it came.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -102,6 +104,18 @@ pub enum Scheme {
 /// As in the Gateway API.
 fn found() -> u16 {
     302
+}
+
+const UNCHANGED: HeaderModifier =
+    HeaderModifier { set: Vec::new(), add: Vec::new(), remove: Vec::new() };
+
+impl Blank for Filters {
+    const BLANK: &'static Self = &Self {
+        request_header_modifier: UNCHANGED,
+        response_header_modifier: UNCHANGED,
+        url_rewrite: None,
+        request_redirect: None,
+    };
 }
 
 impl Filters {

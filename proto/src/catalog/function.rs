@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Degrade;
+use crate::seldom::Seldom;
 
 /// What a user deploys and calls, whatever build of it is live.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -18,8 +19,8 @@ pub struct Function {
     #[serde(default)]
     pub server_timing: bool,
     /// What takes the place of failures: of the first entry that is for one. Those of the release come before.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub degrade: Vec<Degrade>,
+    #[serde(default, skip_serializing_if = "Seldom::is_blank")]
+    pub degrade: Seldom<Vec<Degrade>>,
 }
 
 /// A short burst fits; a backlog of many seconds does not.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Conditions, Degrade, Filters, Mirror};
 use crate::name::VersionId;
+use crate::seldom::Seldom;
 
 /// A share of everybody: 10,000 basis points.
 pub const BASIS_POINTS: u16 = 10_000;
@@ -18,27 +19,27 @@ pub struct Release {
     pub stable: VersionId,
     /// Versions that serve a part. While the first two grow, they only take from stable, and who has come to one of
     /// them stays.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub shares: Vec<Share>,
+    #[serde(default, skip_serializing_if = "Seldom::is_blank")]
+    pub shares: Seldom<Vec<Share>>,
     /// Looked at in this order before the shares.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub rules: Vec<Rule>,
+    #[serde(default, skip_serializing_if = "Seldom::is_blank")]
+    pub rules: Seldom<Vec<Rule>>,
     /// What makes a client the same client the next time; without it every request draws anew.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sticky: Option<Sticky>,
+    #[serde(default, skip_serializing_if = "Seldom::is_blank")]
+    pub sticky: Seldom<Option<Sticky>>,
     /// Versions to be tried before they serve anybody, each by a name: `TAG--HOST`, or the field `x-hatchway-tag`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub tags: BTreeMap<String, VersionId>,
+    #[serde(default, skip_serializing_if = "Seldom::is_blank")]
+    pub tags: Seldom<BTreeMap<String, VersionId>>,
     /// The version that serves a lane, by the lane's name. A lane without one is served as everybody is, and its requests
     /// stay in it: the lane travels with the call in `baggage`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub lanes: BTreeMap<String, VersionId>,
+    #[serde(default, skip_serializing_if = "Seldom::is_blank")]
+    pub lanes: Seldom<BTreeMap<String, VersionId>>,
     /// What takes the place of failures, before what the function has for them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub degrade: Vec<Degrade>,
+    #[serde(default, skip_serializing_if = "Seldom::is_blank")]
+    pub degrade: Seldom<Vec<Degrade>>,
     /// Copies of requests, but for those that a tag leads and those of a rule with a mirror of its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mirror: Option<Mirror>,
+    #[serde(default, skip_serializing_if = "Seldom::is_blank")]
+    pub mirror: Seldom<Option<Mirror>>,
 }
 
 /// A part of the requests.
@@ -87,10 +88,16 @@ pub enum Sticky {
 impl Release {
     /// Everybody is served by one version.
     pub fn of(stable: VersionId) -> Self {
-        let (shares, rules) = (Vec::new(), Vec::new());
-        let (tags, degrade) = (BTreeMap::new(), Vec::new());
-        let lanes = BTreeMap::new();
-        Self { stable, shares, rules, sticky: None, tags, lanes, degrade, mirror: None }
+        Self {
+            stable,
+            shares: Seldom::default(),
+            rules: Seldom::default(),
+            sticky: Seldom::default(),
+            tags: Seldom::default(),
+            lanes: Seldom::default(),
+            degrade: Seldom::default(),
+            mirror: Seldom::default(),
+        }
     }
 
     /// Every version that it may choose; some may come twice.

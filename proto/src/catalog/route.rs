@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Conditions, Filters};
 use crate::name::FunctionName;
+use crate::seldom::Seldom;
 
 /// Where requests lead that match it. Of several that match, the most particular one wins: the host (exact, then the
 /// longest wildcard, then any), the path (exact, then the longest regular expression, then the longest
@@ -22,14 +23,14 @@ pub struct Route {
     #[serde(default, skip_serializing_if = "PathMatch::is_prefix")]
     pub path_match: PathMatch,
     /// What else the request must have.
-    #[serde(default, skip_serializing_if = "Conditions::is_empty")]
-    pub when: Conditions,
+    #[serde(default, skip_serializing_if = "Seldom::is_blank")]
+    pub when: Seldom<Conditions>,
     /// What is done with requests that take it, before those of the release's rule.
-    #[serde(default, skip_serializing_if = "Filters::is_empty")]
-    pub filters: Filters,
+    #[serde(default, skip_serializing_if = "Seldom::is_blank")]
+    pub filters: Seldom<Filters>,
     /// The lane of requests that take it and are in none yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lane: Option<String>,
+    pub lane: Option<Box<str>>,
     /// Any client may say in `baggage` (W3C Baggage) which lane it is in: `hatchway-lane=NAME`. Otherwise only trusted proxies may,
     /// functions among them where their addresses are.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -62,8 +63,8 @@ impl PathMatch {
 impl Route {
     /// Every request for `path` and below it on `host`.
     pub fn prefix(host: Option<String>, path: String, function: FunctionName) -> Self {
-        let (path_match, when) = (PathMatch::Prefix, Conditions::default());
-        let filters = Filters::default();
+        let path_match = PathMatch::Prefix;
+        let (when, filters) = (Seldom::default(), Seldom::default());
         Self { host, path, path_match, when, filters, lane: None, accepts_lane: false, function }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::name::FunctionName;
+use crate::seldom::Seldom;
 use crate::units;
 
 /// One immutable build of a function.
@@ -35,7 +36,7 @@ pub struct Version {
     pub clocks: Clocks,
     /// Environment beside what the platform sets.
     #[serde(default)]
-    pub env: BTreeMap<String, String>,
+    pub env: Seldom<BTreeMap<String, String>>,
     /// What network the sandbox sees.
     #[serde(default)]
     pub network: Network,

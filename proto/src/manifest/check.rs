@@ -87,7 +87,11 @@ fn settings(table: &FunctionTable, report: &mut Report<'_>) -> catalog::Function
         queue_depth: limits::within(&table.queue, "queue", 1, defaults::MAX_QUEUE, report)
             .unwrap_or(catalog::DEFAULT_QUEUE_DEPTH),
         server_timing: table.server_timing.as_right().is_some_and(|flag| flag.value),
-        degrade: table.degrade.as_right().map(|list| list.value.0.clone()).unwrap_or_default(),
+        degrade: table
+            .degrade
+            .as_right()
+            .map(|list| list.value.0.clone().into())
+            .unwrap_or_default(),
     }
 }
 

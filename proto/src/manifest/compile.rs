@@ -21,7 +21,7 @@ impl Function {
             max: self.scale.max,
             idle_timeout: self.idle_timeout,
             clocks: self.clocks,
-            env: self.env.clone(),
+            env: self.env.clone().into(),
             network: self.network,
             protocol: self.protocol,
             assets: self.assets.clone(),
@@ -54,7 +54,7 @@ pub fn objects<'a>(functions: impl IntoIterator<Item = (&'a Function, Package)>)
         }
         objects.functions.insert(function.name.clone(), Arc::new(function.settings.clone()));
         objects.versions.insert(stable, Arc::new(version));
-        let release = Release { mirror: function.mirror.clone(), ..Release::of(stable) };
+        let release = Release { mirror: function.mirror.clone().into(), ..Release::of(stable) };
         objects.releases.insert(function.name.clone(), Arc::new(release));
     }
     objects

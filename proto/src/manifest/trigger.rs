@@ -119,7 +119,7 @@ pub(super) struct Trigger {
 impl Trigger {
     /// The route to `function`.
     pub(super) fn route(self, function: FunctionName) -> Route {
-        Route { filters: self.filters, ..Route::prefix(self.host, self.path, function) }
+        Route { filters: self.filters.into(), ..Route::prefix(self.host, self.path, function) }
     }
 }
 

@@ -187,7 +187,8 @@ impl Mirror {
                 }
             }
             if objects != *self.objects {
-                self.objects = Arc::new(objects);
+                let is_first = self.objects.is_empty();
+                self.objects = Arc::new(if is_first { objects.packed() } else { objects });
             }
         }
         self.quarantined = Arc::new(quarantined);

@@ -135,10 +135,10 @@ impl Edit<'_> {
             release.shares.clear();
         }
         if !self.shares.is_empty() {
-            release.shares = self.shares(objects)?;
+            release.shares = self.shares(objects)?.into();
         }
         if let Some(StickyBy(sticky)) = self.sticky {
-            release.sticky.clone_from(sticky);
+            release.sticky = sticky.clone().into();
         }
         for Tagged(tag, version) in self.tags {
             match version {

@@ -206,7 +206,7 @@ pub(in crate::pool) fn version() -> Version {
             idle: 60 * SECOND,
             run: 300 * SECOND,
         },
-        env: BTreeMap::new(),
+        env: BTreeMap::new().into(),
         network: Network::None,
         protocol: Default::default(),
         assets: None,

@@ -127,7 +127,7 @@ impl Release {
     pub fn mistakes_of(&self, name: Option<&FunctionName>) -> Vec<Mistake> {
         let mut found = Found(Vec::new());
         degrade::degrade(&mut found, &self.degrade, name);
-        if let Some(mirror) = &self.mirror {
+        if let Some(mirror) = &*self.mirror {
             mirror::mirror(&mut found, "mirror", mirror, name);
         }
         shares(&mut found, "shares", &self.shares);
@@ -143,7 +143,7 @@ impl Release {
                 mirror::mirror(&mut found, &format!("rules[{index}].mirror"), mirror, name);
             }
         }
-        match &self.sticky {
+        match &*self.sticky {
             Some(Sticky::Header(name) | Sticky::Cookie(name)) if !is_token(name) => {
                 found.add("sticky", format!("{name:?} is not the name of a field"));
             }

@@ -175,6 +175,7 @@ fn lines(rest: &[u8]) -> Result<Content, FormatError> {
             }
         }
     }
+    content.objects = content.objects.packed();
     Ok(content)
 }
 
