@@ -155,6 +155,19 @@ impl Backend for NodeCore {
         found.map(Found::Upstream)
     }
 
+    /// A sandbox with room and an idle connection to it: what nearly every request finds.
+    fn connect_now(&self, invocation: &mut Invocation) -> Option<Found<SandboxUpstream>> {
+        if invocation.asset.is_some() {
+            return None;
+        }
+        let version = self.pool.version(&invocation.version)?;
+        let (slot, deadline) = (version.try_slot()?, invocation.request.deadline);
+        let upstream = invoke::reach_now(slot, version.version(), &self.connections, deadline)?;
+        note(upstream.slot(), &mut invocation.timing);
+        upstream.slot().sandbox().enter(&invocation.request_id);
+        Some(Found::Upstream(upstream))
+    }
+
     async fn explain(
         &self,
         _invocation: &Invocation,

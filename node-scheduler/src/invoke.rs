@@ -78,26 +78,25 @@ pub(crate) async fn reach(
             Stream::Outbound(Box::new(request))
         }),
     };
-    let stream = match reached {
-        Ok(stream) => stream,
-        Err(error) => return Err((slot, error)),
+    match reached {
+        Ok(stream) => Ok(SandboxUpstream::new(slot, stream, version, connections, deadline)),
+        Err(error) => Err((slot, error)),
+    }
+}
+
+/// The same over a connection that is idle; none, and the slot is given back, where there is no such.
+pub(crate) fn reach_now(
+    slot: Slot<ProcessHatchery>,
+    version: &Version,
+    connections: &Connections,
+    deadline: Option<Instant>,
+) -> Option<SandboxUpstream> {
+    let idle = &connections.idle;
+    let stream = match version.protocol {
+        Protocol::Http1 => idle.take(&slot.sandbox_id(), idle_limit(version))?,
+        Protocol::H2c => return None,
     };
-    let run = ticker::recent() + version.clocks.run;
-    let clocks = Clocks {
-        first_byte: version.clocks.first_byte,
-        idle: version.clocks.idle,
-        run: deadline.map_or(run, |deadline| run.min(deadline)),
-    };
-    let runs_one = version.concurrency == 1;
-    let is_urgent = clocks.run < run;
-    Ok(SandboxUpstream {
-        stream,
-        slot,
-        idle: connections.idle.clone(),
-        clocks,
-        runs_one,
-        is_urgent,
-    })
+    Some(SandboxUpstream::new(slot, stream, version, connections, deadline))
 }
 
 async fn reach_http1(
@@ -108,6 +107,30 @@ async fn reach_http1(
     match idle.take(&slot.sandbox_id(), idle_limit(version)) {
         Some(stream) => Ok(stream),
         None => Box::pin(slot.sandbox().connect()).await,
+    }
+}
+
+impl SandboxUpstream {
+    fn new(
+        slot: Slot<ProcessHatchery>,
+        stream: Stream,
+        version: &Version,
+        connections: &Connections,
+        deadline: Option<Instant>,
+    ) -> Self {
+        let run = ticker::recent() + version.clocks.run;
+        let clocks = Clocks {
+            first_byte: version.clocks.first_byte,
+            idle: version.clocks.idle,
+            run: deadline.map_or(run, |deadline| run.min(deadline)),
+        };
+        let (runs_one, is_urgent) = (version.concurrency == 1, clocks.run < run);
+        Self { stream, slot, idle: connections.idle.clone(), clocks, runs_one, is_urgent }
+    }
+
+    /// The slot by which it may be used.
+    pub(crate) fn slot(&self) -> &Slot<ProcessHatchery> {
+        &self.slot
     }
 }
 

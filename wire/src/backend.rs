@@ -82,6 +82,11 @@ pub trait Backend: 'static {
         invocation: &mut Invocation,
     ) -> impl Future<Output = Result<Found<Self::Upstream>, Failure>>;
 
+    /// The same where nobody has to be waited for; nothing has changed where it finds nothing.
+    fn connect_now(&self, _invocation: &mut Invocation) -> Option<Found<Self::Upstream>> {
+        None
+    }
+
     /// Which node has been asked on `upstream`, in the operator's words; none where there is only one.
     fn node(&self, _upstream: &Self::Upstream) -> Option<Box<str>> {
         None

@@ -19,7 +19,7 @@ use hatchway_wire::Stream;
 use hatchway_wire::backend::{AssetRequest, Backend, Invocation};
 use hatchway_wire::http1::{Broken, Cause, Clocks, Found, Upstream};
 use hatchway_wire::link::{self, Call, Link, Placer, Security, Tries};
-use hatchway_wire::ticker::Ticker;
+use hatchway_wire::ticker::{self, Ticker};
 use tokio::time::Instant;
 
 use crate::answer::{self, CallError};
@@ -76,6 +76,7 @@ impl RemoteNodes {
             credit: 0,
             deadline_ms: None,
         };
+        self.0.offered(&tries);
         let placer: Rc<dyn Placer> = Rc::clone(&self.0) as _;
         link.offer(about, (request.head_bytes, request.deadline), (placer, tries))
     }
@@ -107,15 +108,19 @@ impl Backend for RemoteNodes {
                 },
             };
             if let Some(call) = self.offer(&link, invocation, tries) {
-                let clocks = Clocks {
-                    first_byte: NODE_CLOCKS.0,
-                    idle: NODE_CLOCKS.0,
-                    run: now + NODE_CLOCKS.1,
-                };
-                return Ok(Found::Upstream(NodeUpstream { stream: Stream::Call(call), clocks }));
+                return Ok(Found::Upstream(NodeUpstream::new(call, now)));
             }
         }
         Err(CallError::NoNode.failure())
+    }
+
+    /// The node that is picked first, over a link that is there.
+    fn connect_now(&self, invocation: &mut Invocation) -> Option<Found<NodeUpstream>> {
+        let now = ticker::recent();
+        let mut tries = Tries::new(invocation.version);
+        let link = self.0.pick(&mut tries, now)?.link()?;
+        let call = self.offer(&link, invocation, tries)?;
+        Some(Found::Upstream(NodeUpstream::new(call, now)))
     }
 
     fn node(&self, upstream: &NodeUpstream) -> Option<Box<str>> {
@@ -138,6 +143,14 @@ impl Backend for RemoteNodes {
             Some(link::Broken::Cancelled(Cancel::Clock)) => answer::cut_by_clock(),
             _ => answer::node_lost(broken),
         }
+    }
+}
+
+impl NodeUpstream {
+    fn new(call: Call, now: Instant) -> Self {
+        let (first_byte, idle) = (NODE_CLOCKS.0, NODE_CLOCKS.0);
+        let clocks = Clocks { first_byte, idle, run: now + NODE_CLOCKS.1 };
+        Self { stream: Stream::Call(call), clocks }
     }
 }
 

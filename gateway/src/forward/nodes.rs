@@ -76,9 +76,6 @@ impl Nodes {
             view.look(&self.fleet, now);
         }
         let View { slots, places, board, generation, .. } = view;
-        if tries.asked().is_empty() {
-            self.retries.set(self.retries.get().offered());
-        }
         if places.len() > PLACES {
             places.clear();
         }
@@ -100,6 +97,13 @@ impl Nodes {
             }
             tries.is_choosy = is_choosy && !tries.is_over() && self.retries.get().is_ample();
             return Some(Rc::clone(slot));
+        }
+    }
+
+    /// A call is offered to the node that was picked last.
+    pub(super) fn offered(&self, tries: &Tries) {
+        if tries.asked().len() == 1 {
+            self.retries.set(self.retries.get().offered());
         }
     }
 

@@ -2,91 +2,79 @@
 
 use std::sync::Arc;
 
+use hatchway_proto::catalog::RequestRedirect;
 use hatchway_proto::http1::RequestHead;
 use hatchway_wire::backend::{Backend, Invocation, answer_failure};
+use hatchway_wire::core::Entered;
 use hatchway_wire::http1::{Answer, Front, Peer, Refused, Request};
 use hatchway_wire::trace::Tracer;
 
 use crate::answer::{self, CallError};
-use crate::catalog::{Snapshot, Target};
+use crate::catalog::{ReleaseTarget, Snapshot, Target};
 use crate::degrade;
+use crate::metrics::VersionMetrics;
 use crate::mirror::{Copy, Mirror, MirrorTo};
 use crate::overload::Load;
 use crate::route::filters::location;
 use crate::route::{Applied, Asked, Chosen};
-use crate::trace::{Place, Traced};
-use crate::trigger;
+use crate::trace::Traced;
+use crate::trigger::{self, Received, Rewrite};
 
 use super::call::{Call, Running, Way};
 use super::gateway::Gateway;
 
 impl<B: Backend> Gateway<B> {
-    /// Stages 2 to 4, all from the head. The call is boxed here, once: it is handed on a dozen times. `peer` is the client, who
-    /// may stand behind `sender`.
-    fn decide(
-        &self,
-        head: &RequestHead<'_>,
-        (peer, sender): (Peer, Peer),
-        place: &Place,
-    ) -> Box<Call> {
-        let request_id = self.trigger.request_id(head);
+    /// Stages 2 to 4, all from the head. The call is boxed here, once: it is handed on a dozen times.
+    fn decide(&self, received: &Received<'_>) -> Box<Call> {
+        let request_id = self.trigger.request_id(received.head);
         let mut catalog = self.catalog.borrow_mut();
         let snapshot = catalog.load();
-        let refuse = |error, target, request_id| {
-            let request = Request::new(head, Vec::new());
-            Way::Refused { request, request_id, error, target }.boxed()
-        };
-        let entered = match self.load.as_ref().map(Load::enter).transpose() {
+
+        let entered = match self.enter() {
             Ok(entered) => entered,
-            Err(error) => return refuse(error, None, request_id),
+            Err(error) => return refused(received, request_id, error, None),
         };
-        let asked = Asked { head, client: peer.address };
+        let asked = Asked { head: received.head, client: received.client.address };
         let Some(found) = snapshot.resolve(asked) else {
-            return refuse(CallError::NoRoute, None, request_id);
+            return refused(received, request_id, CallError::NoRoute, None);
         };
-        let target = Arc::clone(found.target);
-        let route = Applied { route: found.filters, rule: None };
-        if let Some(call) = redirected(&target, head, (route, found.rest), &request_id, peer) {
-            return call;
-        }
-        let lane = snapshot.lane(asked, &found, || self.trigger.trusts(sender));
-        let named = (found.tag, lane.flatten());
+        let target = found.target;
+        let lane = snapshot.lane(asked, &found, || self.trigger.trusts(received.sender));
         let releases = target.releases.as_ref().ok_or(CallError::NoRelease);
+        let named = (found.tag, lane.flatten());
         let chosen = releases.and_then(|releases| releases.choose(asked, named, trigger::draw));
-        if let Ok(Chosen { filters: rule, .. }) = chosen {
-            let rule = Applied { route: None, rule };
-            if let Some(call) = redirected(&target, head, (rule, found.rest), &request_id, peer) {
-                return call;
-            }
+        let rule = chosen.as_ref().ok().and_then(|chosen| chosen.filters);
+        let rewrite =
+            Rewrite { filters: Applied { route: found.filters, rule }, rest: found.rest, lane };
+        if let Some(redirect) = rewrite.filters.redirect() {
+            return redirected(received, request_id, (redirect, rewrite.rest), Arc::clone(target));
         }
+
         let admitted = chosen.and_then(|chosen| target.enter().map(|()| chosen));
-        let lane = match &admitted {
-            Ok(chosen) => lane.map(|_| chosen.lane),
-            Err(_) => lane,
+        let serving = match admitted {
+            Ok(chosen) => Serving::chosen(chosen),
+            Err(error) => match Serving::spare(snapshot, target, &error) {
+                Some(spare) => spare,
+                None => return refused(received, request_id, error, Some(Arc::clone(target))),
+            },
         };
-        let (release, rule, mirror, degraded) = match admitted {
-            Ok(chosen) => (chosen.target, chosen.filters, chosen.mirror, None),
-            Err(error) => {
-                let reason = error.failure().reason;
-                match degrade::spare(snapshot, &target, reason) {
-                    Some(spare) => (spare, None, None, Some(reason)),
-                    None => return refuse(error, Some(target), request_id),
-                }
-            }
-        };
-        let applied = Applied { route: found.filters, rule };
-        let rewritten = (applied, found.rest);
+        let rewrite = serving.rewrite(rewrite);
         let mut invocation =
-            self.trigger.invocation(head, peer, request_id, release, rewritten, (lane, place));
-        let mut rare = self.rare(&target, &invocation, applied, degraded);
-        if let Some(copy) =
-            mirror.and_then(|mirror| self.copy(snapshot, mirror, &mut invocation, &target))
+            self.trigger.invocation(received, request_id, serving.release, rewrite);
+        let mut rare = self.rare(target, &invocation, rewrite.filters, serving.instead_of);
+        if let Some(mirror) = serving.mirror
+            && let Some(copy) = self.copy(snapshot, mirror, &mut invocation, target)
         {
             rare.get_or_insert_default().copy = Some(copy);
         }
-        // Whoever stands in for the function is not judged.
-        let tally = if degraded.is_none() { release.tally.clone() } else { None };
-        Way::Routed { invocation, target: Running::new(target, tally, entered), rare }.boxed()
+        let tally = serving.tally();
+        Way::Routed { invocation, target: Running::new(Arc::clone(target), tally, entered), rare }
+            .boxed()
+    }
+
+    /// Counts the request in, where that is bounded.
+    fn enter(&self) -> Result<Option<Entered>, CallError> {
+        self.load.as_ref().map(Load::enter).transpose()
     }
 
     /// A copy of a request, where the mirror wants one and leads somewhere.
@@ -107,17 +95,16 @@ impl<B: Backend> Gateway<B> {
 
 impl<B: Backend> Front for Gateway<B> {
     fn begin(&self, head: &RequestHead<'_>, peer: Peer) -> Result<Box<Call>, Answer> {
-        let sender = peer;
-        let peer = self.trigger.origin(head, sender);
-        let mut place = self.trigger.place(head);
+        let mut received = self.trigger.receive(head, peer);
+        let place = received.place;
         let sampled = |tracer: &&Tracer| tracer.samples(place.given, place.here.trace_id);
         let traced = self.tracer.as_ref().filter(sampled).map(|_| {
-            place = place.sampled(B::IS_REMOTE);
-            Box::new(Traced::new(&place, head, peer))
+            received.place = place.sampled(B::IS_REMOTE);
+            Box::new(Traced::new(&received.place, head, received.client))
         });
-        let mut call = self.decide(head, (peer, sender), &place);
+        let mut call = self.decide(&received);
         if let Some(scribe) = &self.scribe {
-            call.entry = Some(scribe.note(head, peer));
+            call.entry = Some(scribe.note(head, received.client));
         }
         if let Some(mut traced) = traced {
             traced.decided();
@@ -136,21 +123,73 @@ impl<B: Backend> Front for Gateway<B> {
     }
 }
 
+/// Who answers a request that was let in.
+struct Serving<'s> {
+    release: &'s ReleaseTarget,
+    lane: Option<&'s str>,
+    mirror: Option<&'s Mirror>,
+    /// The failure in whose place it answers.
+    instead_of: Option<&'static str>,
+}
+
+impl<'s> Serving<'s> {
+    fn chosen(Chosen { target: release, lane, mirror, .. }: Chosen<'s>) -> Self {
+        Self { release, lane, mirror, instead_of: None }
+    }
+
+    /// The function that takes the place of a refusal.
+    fn spare(snapshot: &'s Snapshot, target: &Target, error: &CallError) -> Option<Self> {
+        let reason = error.failure().reason;
+        let release = degrade::spare(snapshot, target, reason)?;
+        Some(Self { release, lane: None, mirror: None, instead_of: Some(reason) })
+    }
+
+    /// A spare takes the request as its route has left it; a version may stand in another lane than the client named.
+    fn rewrite<'r>(&self, rewrite: Rewrite<'r>) -> Rewrite<'r>
+    where
+        's: 'r,
+    {
+        match self.instead_of {
+            None => Rewrite { lane: rewrite.lane.map(|_| self.lane), ..rewrite },
+            Some(_) => {
+                let filters = Applied { rule: None, ..rewrite.filters };
+                Rewrite { filters, ..rewrite }
+            }
+        }
+    }
+
+    /// Whoever stands in for a function is not judged.
+    fn tally(&self) -> Option<Arc<VersionMetrics>> {
+        let judged = self.instead_of.is_none().then_some(self.release)?;
+        judged.tally.clone()
+    }
+}
+
+/// The end of a request that is answered by the gateway.
+fn refused(
+    received: &Received<'_>,
+    request_id: Box<str>,
+    error: CallError,
+    target: Option<Arc<Target>>,
+) -> Box<Call> {
+    let request = Request::new(received.head, Vec::new());
+    Way::Refused { request, request_id, error, target }.boxed()
+}
+
 /// The end of a request that its route, or its rule, sends elsewhere.
 fn redirected(
-    target: &Arc<Target>,
-    head: &RequestHead<'_>,
-    (applied, rest): (Applied<'_>, &str),
-    request_id: &str,
-    peer: Peer,
-) -> Option<Box<Call>> {
-    let redirect = applied.each().find_map(|filters| filters.redirect.as_ref())?;
+    received: &Received<'_>,
+    request_id: Box<str>,
+    (redirect, rest): (&RequestRedirect, &str),
+    target: Arc<Target>,
+) -> Box<Call> {
+    let is_encrypted = received.client.is_encrypted;
     let way = Way::Redirected {
-        request: Request::new(head, Vec::new()),
-        request_id: request_id.into(),
-        location: location(redirect, head, rest, peer.is_encrypted).into(),
+        request: Request::new(received.head, Vec::new()),
+        request_id,
+        location: location(redirect, received.head, rest, is_encrypted).into(),
         status: redirect.status_code,
-        target: Arc::clone(target),
+        target,
     };
-    Some(way.boxed())
+    way.boxed()
 }

@@ -51,6 +51,20 @@ impl<B: Backend> Service for Gateway<B> {
         }
     }
 
+    fn connect_now(&self, call: &mut Box<Call>) -> Option<Found<B::Upstream>> {
+        let Call { way: Way::Routed { invocation, rare, .. }, traced, .. } = &mut **call else {
+            return None;
+        };
+        if let Some(traced) = traced {
+            traced.asks();
+        }
+        let found = self.backend.connect_now(invocation)?;
+        if let Some(traced) = traced {
+            traced.found();
+        }
+        Some(changed(found, rare))
+    }
+
     /// A failure that a node tells is not passed on where something else takes its place.
     fn accepts(&self, call: &Box<Call>, head: &ResponseHead<'_>) -> bool {
         let Way::Routed { invocation, target, rare: Some(rare) } = &call.way else { return true };
@@ -136,10 +150,12 @@ impl<B: Backend> Service for Gateway<B> {
     }
 
     fn finish(&self, call: Option<Box<Call>>, outcome: &Outcome) {
-        let Some(call) = call else { return self.metrics.bad_heads.inc() };
-        let Call { way, entry, traced } = *call;
+        let Some(mut call) = call else { return self.metrics.bad_heads.inc() };
+        // Taken apart where it is: it is large.
+        let Call { way, entry, traced } = &mut *call;
+        let (entry, traced) = (entry.take(), traced.take());
         if let Some((tracer, traced)) = self.tracer.as_ref().zip(traced) {
-            tracer.put(match &way {
+            tracer.put(match way {
                 Way::Routed { invocation, .. } => traced.routed(invocation, outcome),
                 Way::Redirected { .. } | Way::Refused { .. } => traced.refused(outcome),
             });
@@ -150,7 +166,7 @@ impl<B: Backend> Service for Gateway<B> {
                 self.metrics.refused(error.failure().reason);
                 if let Some((scribe, entry)) = entry {
                     let function = target.as_ref().map(|target| &target.name);
-                    scribe.put_refused(entry, &request_id, function, outcome);
+                    scribe.put_refused(entry, request_id, function, outcome);
                 }
                 if let Some(target) = target {
                     target.metrics.finish(outcome, None);
@@ -158,13 +174,13 @@ impl<B: Backend> Service for Gateway<B> {
             }
             Way::Redirected { target, request_id, .. } => {
                 if let Some((scribe, entry)) = entry {
-                    scribe.put_refused(entry, &request_id, Some(&target.name), outcome);
+                    scribe.put_refused(entry, request_id, Some(&target.name), outcome);
                 }
                 target.metrics.finish(outcome, None);
             }
             Way::Routed { invocation, target, rare } => {
-                if let Some(copy) = rare.and_then(|rare| rare.copy) {
-                    self.copies.send(copy, &self.backend, &target);
+                if let Some(copy) = rare.take().and_then(|rare| rare.copy) {
+                    self.copies.send(copy, &self.backend, target);
                 }
                 target.metrics.finish(outcome, Some(&invocation.timing));
                 if let Some(cause) = outcome.broken.as_ref().filter(|_| !outcome.is_ours)
@@ -175,9 +191,9 @@ impl<B: Backend> Service for Gateway<B> {
                 if let Some(tally) = &target.tally {
                     tally.count(outcome, &invocation.timing, target.has_failed.get());
                 }
-                log(&invocation, outcome);
+                log(invocation, outcome);
                 if let Some((scribe, entry)) = entry {
-                    scribe.put(entry, &invocation, outcome);
+                    scribe.put(entry, invocation, outcome);
                 }
             }
         }

@@ -89,6 +89,11 @@ impl<'f> Applied<'f> {
         self.route.into_iter().chain(self.rule).map(|filters| &**filters)
     }
 
+    /// Where the client is sent, by the route before the rule.
+    pub fn redirect(self) -> Option<&'f RequestRedirect> {
+        self.each().find_map(|filters| filters.redirect.as_ref())
+    }
+
     /// The host that the function reads, when it is another one.
     pub fn host(self) -> Option<&'f str> {
         self.each().filter_map(|filters| filters.host.as_deref()).last()

@@ -45,6 +45,30 @@ const OURS: &[&str] = &[
     "tracestate",
 ];
 
+/// A request as it came.
+#[derive(Clone, Copy, Debug)]
+pub struct Received<'h> {
+    /// Its head.
+    pub head: &'h RequestHead<'h>,
+    /// Who has sent it to us.
+    pub sender: Peer,
+    /// Who asks: the sender, or the client that a trusted proxy speaks for.
+    pub client: Peer,
+    /// Its trace.
+    pub place: Place,
+}
+
+/// What becomes of a head on its way to the function.
+#[derive(Clone, Copy, Debug)]
+pub struct Rewrite<'r> {
+    /// What route and rule change.
+    pub filters: Applied<'r>,
+    /// What follows the prefix of the route.
+    pub rest: &'r str,
+    /// The lane of the request, where there are lanes.
+    pub lane: Option<Option<&'r str>>,
+}
+
 /// Makes invocations, on one core.
 #[derive(Debug, Default)]
 pub struct Trigger {
@@ -57,9 +81,12 @@ impl Trigger {
         Self { trusted }
     }
 
-    /// Who sent a request, behind the proxies that are trusted.
-    pub fn origin(&self, head: &RequestHead<'_>, peer: Peer) -> Peer {
-        self.trusted.origin(head, peer)
+    /// Finds out who asks, behind the proxies that are trusted, and in which trace: the client's where the standard allows that,
+    /// or one that begins here and is not sampled.
+    pub fn receive<'h>(&self, head: &'h RequestHead<'h>, sender: Peer) -> Received<'h> {
+        let given = ids::given_trace(head);
+        let place = Place { given, here: given.unwrap_or_else(ids::new_trace), parent: None };
+        Received { head, sender, client: self.trusted.origin(head, sender), place }
     }
 
     /// Whether what a peer says of others is believed.
@@ -72,26 +99,19 @@ impl Trigger {
         ids::request_id(head)
     }
 
-    /// The trace of a request: the client's where the standard allows that, or one that begins here and is not sampled.
-    pub fn place(&self, head: &RequestHead<'_>) -> Place {
-        let given = ids::given_trace(head);
-        Place { given, here: given.unwrap_or_else(ids::new_trace), parent: None }
-    }
-
-    /// Rewrites the head for the function and keeps what the stages behind need to know. `rest`: what follows the prefix of the
-    /// route. `lane`: where there are lanes, that of the request.
+    /// Rewrites the head for the function and keeps what the stages behind need to know.
     pub fn invocation(
         &self,
-        head: &RequestHead<'_>,
-        peer: Peer,
+        received: &Received<'_>,
         request_id: Box<str>,
         release: &ReleaseTarget,
-        (filters, rest): (Applied<'_>, &str),
-        (lane, trace): (Option<Option<&str>>, &Place),
+        rewrite: Rewrite<'_>,
     ) -> Invocation {
+        let Received { head, client, place, .. } = received;
+        let Rewrite { filters, rest, lane } = rewrite;
         let mut rewritten = scratch::take();
         let edit = RequestEdit {
-            drop: if trace.given.is_some() { &OURS[..OURS.len() - 1] } else { OURS },
+            drop: if place.given.is_some() { &OURS[..OURS.len() - 1] } else { OURS },
             upgrade: upgrade::asked(head),
             trailers_ok: true,
             ..RequestEdit::default()
@@ -104,15 +124,15 @@ impl Trigger {
         rewritten.truncate(rewritten.len() - 2);
         let mut lines = Lines(&mut rewritten);
         lines.text("x-request-id", &request_id);
-        lines.line("traceparent", |out| trace.here.write(out));
-        lines.text("x-forwarded-proto", if peer.is_encrypted { "https" } else { "http" });
-        if let Some(address) = peer.address {
+        lines.line("traceparent", |out| place.here.write(out));
+        lines.text("x-forwarded-proto", if client.is_encrypted { "https" } else { "http" });
+        if let Some(address) = client.address {
             lines.line("x-forwarded-for", |out| lines::address(out, address));
         }
         lines.text("hatchway-request-id", &request_id);
         lines.line(DEADLINE, |out| lines::decimal(out, unix_ms(release.run_clock)));
         lines.text("hatchway-tenant", release.function.tenant());
-        if let Some(parent) = trace.parent {
+        if let Some(parent) = place.parent {
             // The last: a node looks for it at the end of the head.
             lines.line(PARENT_FIELD, |out| out.extend_from_slice(&hex::digits(parent)));
         }
@@ -124,7 +144,7 @@ impl Trigger {
             request: Request::new(head, rewritten),
             is_choosy: false,
             request_id,
-            trace: Some(trace.here),
+            trace: Some(place.here),
             timing: Timing::default(),
         }
     }

@@ -170,6 +170,12 @@ impl Service for GatewayCalls {
         }
     }
 
+    fn connect_now(&self, call: &mut Call) -> Option<Found<SandboxUpstream>> {
+        let found = self.node.connect_now(&mut call.invocation)?;
+        call.handle.accept();
+        Some(found)
+    }
+
     /// As a gateway writes it for a client of HTTP/1.1 whose connection stays, but for who has served, where that is asked for.
     fn respond(&self, call: &Call, head: &ResponseHead<'_>, shape: Shape, out: &mut Vec<u8>) {
         let account = Account::of(&call.invocation.timing).filter(|_| call.wants_account);

@@ -1,7 +1,7 @@
 //! A client's connection, whatever it is being used for.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::Pin;
 use std::task::{Poll, ready};
 
 use hatchway_proto::http1::BodyDecoder;
@@ -32,8 +32,10 @@ impl<'c> Client<'c> {
     }
 
     /// Waits for `work` as long as the client is there; what it sends meanwhile is kept, up to a bound.
-    pub(super) async fn unless_gone<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
-        let mut work = pin!(work);
+    pub(super) async fn unless_gone<T>(
+        &mut self,
+        mut work: Pin<Box<impl Future<Output = T>>>,
+    ) -> Option<T> {
         let mut has_waited = false;
         poll_fn(|cx| {
             if let Poll::Ready(result) = work.as_mut().poll(cx) {

@@ -138,7 +138,14 @@ impl<S: Service> Exchange<'_, '_, S> {
     async fn run(&mut self) -> Next {
         let mut tries_left = MORE_TRIES;
         loop {
-            let found = self.client.unless_gone(self.service.connect(&mut self.call)).await;
+            let found = match self.service.connect_now(&mut self.call) {
+                Some(found) => Some(found),
+                // Boxed, as all that is rare: every request pays for the size of this future.
+                None => {
+                    let connecting = Box::pin(self.service.connect(&mut self.call));
+                    self.client.unless_gone(connecting).await
+                }
+            };
             let mut upstream = match found {
                 None => {
                     self.outcome.broken = Some(Cause::ClientGone);
@@ -148,7 +155,6 @@ impl<S: Service> Exchange<'_, '_, S> {
                     let request = self.call.as_mut();
                     let keep = request.keep_alive && self.client.skip_body(request);
                     let sending = self.client.send(answer, request, keep, &mut self.outcome);
-                    // Boxed, as all that is rare: every request pays for the size of this future.
                     return Box::pin(sending).await;
                 }
                 Some(Found::Upstream(upstream)) => upstream,

@@ -1,7 +1,7 @@
 //! One request on a stream: decide from its head, find who answers, relay, say what went wrong.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -185,13 +185,19 @@ impl<S: Service> Exchange<'_, '_, S> {
     async fn run(&mut self) {
         let mut tries_left = MORE_TRIES;
         loop {
-            let connecting = self.shared.service.connect(&mut self.call);
-            let mut upstream = match unless_gone(&mut self.reply, connecting).await {
+            let found = match self.shared.service.connect_now(&mut self.call) {
+                Some(found) => Some(found),
+                // Boxed, as all that is rare: every request pays for the size of this future.
+                None => {
+                    let connecting = Box::pin(self.shared.service.connect(&mut self.call));
+                    unless_gone(&mut self.reply, connecting).await
+                }
+            };
+            let mut upstream = match found {
                 None => {
                     self.outcome.broken = Some(Cause::ClientGone);
                     return;
                 }
-                // Boxed, as all that is rare: every request pays for the size of this future.
                 Some(Found::Answer(answer)) => return Box::pin(self.answer(answer)).await,
                 Some(Found::Upstream(upstream)) => upstream,
             };
@@ -274,7 +280,7 @@ impl<S: Service> Exchange<'_, '_, S> {
             self.outcome.broken = Some(broken.cause);
             return;
         }
-        let explaining = self.shared.service.explain(&self.call, &mut upstream, &broken);
+        let explaining = Box::pin(self.shared.service.explain(&self.call, &mut upstream, &broken));
         let answer = unless_gone(&mut self.reply, explaining).await;
         // Whoever is slow to read about the failure must not hold a slot meanwhile.
         upstream.release(false);
@@ -304,8 +310,10 @@ impl<S: Service> Exchange<'_, '_, S> {
 }
 
 /// Waits for `work` as long as the client wants it.
-async fn unless_gone<T>(reply: &mut Reply, work: impl Future<Output = T>) -> Option<T> {
-    let mut work = pin!(work);
+async fn unless_gone<T>(
+    reply: &mut Reply,
+    mut work: Pin<Box<impl Future<Output = T>>>,
+) -> Option<T> {
     poll_fn(|cx| {
         if reply.poll_gone(cx).is_ready() {
             return Poll::Ready(None);
