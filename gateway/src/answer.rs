@@ -14,6 +14,9 @@ pub enum CallError {
     /// No route leads to a function.
     #[error("no route leads from this host and path to a function")]
     NoRoute,
+    /// Its connection was made for a host with another certificate.
+    #[error("this connection was made for another host: connect anew")]
+    Misdirected,
     /// A route leads to a function that has no release.
     #[error("the function has no version that serves")]
     NoRelease,
@@ -53,6 +56,7 @@ impl CallError {
         };
         match self {
             Self::NoRoute => failure(404, ProxyError::DestinationNotFound, "no-route"),
+            Self::Misdirected => failure(421, ProxyError::HttpRequestError, "misdirected"),
             Self::NoRelease => failure(404, ProxyError::DestinationNotFound, "no-release"),
             Self::NoTag => failure(404, ProxyError::DestinationNotFound, "no-tag"),
             Self::RateLimited { retry_after, .. } => {

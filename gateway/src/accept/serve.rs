@@ -31,7 +31,9 @@ where
 {
     Cores::start("gateway", ports.into().shares(), move |core, share| {
         let entrance = Rc::new(Entrance {
-            gateway: make(&core).within(&door),
+            gateway: make(&core)
+                .within(&door)
+                .showing(share.tls.as_ref().map(|(_, server)| &server.certificates)),
             door: door.clone(),
             ticker: core.ticker,
             crowd: Crowd::default(),
@@ -170,6 +172,7 @@ impl<B: Backend> Entrance<B> {
             Ok(shaken) => shaken,
             Err(why) => return Box::pin(self.refuse(why)).await,
         };
+        let peer = Peer { shown: shaken.shown, ..peer };
         self.gateway.shook_hands(if shaken.is_resumed { "resumed" } else { "full" });
         match &self.door.http1.http2 {
             Some(http2) if shaken.is_http2 => {

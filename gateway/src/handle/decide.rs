@@ -34,6 +34,9 @@ impl<B: Backend> Gateway<B> {
             Ok(entered) => entered,
             Err(error) => return refused(received, request_id, error, None),
         };
+        if self.is_misdirected(received.sender, received.head.host) {
+            return refused(received, request_id, CallError::Misdirected, None);
+        }
         let asked = Asked { head: received.head, client: received.client.address };
         let Some(found) = snapshot.resolve(asked) else {
             return refused(received, request_id, CallError::NoRoute, None);

@@ -5,7 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use hatchway_wire::backend::{Backend, answer_failure};
-use hatchway_wire::http1::Answer;
+use hatchway_wire::http1::{Answer, Peer};
+use hatchway_wire::tls::Certificates;
 use hatchway_wire::trace::{Tracer, Tracers};
 
 use crate::accept::{Door, Full};
@@ -27,6 +28,8 @@ pub struct Gateway<B> {
     pub(super) metrics: Arc<EdgeMetrics>,
     /// Without bounds where nobody has set any.
     pub(super) load: Option<Load>,
+    /// What clients over TLS are shown.
+    pub(super) certificates: Option<Arc<Certificates>>,
     /// Where requests are put down that are over.
     pub(super) scribe: Option<Scribe>,
     /// Where spans are left of those that are sampled.
@@ -38,8 +41,8 @@ impl<B: Backend> Gateway<B> {
     pub fn new(catalog: CachedCatalog, backend: B, metrics: Arc<EdgeMetrics>) -> Self {
         let (catalog, trigger) = (RefCell::new(catalog), Trigger::default());
         let (backend, copies) = (Rc::new(backend), Copies::default());
-        let (load, scribe, tracer) = (None, None, None);
-        Self { catalog, trigger, backend, copies, metrics, load, scribe, tracer }
+        let (load, certificates, scribe, tracer) = (None, None, None, None);
+        Self { catalog, trigger, backend, copies, metrics, load, certificates, scribe, tracer }
     }
 
     /// Takes on no more than `door` says, and believes whom it trusts. Called on the core.
@@ -47,6 +50,18 @@ impl<B: Backend> Gateway<B> {
     pub(crate) fn within(self, door: &Door) -> Self {
         let trigger = Trigger::new(door.trusted.clone());
         Self { load: Some(Load::within(door)), trigger, ..self }
+    }
+
+    /// Shows clients over TLS these, and serves each host only to whom its own was shown.
+    #[must_use]
+    pub(crate) fn showing(self, certificates: Option<&Arc<Certificates>>) -> Self {
+        Self { certificates: certificates.cloned(), ..self }
+    }
+
+    /// True where a request for `host` came over a connection that is for others.
+    pub(super) fn is_misdirected(&self, sender: Peer, host: &str) -> bool {
+        let known = sender.shown.zip(self.certificates.as_ref());
+        known.is_some_and(|(shown, certificates)| certificates.misdirects(shown, host))
     }
 
     /// Puts requests down that are over. Called on the core.

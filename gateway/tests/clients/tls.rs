@@ -46,6 +46,17 @@ impl Encrypted {
         format!("https://a.test:{}{path}", self.port())
     }
 
+    /// What is said to somebody who was shown the certificate of one host, and asks for another over the same connection.
+    fn asks_for(&self, sni: &str, protocol: &str, host: &str) -> u16 {
+        let mut command = Command::new("curl");
+        command.args(["-sS", "--max-time", "60", "-o", "-", "-w", "\\n%{http_code}", protocol]);
+        command.arg("--cacert").arg(self.authority.file());
+        command.args(["--connect-to", &format!("::127.0.0.1:{}", self.port())]);
+        command.args(["-H", &format!("Host: {host}"), &format!("https://{sni}/site/")]);
+        let text = String::from_utf8(output(&mut command, b"").stdout).expect("text");
+        text.rsplit('\n').next().and_then(|status| status.parse().ok()).expect("a status")
+    }
+
     fn curl(&self, arguments: &[&str], path: &str, input: &[u8]) -> Output {
         let mut command = Command::new("curl");
         command.args(["-sS", "--max-time", "60", "--resolve"]);
@@ -305,4 +316,24 @@ fn a_renewed_certificate_is_served_and_a_broken_one_is_not() {
     eventually("the pair is replaced", || serial() != before);
     ask();
     kept.kill().and_then(|()| kept.wait()).expect("it is a child of ours");
+}
+
+#[test]
+fn a_host_with_a_certificate_of_its_own_is_not_served_to_whom_another_was_shown() {
+    let gateway = Encrypted::start();
+    for protocol in ["--http1.1", "--http2"] {
+        for (sni, host, status) in [
+            ("a.test", "a.test", 200),
+            ("a.test", "A.TEST:443", 200),
+            ("a.test", "localhost", 200),
+            ("a.test", "x.b.test", 421),
+            ("x.b.test", "a.test:443", 421),
+            ("x.b.test", "y.b.test", 200),
+            // Nobody has a certificate for it, so there is no better connection.
+            ("a.test", "127.0.0.1", 200),
+        ] {
+            let told = gateway.asks_for(sni, protocol, host);
+            assert_eq!(told, status, "{protocol}: {host} to whom {sni} was shown");
+        }
+    }
 }

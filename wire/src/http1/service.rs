@@ -15,6 +15,7 @@ use crate::http1::exchange::{Broken, Outcome};
 use crate::http1::tap::Tap;
 use crate::http1::upgrade;
 use crate::ticker;
+use crate::tls::Shown;
 use crate::{Stream, scratch};
 
 /// Who sent a request.
@@ -24,6 +25,8 @@ pub struct Peer {
     pub address: Option<IpAddr>,
     /// The connection is behind TLS.
     pub is_encrypted: bool,
+    /// Which certificate it was shown, where there are several.
+    pub shown: Option<Shown>,
     /// It speaks HTTP/2: heads that are handed on in the form of HTTP/1.1 were none.
     pub is_http2: bool,
 }

@@ -1,7 +1,7 @@
 //! All certificates, and which one a client is shown.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use rustls::SignatureScheme;
@@ -76,9 +76,55 @@ impl Certificates {
     }
 }
 
+impl Certificates {
+    /// True when clients may be shown different ones.
+    pub(super) fn are_several(&self) -> bool {
+        self.pairs.len() > 1
+    }
+
+    /// Whether a request for `host`, with its port, belongs on a connection whose client was shown another certificate: not where
+    /// that host has one of its own (RFC 9110 section 15.5.20).
+    pub fn misdirects(&self, Shown(index): Shown, host: &str) -> bool {
+        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+        self.table.load().of(name).is_some_and(|owners| !owners.contains(&index))
+    }
+}
+
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.table.load().find(hello.server_name(), hello.signature_schemes())
+        let table = self.table.load();
+        let index = table.find(hello.server_name(), hello.signature_schemes());
+        Some(Arc::clone(&table.loaded.get(index)?.key))
+    }
+}
+
+/// Which certificate a client was shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown(usize);
+
+/// The same choice for one client, who is remembered by it.
+#[derive(Debug)]
+pub(super) struct Choice {
+    certificates: Arc<Certificates>,
+    shown: OnceLock<Shown>,
+}
+
+impl Choice {
+    pub(super) fn of(certificates: &Arc<Certificates>) -> Arc<Self> {
+        Arc::new(Self { certificates: Arc::clone(certificates), shown: OnceLock::new() })
+    }
+
+    pub(super) fn shown(&self) -> Option<Shown> {
+        self.shown.get().copied()
+    }
+}
+
+impl ResolvesServerCert for Choice {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let table = self.certificates.table.load();
+        let index = table.find(hello.server_name(), hello.signature_schemes());
+        self.shown.get_or_init(|| Shown(index));
+        Some(Arc::clone(&table.loaded.get(index)?.key))
     }
 }
 
@@ -87,32 +133,35 @@ impl ResolvesServerCert for Certificates {
 struct Table {
     /// One for each pair, in their order.
     loaded: Vec<Loaded>,
-    by_name: HashMap<Box<str>, Vec<Arc<CertifiedKey>>>,
+    /// By their place among them.
+    by_name: HashMap<Box<str>, Vec<usize>>,
 }
 
 impl Table {
     fn new(loaded: Vec<Loaded>) -> Self {
         let mut by_name: HashMap<_, Vec<_>> = HashMap::new();
-        for certificate in &loaded {
+        for (index, certificate) in loaded.iter().enumerate() {
             for name in &certificate.names {
-                by_name.entry(name.clone()).or_default().push(Arc::clone(&certificate.key));
+                by_name.entry(name.clone()).or_default().push(index);
             }
         }
         Self { loaded, by_name }
     }
 
-    /// The certificate for `name` with a key that the client can check: a host may have one of each kind.
-    fn find(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        let usable = |keys: &[Arc<CertifiedKey>]| {
-            keys.iter().find(|key| key.key.choose_scheme(schemes).is_some()).cloned()
-        };
-        let named = name.map(str::to_ascii_lowercase).and_then(|name| {
-            let exact = self.by_name.get(&*name);
-            // `*` is one whole label, the first (RFC 9525 section 6.3).
-            let wild = || self.by_name.get(&*format!("*.{}", name.split_once('.')?.1));
-            exact.or_else(wild)
-        });
-        named.and_then(|keys| usable(keys)).or_else(|| Some(Arc::clone(&self.loaded.first()?.key)))
+    /// The certificates for `name`; none where nobody has one.
+    fn of(&self, name: &str) -> Option<&[usize]> {
+        let name = name.to_ascii_lowercase();
+        let exact = self.by_name.get(&*name);
+        // `*` is one whole label, the first (RFC 9525 section 6.3).
+        let wild = || self.by_name.get(&*format!("*.{}", name.split_once('.')?.1));
+        exact.or_else(wild).map(Vec::as_slice)
+    }
+
+    /// The certificate for `name` with a key that the client can check, for a host may have one of each kind; else the first.
+    fn find(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> usize {
+        let owners = name.and_then(|name| self.of(name)).into_iter().flatten().copied();
+        let is_usable = |key: &CertifiedKey| key.key.choose_scheme(schemes).is_some();
+        owners.into_iter().find(|index| is_usable(&self.loaded[*index].key)).unwrap_or(0)
     }
 }
 
@@ -151,9 +200,7 @@ mod tests {
     }
 
     fn found(certificates: &Certificates, name: Option<&str>) -> usize {
-        let table = certificates.table.load();
-        let found = table.find(name, SCHEMES).unwrap();
-        table.loaded.iter().position(|loaded| Arc::ptr_eq(&loaded.key, &found)).unwrap()
+        certificates.table.load().find(name, SCHEMES)
     }
 
     #[test]

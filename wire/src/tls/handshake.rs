@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::Stream;
 use crate::ticker::Ticker;
+use crate::tls::certificates::Shown;
 use crate::tls::server::{HTTP2, Server};
 use crate::tls::session::Session;
 use crate::tls::stream::Tls;
@@ -22,6 +23,8 @@ pub struct Shaken {
     pub is_http2: bool,
     /// It came back with a ticket.
     pub is_resumed: bool,
+    /// Which certificate it was shown, where there are several.
+    pub shown: Option<Shown>,
 }
 
 /// Why there is no session.
@@ -51,10 +54,12 @@ pub async fn accept(
     clock: Duration,
     ticker: &Ticker,
 ) -> Result<Shaken, Refused> {
-    let tls = shake(stream, Session::serve(&server.config), clock, ticker).await?;
+    let (config, choice) = server.for_client();
+    let tls = shake(stream, Session::serve(&config), clock, ticker).await?;
     let is_http2 = tls.session().protocol() == Some(HTTP2);
     let is_resumed = tls.session().is_resumed();
-    Ok(Shaken { stream: Stream::Tls(Box::new(tls)), is_http2, is_resumed })
+    let shown = choice.and_then(|choice| choice.shown());
+    Ok(Shaken { stream: Stream::Tls(Box::new(tls)), is_http2, is_resumed, shown })
 }
 
 /// Shakes hands over `stream`, whichever end `session` is.

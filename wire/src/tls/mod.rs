@@ -15,7 +15,7 @@ mod server;
 mod session;
 mod stream;
 
-pub use certificates::Certificates;
+pub use certificates::{Certificates, Shown};
 pub use follow::{Followed, follow};
 pub use handshake::{Refused, Shaken, accept};
 pub use pair::{Pair, PairError};

@@ -7,7 +7,7 @@ use rustls::crypto::aws_lc_rs::{Ticketer, cipher_suite, default_provider};
 use rustls::server::NoServerSessionStorage;
 use rustls::version::{TLS12, TLS13};
 
-use crate::tls::certificates::Certificates;
+use crate::tls::certificates::{Certificates, Choice};
 use crate::tls::follow::warn_of_exposed_keys;
 use crate::tls::pair::{Pair, PairError};
 
@@ -58,6 +58,19 @@ impl Server {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.ticketer = Ticketer::new()?;
         Ok(Self { config: Arc::new(config), certificates })
+    }
+}
+
+impl Server {
+    /// For one client: which certificate it is shown is remembered, where there are several.
+    pub(super) fn for_client(&self) -> (Arc<rustls::ServerConfig>, Option<Arc<Choice>>) {
+        if !self.certificates.are_several() {
+            return (Arc::clone(&self.config), None);
+        }
+        let choice = Choice::of(&self.certificates);
+        let mut config = rustls::ServerConfig::clone(&self.config);
+        config.cert_resolver = Arc::clone(&choice) as _;
+        (Arc::new(config), Some(choice))
     }
 }
 
