@@ -100,13 +100,16 @@ def deadline():
 
 
 def cancel():
-    held = unary.future(b"hold", timeout=30)
-    parts = drip(b"", timeout=30)
+    # A call that is given up before the function has heard of it is none that it could hear the end of.
+    held = unary.future(b"hold", timeout=300)
+    assert unary(b"held", timeout=90) == b"True"
+    parts = drip(b"", timeout=300)
     assert next(parts) == b"first"
+    assert unary(b"held", timeout=90) == b"True"
     parts.cancel()
-    assert unary(b"left", timeout=30) == b"True"
+    assert unary(b"left", timeout=90) == b"True"
     held.cancel()
-    assert unary(b"left", timeout=30) == b"True"
+    assert unary(b"left", timeout=90) == b"True"
 
 
 def platform():

@@ -10,6 +10,7 @@ sys.path.insert(0, os.path.join(HERE, "lib"))
 
 import grpc  # noqa: E402
 
+held = threading.Semaphore(0)
 left = threading.Semaphore(0)
 
 
@@ -17,6 +18,7 @@ def hold(context):
     """Until the caller has left."""
     gone = threading.Event()
     context.add_callback(gone.set)
+    held.release()
     gone.wait(60)
     left.release()
 
@@ -34,8 +36,10 @@ def unary(request, context):
         return str(context.time_remaining()).encode()
     if request == b"hold":
         hold(context)
+    if request == b"held":
+        return str(held.acquire(timeout=60)).encode()
     if request == b"left":
-        return str(left.acquire(timeout=20)).encode()
+        return str(left.acquire(timeout=60)).encode()
     if request == b"exit":
         os._exit(3)
     return request
