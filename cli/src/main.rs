@@ -1,6 +1,7 @@
 //! `hatchway`: what a person types. One file per command in [`command`]; `hatchway up`, which runs a gateway
 //! and a node, is a folder of its own in [`up`].
 
+mod access;
 mod admin;
 mod command;
 mod failure;
@@ -9,7 +10,6 @@ mod output;
 mod project;
 mod report;
 mod rules;
-mod trial;
 mod up;
 
 use std::process::ExitCode;
@@ -58,8 +58,10 @@ enum Command {
     Status(command::status::Args),
     /// Say where a request would go, and why.
     Explain(command::explain::Args),
-    /// Print the JSON schema of hatchway.toml.
-    Schema,
+    /// Print the JSON schema of hatchway.toml, or the document of the admin API.
+    Schema(command::schema::Args),
+    /// Give somebody a token for the admin API of gateways.
+    Token(command::token::Args),
     /// Print a completion script for a shell.
     Completions(command::completions::Args),
 }
@@ -80,7 +82,8 @@ fn main() -> ExitCode {
         Command::Ps(args) => command::ps::run(&args),
         Command::Status(args) => command::status::run(&args),
         Command::Explain(args) => command::explain::run(&args),
-        Command::Schema => command::schema::run(),
+        Command::Schema(args) => command::schema::run(&args),
+        Command::Token(args) => command::token::run(&args),
         Command::Completions(args) => command::completions::run::<Cli>(&args),
     };
     match outcome {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Parser;
+use hatchway_wire::admin::AdminArgs;
 use hatchway_wire::catalog::SourceArgs;
 use hatchway_wire::link::LinkTlsArgs;
 use hatchway_wire::listen::{self, Address, Listener};
@@ -24,9 +25,11 @@ pub struct Config {
     pub listen: Address,
     #[command(flatten)]
     pub tls: TlsConfig,
-    /// Where operators connect; never on an address that clients reach.
+    /// Where operators connect: IP:PORT or unix:/path, never on an address that clients reach.
     #[arg(long, default_value = "127.0.0.1:8081")]
-    pub admin: std::net::SocketAddr,
+    pub admin: Address,
+    #[command(flatten)]
+    pub operators: AdminArgs,
     #[command(flatten)]
     pub source: SourceArgs,
     /// What operators call this gateway, in etcd too; HOST:PORT by default.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hatchway_proto::catalog::{Degrade, Route};
 use hatchway_proto::name::{FunctionName, VersionId};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::catalog::{Snapshot, Target};
@@ -17,7 +18,7 @@ use crate::trigger;
 const OTHERS: usize = 20;
 
 /// All decisions about one request.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Explanation {
     /// `function`, or what a client would be told: `redirect`, `no_route`, `no_release`, `no_tag`.
     pub outcome: &'static str,
@@ -32,7 +33,7 @@ pub struct Explanation {
 }
 
 /// One decision about a request.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Step {
     /// The stage, as its folder is named.
     pub stage: &'static str,
@@ -43,7 +44,7 @@ pub struct Step {
 }
 
 /// What it was not.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Other {
     /// A route or a rule.
     pub what: String,

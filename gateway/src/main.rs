@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use clap::Parser;
 use hatchway_gateway::accept::{self, Door, Ports};
 use hatchway_gateway::access::AccessLog;
-use hatchway_gateway::admin::GatewayPages;
+use hatchway_gateway::admin::GatewayApi;
 use hatchway_gateway::catalog::{self, Catalog, Publisher, apply::apply};
 use hatchway_gateway::config::{Config, TlsPort};
 use hatchway_gateway::forward::{Fleet, RemoteNodes};
@@ -51,8 +51,9 @@ fn run(config: Config) -> Result<(), Exit> {
         .map_err(|error| Exit::unavailable(format!("cannot listen on {}", config.listen), error))?;
     let tls = config.tls.open(cores)?;
     let access = AccessLog::open(&config.access, &metrics.access_log_dropped)?;
-    let pages = pages(&address, &catalog, &registry, intake.status());
-    let admin = Admin::start(config.admin, vec![pages])
+    let operators = config.operators.check(&config.admin).map_err(Exit::config)?;
+    let api = api(&config, &address, &catalog, &registry, intake.status());
+    let admin = Admin::start(operators, Vec::new(), Some(api))
         .map_err(|error| Exit::unavailable(format!("cannot listen on {}", config.admin), error))?;
 
     let rollouts = rollout::follow(&config.source, catalog.clone()).map_err(Exit::config)?;
@@ -125,16 +126,18 @@ fn publish(publisher: &Publisher, objects: Arc<hatchway_proto::catalog::Objects>
     refused
 }
 
-fn pages(
+fn api(
+    config: &Config,
     address: &listen::Address,
     catalog: &Catalog,
     registry: &Registry,
     source: StatusReader,
-) -> Arc<GatewayPages> {
-    Arc::new(GatewayPages {
+) -> Arc<GatewayApi> {
+    Arc::new(GatewayApi {
         program: "hatchway-gateway",
         listen: address.to_string(),
         source,
+        rules: Some(config.source.clone()),
         catalog: catalog.clone(),
         registry: registry.clone(),
         started: (SystemTime::now(), Instant::now()),

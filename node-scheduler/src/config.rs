@@ -1,9 +1,9 @@
 //! How a node is told what to do.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, ValueEnum};
+use hatchway_wire::admin::AdminArgs;
 use hatchway_wire::catalog::SourceArgs;
 use hatchway_wire::link::LinkTlsArgs;
 use hatchway_wire::listen::Address;
@@ -20,9 +20,11 @@ pub struct Config {
     pub listen: Address,
     #[command(flatten)]
     pub link: LinkTlsArgs,
-    /// Where operators connect.
+    /// Where operators connect: IP:PORT or unix:/path.
     #[arg(long, default_value = "127.0.0.1:8091")]
-    pub admin: SocketAddr,
+    pub admin: Address,
+    #[command(flatten)]
+    pub operators: AdminArgs,
     /// Where the rules come from.
     #[command(flatten)]
     pub source: SourceArgs,

@@ -52,7 +52,8 @@ fn run(config: Config) -> Result<(), Exit> {
     node.apply(&intake.first(), None);
     let pages = Arc::new(node.pages());
     let health = Arc::new(HealthPages { registry });
-    let admin = Admin::start(config.admin, vec![pages, health])
+    let operators = config.operators.check(&config.admin).map_err(Exit::config)?;
+    let admin = Admin::start(operators, vec![pages, health], None)
         .map_err(|error| Exit::unavailable(format!("cannot listen on {}", config.admin), error))?;
     let (pool, packages) = (node.pool.clone(), node.packages.clone());
     let links = security.clone();

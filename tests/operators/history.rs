@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::place::{Place, build, on_both};
+use crate::place::{Place, build, everywhere};
 
 fn revision(told: &Value) -> i64 {
     told["revision"].as_i64().expect("a number")
@@ -84,7 +84,7 @@ fn old_changes_are_forgotten_and_it_is_said(rules: &Place) {
     assert!(why.contains("the history begins with"), "{why}");
 }
 
-on_both! {
+everywhere! {
     every_change_says_who_when_why_and_what,
     what_was_is_made_so_again_and_that_is_undone_too,
     old_changes_are_forgotten_and_it_is_said,

@@ -1,4 +1,4 @@
-//! How operators change rules: the same commands on a file and in etcd, nothing is overwritten that nobody has seen, every
+//! How operators change rules: the same commands on a file, in etcd and through a gateway, nothing is overwritten that nobody has seen, every
 //! change is remembered, and gateways say how far they have come.
 
 mod acknowledged;

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use hatchway_tests::{Etcd, Project, program_path};
+use hatchway_tests::{Etcd, GatewayProgram, Project, program_path};
 use serde_json::Value;
 
 const MANIFEST: &str = "[function.hello]\nruntime = \"node\"\nhandler = \"hello.mjs#hello\"\n\
@@ -17,6 +17,8 @@ pub(crate) fn build(name: &str) -> Project {
 /// Where rules are kept.
 pub(crate) struct Place {
     pub(crate) words: [String; 2],
+    /// Before etcd, so that it ends before.
+    _gateway: Option<GatewayProgram>,
     etcd: Option<Etcd>,
     _project: Option<Project>,
 }
@@ -25,13 +27,21 @@ impl Place {
     pub(crate) fn file() -> Self {
         let project = build("unused");
         let words = ["--catalog".to_owned(), project.catalog().display().to_string()];
-        Self { words, etcd: None, _project: Some(project) }
+        Self { words, _gateway: None, etcd: None, _project: Some(project) }
     }
 
     pub(crate) fn etcd() -> Self {
         let etcd = Etcd::start();
         let words = ["--etcd".to_owned(), etcd.url()];
-        Self { words, etcd: Some(etcd), _project: None }
+        Self { words, _gateway: None, etcd: Some(etcd), _project: None }
+    }
+
+    /// In etcd, which a gateway reads and writes for us.
+    pub(crate) fn gateway() -> Self {
+        let (etcd, project) = (Etcd::start(), build("unused"));
+        let gateway = GatewayProgram::start_with(&project, &["--etcd".to_owned(), etcd.url()]);
+        let words = ["--gateway".to_owned(), format!("http://{}", gateway.admin.address)];
+        Self { words, _gateway: Some(gateway), etcd: Some(etcd), _project: Some(project) }
     }
 
     /// The one that keeps the rules.
@@ -77,8 +87,8 @@ impl Place {
     }
 }
 
-/// Each of these claims, on a file and in etcd.
-macro_rules! on_both {
+/// Each of these claims, on a file, in etcd, and through a gateway.
+macro_rules! everywhere {
     ($($name:ident),+ $(,)?) => {
         mod file {
             $(#[test] fn $name() { super::$name(&crate::place::Place::file()); })+
@@ -86,7 +96,10 @@ macro_rules! on_both {
         mod etcd {
             $(#[test] fn $name() { super::$name(&crate::place::Place::etcd()); })+
         }
+        mod gateway {
+            $(#[test] fn $name() { super::$name(&crate::place::Place::gateway()); })+
+        }
     };
 }
 
-pub(crate) use on_both;
+pub(crate) use everywhere;

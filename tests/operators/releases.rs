@@ -1,6 +1,6 @@
 //! A release is somebody's work: other commands leave it alone.
 
-use crate::place::{Place, build, on_both};
+use crate::place::{Place, build, everywhere};
 
 fn a_canary_is_pushed_and_apply_does_not_end_it_by_the_way(rules: &Place) {
     let (stable, canary, third) = (build("stable"), build("canary"), build("third"));
@@ -27,6 +27,6 @@ fn a_canary_is_pushed_and_apply_does_not_end_it_by_the_way(rules: &Place) {
     assert_eq!(release.get("shares"), None, "{release}");
 }
 
-on_both! {
+everywhere! {
     a_canary_is_pushed_and_apply_does_not_end_it_by_the_way,
 }

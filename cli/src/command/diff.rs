@@ -1,6 +1,6 @@
 //! `hatchway diff`: how the rules differ between two revisions, or between one and now.
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
 use crate::output;
 use crate::rules::{Rules, RulesArgs};
 
@@ -20,9 +20,7 @@ pub(crate) struct Args {
 
 /// Reads and shows.
 pub(crate) fn run(args: &Args) -> Outcome {
-    let known = Rules::open(&args.rules)?.timeline()?;
-    let found = known.between(args.from, args.to.unwrap_or_else(|| known.newest()));
-    let found = found.map_err(|error| Failure::Refused(error.to_string()))?;
+    let found = Rules::open(&args.rules)?.between(args.from, args.to)?;
     if args.json {
         return output::json(&found);
     }

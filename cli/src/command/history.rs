@@ -1,8 +1,7 @@
 //! `hatchway history`: who changed the rules, when, why, and what it was.
 
 use hatchway_proto::catalog::Key;
-use hatchway_proto::catalog::history::{Entry, Timeline};
-use serde_json::{Value, json};
+use hatchway_proto::catalog::history::Told;
 
 use crate::failure::{Failure, Outcome, count};
 use crate::output;
@@ -39,37 +38,29 @@ pub(crate) fn key(typed: &str) -> Result<Key, Failure> {
 
 /// Reads and shows.
 pub(crate) fn run(args: &Args) -> Outcome {
-    let key = args.object.as_deref().map(key).transpose()?.map(|key| key.to_string());
-    let known = Rules::open(&args.rules)?.timeline()?;
-    let concerns = |entry: &&Entry| match &key {
-        None => true,
-        Some(key) => entry.record.touched.iter().any(|touched| touched.key == *key),
-    };
-    let entries: Vec<&Entry> =
-        known.entries().iter().rev().filter(concerns).take(args.limit).collect();
+    let only = args.object.as_deref().map(key).transpose()?;
+    let told = Rules::open(&args.rules)?.history(only.as_ref(), args.limit)?;
     if args.json {
-        let shown: Vec<Value> = entries.iter().map(|entry| told(&known, entry)).collect();
-        return output::json(&shown);
+        return output::json(&told);
     }
-    if entries.is_empty() {
+    if told.is_empty() {
         return output::line("nothing is known of earlier changes");
     }
-    for entry in entries {
-        let record = &entry.record;
-        let when = output::date_and_time(record.at_unix_ms);
-        output::line(&format!("revision {}  {when}  {}", entry.revision, record.who))?;
-        output::line(&format!("    {}", record.why))?;
-        show(&known, entry, key.as_deref())?;
+    let only = only.map(|key| key.to_string());
+    for told in &told {
+        let when = output::date_and_time(told.at_unix_ms);
+        output::line(&format!("revision {}  {when}  {}", told.revision, told.who))?;
+        output::line(&format!("    {}", told.why))?;
+        show(told, only.as_deref())?;
     }
     Ok(())
 }
 
-fn show(known: &Timeline, entry: &Entry, only: Option<&str>) -> Outcome {
-    let touched = &entry.record.touched;
-    let wanted = touched.iter().filter(|touched| only.is_none_or(|only| touched.key == only));
-    for touched in wanted.take(SHOWN) {
-        output::line(&format!("  {}", touched.key))?;
-        match known.changed_by(entry, touched) {
+fn show(told: &Told, only: Option<&str>) -> Outcome {
+    let wanted = told.changes.iter().filter(|one| only.is_none_or(|only| one.key == only));
+    for one in wanted.take(SHOWN) {
+        output::line(&format!("  {}", one.key))?;
+        match &one.differences {
             None => output::line(
                 "    what it became is not known: a change without a record came next",
             )?,
@@ -80,21 +71,10 @@ fn show(known: &Timeline, entry: &Entry, only: Option<&str>) -> Outcome {
             }
         }
     }
-    match touched.len().checked_sub(SHOWN).filter(|more| *more > 0 && only.is_none()) {
+    match told.changes.len().checked_sub(SHOWN).filter(|more| *more > 0 && only.is_none()) {
         Some(more) => output::line(&format!("  and {} more", count(more, "object"))),
         None => Ok(()),
     }
-}
-
-fn told(known: &Timeline, entry: &Entry) -> Value {
-    let changes = entry.record.touched.iter().map(
-        |touched| json!({ "key": touched.key, "differences": known.changed_by(entry, touched) }),
-    );
-    let record = &entry.record;
-    json!({
-        "revision": entry.revision, "who": record.who, "why": record.why,
-        "at_unix_ms": record.at_unix_ms, "changes": changes.collect::<Vec<_>>(),
-    })
 }
 
 #[cfg(test)]

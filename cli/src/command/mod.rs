@@ -15,3 +15,4 @@ pub(crate) mod rollback;
 pub(crate) mod rollout;
 pub(crate) mod schema;
 pub(crate) mod status;
+pub(crate) mod token;

@@ -21,6 +21,9 @@ pub(crate) struct Args {
     /// Show all gateways that follow the rules there, in place of one.
     #[command(flatten)]
     etcd: EtcdArgs,
+    /// The same, asked of this gateway.
+    #[arg(long, conflicts_with = "etcd")]
+    all: bool,
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
@@ -123,9 +126,13 @@ impl Status {
 /// Asks and shows.
 pub(crate) fn run(args: &Args) -> Outcome {
     if !args.etcd.etcd.is_empty() {
-        return gateways::show(&args.etcd, args.json);
+        return gateways::show(&gateways::in_etcd(&args.etcd)?, args.json);
     }
-    let answer = Admin::new(&args.admin)?.get("/v1/status", &[])?;
+    let admin = Admin::new(&args.admin)?;
+    if args.all {
+        return gateways::show(&typed(&admin.get("/v1/gateways", &[])?)?, args.json);
+    }
+    let answer = admin.get("/v1/status", &[])?;
     if args.json {
         return output::json(&answer);
     }

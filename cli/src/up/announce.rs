@@ -1,7 +1,6 @@
 //! What a person reads while `hatchway up` runs: where functions are, what is hatched and reaped, what
 //! functions print.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hatchway_gateway::admin::urls;
@@ -35,14 +34,14 @@ pub(super) fn tls(address: &Address) {
 }
 
 /// Where every function is, with a line to try.
-pub(super) fn ready(project: &Project, snapshot: &Snapshot, listen: &str, admin: SocketAddr) {
+pub(super) fn ready(project: &Project, snapshot: &Snapshot, listen: &str, admin: &str) {
     for function in &project.functions {
         for url in urls(snapshot, &function.name, listen) {
             let name = short_name(&function.name);
             say(&format!("{name:<16} {url}\n{:<16}   {}", "", curl(&url, listen)));
         }
     }
-    say(&format!("admin            http://{admin}\nready"));
+    say(&format!("admin            {admin}\nready"));
 }
 
 /// A curl line that works without a resolver: the host of the URL is looked up nowhere.

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use hatchway_gateway::accept::{self, Door, DoorConfig, Ports};
 use hatchway_gateway::access::{AccessConfig, AccessLog, Scribes};
-use hatchway_gateway::admin::GatewayPages;
+use hatchway_gateway::admin::GatewayApi;
 use hatchway_gateway::catalog::{self, Catalog};
 use hatchway_gateway::config::{TlsConfig, TlsPort};
 use hatchway_gateway::handle::Gateway;
@@ -25,7 +25,7 @@ use hatchway_gateway::metrics::EdgeMetrics;
 use hatchway_node::admit::NodeCore;
 use hatchway_node::config::{IsolationMode, Machine};
 use hatchway_node::node::{self, Node, Prepared};
-use hatchway_wire::admin::Admin;
+use hatchway_wire::admin::{Admin, AdminArgs};
 use hatchway_wire::catalog::StatusReader;
 use hatchway_wire::core::{self, Cores};
 use hatchway_wire::listen::{self, Address};
@@ -54,7 +54,9 @@ pub(crate) struct Args {
     pub(crate) tls: TlsConfig,
     /// Where the admin API is served.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081")]
-    pub(crate) admin: SocketAddr,
+    pub(crate) admin: Address,
+    #[command(flatten)]
+    pub(crate) operators: AdminArgs,
     /// How long running requests may take to finish after Ctrl-C, in seconds.
     #[arg(long, default_value_t = 30)]
     pub(crate) drain_seconds: u64,
@@ -110,9 +112,11 @@ fn serve(args: Args, project: Project) -> Result<(), Exit> {
     let applier = Applier::new(publisher, Arc::clone(&node));
     applier.first(project.objects.clone());
 
-    let pages = pages(&args, &address, &catalog, &registry, &node);
+    let operators = args.operators.check(&args.admin).map_err(Exit::config)?;
+    let api = api(&args, &address, &catalog, &registry, &node);
     let no_admin = |error| Exit::unavailable(format!("cannot listen on {}", args.admin), error);
-    let admin = Admin::start(args.admin, vec![Arc::new(node.pages()), pages]).map_err(no_admin)?;
+    let admin =
+        Admin::start(operators, vec![Arc::new(node.pages())], Some(api)).map_err(no_admin)?;
     if let Some(tls) = &tls {
         announce::tls(&tls.address);
     }
@@ -125,7 +129,7 @@ fn serve(args: Args, project: Project) -> Result<(), Exit> {
         &node,
         (&metrics, scribes, tracers),
     )?;
-    announce::ready(&project, &catalog.snapshot(), &address.to_string(), admin.address);
+    announce::ready(&project, &catalog.snapshot(), &address.to_string(), &admin.url());
 
     let following = watch::follow(args.dirs, project, applier, &node);
     process::until_stopped(async {
@@ -203,18 +207,19 @@ fn start_gateway(
     .map_err(|error| Exit::unavailable("cannot start the cores".to_owned(), error))
 }
 
-fn pages(
+fn api(
     args: &Args,
     address: &Address,
     catalog: &Catalog,
     registry: &Registry,
     node: &Node,
-) -> Arc<GatewayPages> {
+) -> Arc<GatewayApi> {
     let dirs: Vec<_> = args.dirs.iter().map(|dir| dir.display().to_string()).collect();
-    Arc::new(GatewayPages {
+    Arc::new(GatewayApi {
         program: "hatchway up",
         listen: address.to_string(),
         source: StatusReader::of_projects(&dirs.join(" ")),
+        rules: None,
         catalog: catalog.clone(),
         registry: registry.clone(),
         started: (SystemTime::now(), Instant::now()),

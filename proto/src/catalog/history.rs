@@ -55,6 +55,30 @@ pub struct Entry {
     pub record: Record,
 }
 
+/// A record with what it has changed, as people are told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Told {
+    /// Of the source, by this change.
+    pub revision: i64,
+    /// A person or a program.
+    pub who: String,
+    /// In their words.
+    pub why: String,
+    /// Milliseconds since 1970, by the clock of the one who wrote.
+    pub at_unix_ms: u64,
+    /// Object by object.
+    pub changes: Vec<ToldObject>,
+}
+
+/// One object of a change, as people are told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ToldObject {
+    /// Which.
+    pub key: String,
+    /// What differs; none where a change without a record came next, so that nobody knows.
+    pub differences: Option<Vec<Difference>>,
+}
+
 /// All that is known of the past, and what is there now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Timeline {
@@ -174,6 +198,28 @@ impl Timeline {
             }
         }
         Ok(found)
+    }
+
+    /// The newest changes, of everything or of one object, the newest first.
+    pub fn told(&self, only: Option<&str>, limit: usize) -> Vec<Told> {
+        let concerns = |entry: &&Entry| {
+            only.is_none_or(|only| entry.record.touched.iter().any(|touched| touched.key == only))
+        };
+        let told = |entry: &Entry| {
+            let Record { who, why, at_unix_ms, touched } = &entry.record;
+            let changes = touched.iter().map(|touched| ToldObject {
+                key: touched.key.clone(),
+                differences: self.changed_by(entry, touched),
+            });
+            Told {
+                revision: entry.revision,
+                who: who.clone(),
+                why: why.clone(),
+                at_unix_ms: *at_unix_ms,
+                changes: changes.collect(),
+            }
+        };
+        self.entries.iter().rev().filter(concerns).take(limit).map(told).collect()
     }
 
     /// What one change has changed of one of its objects; none where a change without a record came next.

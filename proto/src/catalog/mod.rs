@@ -48,15 +48,19 @@ pub use version::{Clocks, Network, Package, Protocol, Resources, Runtime, Versio
 
 /// Everything one source knows at one moment. A clone shares everything with the original, and two that
 /// share are compared in the time that their difference takes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Objects {
     /// What users call, by name.
+    #[schemars(with = "std::collections::BTreeMap<FunctionName, Arc<Function>>")]
     pub functions: OrdMap<FunctionName, Arc<Function>>,
     /// Builds of them, by id.
+    #[schemars(with = "std::collections::BTreeMap<VersionId, Arc<Version>>")]
     pub versions: OrdMap<VersionId, Arc<Version>>,
     /// Hosts and paths that lead to functions, by route name.
+    #[schemars(with = "std::collections::BTreeMap<String, Arc<Route>>")]
     pub routes: OrdMap<Arc<str>, Arc<Route>>,
     /// Which version of a function answers.
+    #[schemars(with = "std::collections::BTreeMap<FunctionName, Arc<Release>>")]
     pub releases: OrdMap<FunctionName, Arc<Release>>,
 }

@@ -38,12 +38,12 @@ pub fn bound(bucket: usize) -> Duration {
 }
 
 /// How many requests took how long, by bucket; buckets without any are left out.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct Histogram(BTreeMap<usize, u64>);
 
 /// What was counted of one version: since its gateway began to count, or between two looks.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Counts {
     /// Requests that ended, but for those whose client left.

@@ -33,7 +33,7 @@ const HALF: f64 = 0.5;
 type Pots = [f64; SHIFTS.len()];
 
 /// What has been made of all looks so far.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Evidence {
     /// Looks that saw anything.

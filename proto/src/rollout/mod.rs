@@ -21,7 +21,7 @@ pub use plan::{Analysis, Plan, PlanError, Step, TooLittle};
 pub use progress::{Command, Entry, Phase, Progress};
 
 /// A rollout of one function, as it is kept: what was asked for, and how far it has come.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rollout {
     /// What was asked for.

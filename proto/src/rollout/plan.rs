@@ -12,7 +12,7 @@ use crate::units;
 const STEPS: usize = 100;
 
 /// The steps from stable to canary, and by what they are judged.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
     /// Who serves everybody before, and again if the canary is worse.
@@ -27,7 +27,7 @@ pub struct Plan {
 }
 
 /// One step.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Step {
     /// The canary's share from here on, in basis points: 0..=10000.
@@ -41,6 +41,7 @@ pub enum Step {
             with = "optional",
             skip_serializing_if = "Option::is_none"
         )]
+        #[schemars(with = "Option<String>")]
         duration: Option<Duration>,
         /// Goes on by itself at this time, in milliseconds since 1970.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,16 +51,18 @@ pub enum Step {
     Analysis {
         /// At least for so long.
         #[serde(rename = "for", with = "units::duration")]
+        #[schemars(with = "String")]
         duration: Duration,
     },
 }
 
 /// How canary and stable are compared.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Analysis {
     /// Between two looks at the counts.
     #[serde(with = "units::duration")]
+    #[schemars(with = "String")]
     pub interval: Duration,
     /// Of ten thousand rollouts of a canary that is not worse, so many are returned by mistake at most, however long they
     /// take and however often they are looked at.
@@ -70,18 +73,20 @@ pub struct Analysis {
     pub latency_margin_percent: u16,
     /// For so long after each new weight times are not compared: sandboxes start, caches fill, code is compiled.
     #[serde(with = "units::duration")]
+    #[schemars(with = "String")]
     pub warm_up: Duration,
     /// An analysis step takes as many requests of the canary at least.
     pub min_requests: u64,
     /// How long a step waits for them, beyond its own time.
     #[serde(with = "units::duration")]
+    #[schemars(with = "String")]
     pub max_wait: Duration,
     /// What becomes of the rollout when they do not come.
     pub too_little: TooLittle,
 }
 
 /// What becomes of a rollout without enough traffic to judge it by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TooLittle {
     /// Stable serves everybody again.

@@ -27,7 +27,7 @@ impl std::fmt::Debug for StatusReader {
 }
 
 /// A source and its disk, as the status page shows them.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 pub struct Shown {
     /// The source.
     #[serde(flatten)]

@@ -12,7 +12,7 @@ use serde::Serialize;
 pub type Quarantine = Arc<BTreeMap<String, String>>;
 
 /// How a source is doing.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct Status {
     /// Which one: a path, or the addresses.
     pub source: String,
@@ -39,7 +39,7 @@ pub struct Status {
 }
 
 /// Whether the source is there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Link {
     /// Not reached yet.
@@ -59,7 +59,7 @@ pub enum Link {
 }
 
 /// What has happened so far, since the start of the program.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Counts {
     /// Connections lost, or not made.
     pub losses: u64,

@@ -5,22 +5,21 @@ mod start;
 mod status;
 mod steps;
 
-use std::future::Future;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
 
-use hatchway_proto::catalog::Release;
+use hatchway_proto::api::{RolloutPhase, RolloutTold};
 use hatchway_proto::name::FunctionName;
-use hatchway_proto::rollout::{Command, Move, Plan};
-use hatchway_wire::catalog::etcd::EtcdError;
-use hatchway_wire::catalog::etcd::rollouts::{Held, Rollouts, Writing, Written};
+use hatchway_proto::rollout::Command;
+use hatchway_wire::catalog::etcd::EtcdConfig;
+use hatchway_wire::catalog::etcd::orders::OrderError;
+use hatchway_wire::catalog::etcd::rollouts::Rollouts;
+use ureq::http::Method;
 
+use crate::admin::{Admin, typed};
 use crate::failure::{Failure, Outcome};
 use crate::gateways;
 use crate::output;
-use crate::rules::{ChangeArgs, RulesArgs};
-
-/// A leader that moves at the same time is overtaken within this.
-const TRIES: usize = 20;
+use crate::rules::{ChangeArgs, RulesArgs, Where, borrowed};
 
 /// What `hatchway rollout` is told.
 #[derive(Debug, clap::Args)]
@@ -74,75 +73,107 @@ pub(crate) fn run(args: &Args) -> Outcome {
     }
 }
 
+/// Where rollouts are read and written.
+enum Site {
+    Etcd(EtcdConfig),
+    Gateway(Admin),
+}
+
 impl Whose {
     fn name(&self) -> &str {
         output::short_name(&self.function)
     }
 
-    /// Does `work` with the rollouts in etcd.
-    fn in_etcd<T, F>(&self, work: impl FnOnce(Rollouts) -> F) -> Result<T, Failure>
-    where
-        F: Future<Output = Result<T, Failure>>,
-    {
-        let Some(etcd) = self.rules.etcd() else {
-            return Err(Failure::Settings(
+    fn site(&self) -> Result<Site, Failure> {
+        match self.rules.place()? {
+            Where::Gateway(admin) => Ok(Site::Gateway(admin)),
+            Where::Etcd(etcd) => {
+                let config = etcd.check().map_err(|error| Failure::Settings(error.to_string()))?;
+                Ok(Site::Etcd(config))
+            }
+            Where::File => Err(Failure::Settings(
                 "a rollout is moved by gateways that agree on it through etcd; with a catalog file, move the share \
                  yourself: hatchway release NAME --catalog FILE --share VERSION=PERCENT"
                     .to_owned(),
-            ));
-        };
-        let config = etcd.check().map_err(|error| Failure::Settings(error.to_string()))?;
-        gateways::runtime()?
-            .block_on(async { work(Rollouts::open(&config).await.map_err(unavailable)?).await })
+            )),
+        }
     }
 
-    async fn read(&self, rollouts: &Rollouts) -> Result<Held, Failure> {
-        rollouts.read(&self.function).await.map_err(unavailable)
+    /// In the API.
+    fn path(&self) -> String {
+        format!("/v1/rollouts/{}", self.function)
     }
-}
 
-/// Does what a person wants, in one step with the release: no gateway is needed for it.
-fn tell(told: &Told, command: Command) -> Outcome {
-    let (whose, name) = (&told.whose, told.whose.name());
-    let author = told.change.author(&format!("hatchway rollout {command} {name}"));
-    let said = whose.in_etcd(|rollouts| async move {
-        for _ in 0..TRIES {
-            let held = whose.read(&rollouts).await?;
-            let Some(mut rollout) = held.rollout.clone() else {
-                return Err(Failure::Refused(format!("{name} has no rollout")));
-            };
-            let Some(release) = held.release.as_deref() else {
-                return Err(Failure::Refused(format!("the release of {name} is gone")));
-            };
-            let done = rollout.command(command, unix_ms(), &author.who, release);
-            let done = done.map_err(Failure::Refused)?;
-            let release = done.map(|done| changed(&rollout.plan, release, done));
-            let writing = Writing { rollout: Some(&rollout), evidence: None, release };
-            let written = rollouts.write(&whose.function, &held, writing, (None, &author)).await;
-            match written.map_err(unavailable)? {
-                Written::Whole => return Ok(format!("{name}: {}", rollout.progress.phase)),
-                Written::Overtaken | Written::Deposed => {}
+    /// How far it has come.
+    fn read(&self, site: &Site) -> Result<RolloutTold, Failure> {
+        let function = self.function.clone();
+        match site {
+            Site::Gateway(admin) => typed(&admin.get(&self.path(), &[])?),
+            Site::Etcd(config) => {
+                let held = in_etcd(config, async |rollouts| Ok(rollouts.read(&function).await?))?;
+                let Some(rollout) = held.rollout else {
+                    return Err(unmade(OrderError::NoRollout(function)));
+                };
+                let (release, gateways) =
+                    (held.release.map(Arc::unwrap_or_clone), held.reports.len());
+                Ok(RolloutTold { function, rollout, evidence: held.evidence, release, gateways })
             }
         }
-        Err(Failure::Refused(format!("the rollout of {name} moves all the time: try again")))
-    })?;
-    output::line(&said)
-}
-
-fn changed(plan: &Plan, release: &Release, done: Move) -> Release {
-    match done {
-        Move::SetWeight(weight) => plan.with_weight(release, weight),
-        Move::Promote => plan.promoted(release),
-        Move::Return => plan.with_weight(release, 0),
     }
 }
 
-fn unavailable(error: EtcdError) -> Failure {
-    let what = "could not read or write rollouts in etcd".to_owned();
-    Failure::Unavailable { what, source: Box::new(error) }
+/// Does `work` with the rollouts in etcd.
+fn in_etcd<T>(
+    config: &EtcdConfig,
+    work: impl AsyncFnOnce(Rollouts) -> Result<T, OrderError>,
+) -> Result<T, Failure> {
+    let done = gateways::runtime()?.block_on(async { work(Rollouts::open(config).await?).await });
+    done.map_err(unmade)
 }
 
-fn unix_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+/// Does what a person wants, in one step with the release: no gateway has to lead for it.
+fn tell(told: &Told, command: Command) -> Outcome {
+    let (whose, name) = (&told.whose, told.whose.name());
+    let why = format!("hatchway rollout {command} {name}");
+    let phase = match whose.site()? {
+        Site::Etcd(config) => {
+            let author = told.change.author(&why);
+            let telling =
+                async |rollouts: Rollouts| rollouts.tell(&whose.function, command, &author).await;
+            in_etcd(&config, telling)?.to_string()
+        }
+        Site::Gateway(admin) => {
+            let path = format!("{}/{command}", whose.path());
+            phase_of(&admin, Method::POST, &path, &told.change, &why, &())?
+        }
+    };
+    output::line(&format!("{name}: {phase}"))
+}
+
+/// Asks a gateway; what the rollout does then.
+fn phase_of(
+    admin: &Admin,
+    method: Method,
+    path: &str,
+    change: &ChangeArgs,
+    why: &str,
+    body: &impl serde::Serialize,
+) -> Result<String, Failure> {
+    let query = change.query(why);
+    let query: Vec<_> = borrowed(&query).into_iter().take(2).collect();
+    let RolloutPhase { phase } = typed(&admin.send(method, path, &query, body)?)?;
+    Ok(phase)
+}
+
+fn unmade(error: OrderError) -> Failure {
+    match error {
+        OrderError::Refused(why) => Failure::Refused(why),
+        OrderError::NoRollout(function) => {
+            Failure::Refused(format!("{} has no rollout", output::short_name(&function)))
+        }
+        OrderError::Etcd(error) => {
+            let what = "could not read or write rollouts in etcd".to_owned();
+            Failure::Unavailable { what, source: Box::new(error) }
+        }
+    }
 }

@@ -4,14 +4,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use hatchway_proto::catalog::{Key, Release};
-use hatchway_proto::rollout::{Analysis, Evidence, Plan, Progress, Rollout, TooLittle};
+use hatchway_proto::catalog::Key;
+use hatchway_proto::rollout::{Analysis, Plan, TooLittle};
 use hatchway_proto::units::parse_duration;
-use hatchway_wire::catalog::etcd::rollouts::{Writing, Written};
-use hatchway_wire::catalog::store::{Author, Change};
+use hatchway_wire::catalog::etcd::rollouts::Rollouts;
+use hatchway_wire::catalog::store::Change;
+use ureq::http::Method;
 
 use super::steps::Steps;
-use super::{Whose, unavailable, unix_ms};
+use super::{Site, Whose, in_etcd, phase_of};
 use crate::command::release::{self, Percent, VersionArg};
 use crate::failure::{Failure, Outcome};
 use crate::output;
@@ -105,18 +106,10 @@ impl Judge {
 /// Adds the version where it has to, then writes the plan; the gateway that leads takes the first step.
 pub(super) fn run(args: &Args) -> Outcome {
     let (whose, name) = (&args.whose, args.whose.name());
-    // Before the version is added: what needs etcd should say so first.
-    whose.in_etcd(|rollouts| async move {
-        match whose.read(&rollouts).await?.rollout {
-            Some(rollout) if !rollout.progress.phase.is_over() => {
-                let phase = rollout.progress.phase;
-                Err(Failure::Refused(format!("a rollout of {name} is under way already: {phase}")))
-            }
-            Some(_) | None => Ok(()),
-        }
-    })?;
+    let site = whose.site()?;
+    // Before the version is added: what cannot begin should say so first.
+    is_free(whose, &site)?;
     let why = format!("hatchway rollout start {name}");
-    let author = args.change.author(&why);
     let rules = Rules::open(&whose.rules)?;
     let mut objects = rules.objects().clone();
     let canary = match (&args.add, &args.canary) {
@@ -132,43 +125,36 @@ pub(super) fn run(args: &Args) -> Outcome {
     let steps = args.steps.iter().flat_map(|steps| steps.0.clone()).collect();
     let plan = Plan { stable: before.stable, canary, steps, analysis: args.judge.analysis() };
     plan.check().map_err(|error| Failure::Settings(error.to_string()))?;
-    if !plan.is_as_left(before, 0) {
-        return Err(shared(name, before));
-    }
+    let stable = plan.stable;
     let added = objects.get(&Key::Version(canary)).map(Change::Put).into_iter().collect();
     rules.push(added, &args.change, &why)?;
-    begin(whose, plan, &author)
-}
-
-fn shared(name: &str, release: &Release) -> Failure {
-    let versions: Vec<String> =
-        release.shares.iter().map(|share| share.version.to_string()).collect();
-    Failure::Refused(format!(
-        "the release of {name} gives shares already, to {}: end them with hatchway release {name} --no-shares",
-        versions.join(", ")
-    ))
-}
-
-fn begin(whose: &Whose, plan: Plan, author: &Author) -> Outcome {
-    let name = whose.name();
-    let (canary, stable) = (plan.canary, plan.stable);
-    let why = format!("{} ({})", author.why, author.who);
-    let evidence = Evidence::of(&plan);
-    let rollout = Rollout { plan, progress: Progress::start(unix_ms(), why) };
-    whose.in_etcd(|rollouts| async move {
-        let held = whose.read(&rollouts).await?;
-        let writing = Writing { rollout: Some(&rollout), evidence: Some(&evidence), release: None };
-        let is_over = held.rollout.as_ref().is_none_or(|old| old.progress.phase.is_over());
-        let written = match is_over {
-            true => rollouts.write(&whose.function, &held, writing, (None, author)).await,
-            false => Ok(Written::Overtaken),
-        };
-        match written.map_err(unavailable)? {
-            Written::Whole => Ok(()),
-            Written::Overtaken | Written::Deposed => Err(Failure::Refused(format!(
-                "somebody else has begun a rollout of {name} meanwhile: look at its status"
-            ))),
+    match site {
+        Site::Etcd(config) => {
+            let author = args.change.author(&why);
+            let beginning =
+                async |rollouts: Rollouts| rollouts.begin(&whose.function, plan, &author).await;
+            in_etcd(&config, beginning)?;
         }
-    })?;
+        Site::Gateway(admin) => {
+            phase_of(&admin, Method::PUT, &whose.path(), &args.change, &why, &plan)?;
+        }
+    }
     output::line(&format!("{name}: from {stable} to {canary}; hatchway rollout status {name}"))
+}
+
+fn is_free(whose: &Whose, site: &Site) -> Outcome {
+    match site {
+        Site::Etcd(config) => {
+            in_etcd(config, async |rollouts: Rollouts| rollouts.is_free(&whose.function).await)
+        }
+        // The gateway looks again when it begins.
+        Site::Gateway(_) => match whose.read(site) {
+            Ok(told) if !told.rollout.progress.phase.is_over() => {
+                let (name, phase) = (whose.name(), told.rollout.progress.phase);
+                Err(Failure::Refused(format!("a rollout of {name} is under way already: {phase}")))
+            }
+            Ok(_) | Err(Failure::Refused(_)) => Ok(()),
+            Err(failure) => Err(failure),
+        },
+    }
 }

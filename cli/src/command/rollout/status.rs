@@ -1,13 +1,12 @@
 //! `hatchway rollout status`: how far it has come, and why.
 
-use hatchway_proto::rollout::{Rollout, Step};
+use hatchway_proto::api::RolloutTold;
+use hatchway_proto::rollout::Step;
 use hatchway_proto::units::format_duration;
-use hatchway_wire::catalog::etcd::rollouts::Held;
-use serde_json::json;
 
 use super::Whose;
 use crate::command::release::Percent;
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
 use crate::output;
 
 /// What `hatchway rollout status` is told.
@@ -23,18 +22,13 @@ pub(super) struct Args {
 /// Reads and shows.
 pub(super) fn run(args: &Args) -> Outcome {
     let (whose, name) = (&args.whose, args.whose.name());
-    let held = whose.in_etcd(|rollouts| async move { whose.read(&rollouts).await })?;
-    let Some(rollout) = &held.rollout else {
-        return Err(Failure::Refused(format!("{name} has no rollout")));
-    };
+    let told = whose.read(&whose.site()?)?;
+    let rollout = &told.rollout;
     if args.json {
-        return output::json(&json!({
-            "function": whose.function, "rollout": rollout, "evidence": held.evidence, "release": held.release,
-            "gateways": held.reports.len(),
-        }));
+        return output::json(&told);
     }
-    output::line(&first_line(name, rollout, &held))?;
-    if let Some(evidence) = &held.evidence {
+    output::line(&first_line(name, &told))?;
+    if let Some(evidence) = &told.evidence {
         output::line(&evidence.in_words(&rollout.plan.analysis))?;
     }
     let mut steps = output::table(&["STEP", "", "WHAT"]);
@@ -59,10 +53,10 @@ pub(super) fn run(args: &Args) -> Outcome {
     output::show(&journal)
 }
 
-fn first_line(name: &str, rollout: &Rollout, held: &Held) -> String {
-    let (plan, progress) = (&rollout.plan, &rollout.progress);
+fn first_line(name: &str, told: &RolloutTold) -> String {
+    let (plan, progress) = (&told.rollout.plan, &told.rollout.progress);
     let share = Percent(progress.weight_bp);
-    let gateways = held.reports.len();
+    let gateways = told.gateways;
     format!(
         "{name}: {}; {share} to {}, the rest to {}; {gateways} gateways count",
         progress.phase, plan.canary, plan.stable

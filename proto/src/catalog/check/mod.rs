@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use regex::Regex;
+use serde::{Deserialize, Serialize};
 
 use crate::name::FunctionName;
 use crate::network::Network;
@@ -27,7 +28,7 @@ const CONDITIONS: usize = 64;
 const RULES: usize = 256;
 
 /// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Mistake {
     /// Where: `rules[2].when.headers[0].regex`.
     pub field: String,

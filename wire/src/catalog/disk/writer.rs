@@ -20,7 +20,7 @@ const SHARE: u32 = 50;
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// How writing goes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct DiskStatus {
     /// The folder.
     pub path: String,

@@ -15,6 +15,7 @@ mod config;
 mod connection;
 pub mod followers;
 mod lease;
+pub mod orders;
 pub mod push;
 pub mod rollouts;
 pub mod seat;

@@ -26,7 +26,7 @@ const TOGETHER_BYTES: usize = 1 << 20;
 /// The rules in etcd, for one who changes them.
 pub struct Store {
     connection: Connection,
-    keys: Keys,
+    config: EtcdConfig,
     revision: i64,
     revisions: HashMap<Vec<u8>, i64>,
     keep: usize,
@@ -76,7 +76,7 @@ impl Store {
         mirror.replace(listing, revision);
         Ok(Self {
             connection,
-            keys: config.keys.clone(),
+            config: config.clone(),
             revision,
             revisions,
             keep: DEFAULT_KEPT,
@@ -100,8 +100,23 @@ impl Store {
         self
     }
 
+    /// Where it is.
+    pub(in crate::catalog) fn config(&self) -> &EtcdConfig {
+        &self.config
+    }
+
+    /// Of everything that was read.
+    pub(in crate::catalog) fn revision(&self) -> i64 {
+        self.revision
+    }
+
+    /// Of the last change of an object; 0 where it is not there.
+    pub(in crate::catalog) fn revision_of_object(&self, key: &Key) -> i64 {
+        self.revision_of(&self.config.keys.of(key))
+    }
+
     pub(super) fn keys(&self) -> &Keys {
-        &self.keys
+        &self.config.keys
     }
 
     pub(super) fn client(&self) -> &etcd_client::Client {
@@ -110,7 +125,7 @@ impl Store {
 
     /// True of an object that nobody has touched since the store was opened.
     pub(super) fn as_it_was(&self, key: &Key) -> Compare {
-        let key = self.keys.of(key);
+        let key = self.config.keys.of(key);
         let revision = self.revision_of(&key);
         Compare::mod_revision(key, CompareOp::Equal, revision)
     }
@@ -169,7 +184,7 @@ impl Store {
                 return Err(self.conflict(together, versions.len() - left.len()).await?);
             };
             for change in together {
-                self.revisions.insert(self.keys.of(&change.key()).into_bytes(), revision);
+                self.revisions.insert(self.config.keys.of(&change.key()).into_bytes(), revision);
                 if let Change::Put(object) = change {
                     self.objects.put(object.clone());
                 }
@@ -186,7 +201,7 @@ impl Store {
                 // Its last good form is no reason to leave a bad one there.
                 || self.quarantined.contains_key(&object.key().to_string())
             }
-            Change::Delete(key) => self.revisions.contains_key(self.keys.of(key).as_bytes()),
+            Change::Delete(key) => self.revisions.contains_key(self.config.keys.of(key).as_bytes()),
         }
     }
 
@@ -212,7 +227,7 @@ impl Store {
 
     /// What stands under a key, as far as the store knows it: bad values are asked for again.
     async fn value(&self, key: &str) -> Result<Option<Value>, EtcdError> {
-        let whole = format!("{}{key}", self.keys);
+        let whole = format!("{}{key}", self.config.keys);
         let revision = self.revision_of(&whole);
         if revision == 0 {
             return Ok(None);
@@ -242,14 +257,14 @@ impl Store {
         for change in changes {
             let key = change.key();
             compares.push(self.as_it_was(&key));
-            let (short, key) = (key.to_string(), self.keys.of(&key));
+            let (short, key) = (key.to_string(), self.config.keys.of(&key));
             writes.push(match change {
                 Change::Put(object) => TxnOp::put(key, object.json(), None),
                 Change::Delete(_) => TxnOp::delete(key, None),
             });
             touched.push(Touched { before: self.value(&short).await?, key: short });
         }
-        writes.push(recorded(&self.keys, author, touched));
+        writes.push(recorded(&self.config.keys, author, touched));
         writes.extend(trial.map(|key| TxnOp::delete(key, None)));
         let txn = Txn::new().when(compares).and_then(writes);
         let done = answer(self.connection.client.kv_client().txn(txn)).await?;
@@ -274,7 +289,7 @@ impl Store {
         let mut kv = self.connection.client.kv_client();
         let mut touched = None;
         for change in changes {
-            let whole = self.keys.of(&change.key());
+            let whole = self.config.keys.of(&change.key());
             let found = answer(kv.get(whole.as_str(), None)).await?;
             let found = found.kvs().first();
             if found.map_or(0, etcd_client::KeyValue::mod_revision) != self.revision_of(&whole) {
@@ -291,7 +306,7 @@ impl Store {
             .with_prefix()
             .with_min_mod_revision(self.revision + 1)
             .with_sort(SortTarget::Mod, SortOrder::Descend);
-        let records = answer(kv.get(self.keys.history(), Some(options))).await?;
+        let records = answer(kv.get(self.config.keys.history(), Some(options))).await?;
         let records = records.kvs().iter();
         let mut records = records.filter_map(|kv| serde_json::from_slice(kv.value()).ok());
         let is_of_key = |record: &Record| record.touched.iter().any(|it| it.key == key);
@@ -303,11 +318,11 @@ impl Store {
         let mut kv = self.connection.client.kv_client();
         // By key they are in the order of their times.
         let options = GetOptions::new().with_prefix().with_keys_only();
-        let records = answer(kv.get(self.keys.history(), Some(options))).await?;
+        let records = answer(kv.get(self.config.keys.history(), Some(options))).await?;
         let records = records.kvs();
         let Some(surplus) = records.len().checked_sub(self.keep.max(1)) else { return Ok(()) };
         let options = etcd_client::DeleteOptions::new().with_range(records[surplus].key());
-        answer(kv.delete(self.keys.history(), Some(options))).await?;
+        answer(kv.delete(self.config.keys.history(), Some(options))).await?;
         Ok(())
     }
 
@@ -317,7 +332,7 @@ impl Store {
     /// [`EtcdError`].
     pub async fn timeline(&self) -> Result<Timeline, EtcdError> {
         let mut entries = Vec::new();
-        let mut pages = self.connection.pages_of(&self.keys.history(), None, false);
+        let mut pages = self.connection.pages_of(&self.config.keys.history(), None, false);
         while let Some(page) = pages.next().await? {
             for kv in &page {
                 if let Ok(record) = serde_json::from_slice(kv.value()) {
@@ -327,7 +342,7 @@ impl Store {
         }
         let mut now = BTreeMap::new();
         for whole in self.revisions.keys() {
-            if let Ok(Place::Object(key)) = self.keys.place(whole)
+            if let Ok(Place::Object(key)) = self.config.keys.place(whole)
                 && let Some(value) = self.value(&key.to_string()).await?
             {
                 now.insert(key.to_string(), value);

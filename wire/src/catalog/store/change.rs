@@ -108,6 +108,17 @@ pub enum PushError {
         /// Which file.
         path: PathBuf,
     },
+    /// It was taken back from the gateway that tried it, or nobody tried it.
+    #[error("{0}")]
+    Trial(String),
+    /// It is written, and gateways do not serve by it.
+    #[error("{0}")]
+    NotServed(String),
+    /// Only in etcd do gateways say how far they have come.
+    #[error(
+        "gateways that follow a file do not say so: nobody can be waited for, nor try a change first"
+    )]
+    NobodyTold,
     /// A file that cannot be written.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -58,6 +58,16 @@ impl FileStore {
         &self.objects
     }
 
+    /// Of the file as it was read.
+    pub(super) fn revision(&self) -> i64 {
+        self.journal.revision()
+    }
+
+    /// Of the last change of an object; 0 where it is not there.
+    pub(super) fn revision_of(&self, key: &Key) -> i64 {
+        self.value(key).map_or(0, |value| value.revision)
+    }
+
     /// Keeps so many records of changes.
     #[must_use]
     pub fn keeping(mut self, records: usize) -> Self {

@@ -1,21 +1,27 @@
 //! Rules for those who change them: read whole, changed in one step, never over what somebody else has done meanwhile.
 //!
 //! [`change`] says what a change is and how it can fail; [`file`](mod@file) changes a file and [`journal`] is its memory; in
-//! etcd it is [`etcd::push`](super::etcd::push).
+//! etcd it is [`etcd::push`](super::etcd::push). [`check`] looks at what a change would break, [`terms`] is how one is made,
+//! with [`first`] at one gateway before all others.
 
 mod change;
+pub mod check;
 mod file;
+mod first;
 mod journal;
+mod terms;
 
-use hatchway_proto::catalog::Objects;
 use hatchway_proto::catalog::history::Timeline;
+use hatchway_proto::catalog::{Key, Objects};
 
 use super::etcd::push::Store as EtcdStore;
 use super::intake::SourceArgs;
 
 pub use change::{Author, Change, PushError, Pushed, StoreError};
 pub use file::FileStore;
+pub use first::First;
 pub use hatchway_proto::catalog::history::DEFAULT_KEPT;
+pub use terms::{Done, Terms};
 
 /// Where rules are kept, as read at one moment.
 #[derive(Debug)]
@@ -33,7 +39,12 @@ impl Store {
     /// [`StoreError`].
     pub async fn open(args: &SourceArgs) -> Result<Self, StoreError> {
         Ok(match &args.catalog {
-            Some(path) => Self::File(Box::new(FileStore::lock(path)?)),
+            Some(path) => {
+                // Its turn may come late, and others run on this thread.
+                let path = path.clone();
+                let locked = tokio::task::spawn_blocking(move || FileStore::lock(&path)).await;
+                Self::File(Box::new(locked.expect("locking does not panic, and is awaited")?))
+            }
             None => Self::Etcd(Box::new(EtcdStore::open(&args.etcd.check()?).await?)),
         })
     }
@@ -43,6 +54,22 @@ impl Store {
         match self {
             Self::File(store) => store.objects(),
             Self::Etcd(store) => &store.objects,
+        }
+    }
+
+    /// The source's count of changes when it was read.
+    pub fn revision(&self) -> i64 {
+        match self {
+            Self::File(store) => store.revision(),
+            Self::Etcd(store) => store.revision(),
+        }
+    }
+
+    /// Of the last change of an object. Where nothing has ever recorded one, 0; so is that of an object that is not there.
+    pub fn revision_of(&self, key: &Key) -> i64 {
+        match self {
+            Self::File(store) => store.revision_of(key),
+            Self::Etcd(store) => store.revision_of_object(key),
         }
     }
 

@@ -194,11 +194,11 @@ fn read(
     Ok(Current { server: Arc::new(server), client: Arc::new(client), digest })
 }
 
-fn setup(error: impl std::error::Error + Send + Sync + 'static) -> IdentityError {
+pub(super) fn setup(error: impl std::error::Error + Send + Sync + 'static) -> IdentityError {
     IdentityError::Setup(Box::new(error))
 }
 
-fn roots(path: &Path, pem: &[u8]) -> Result<RootCertStore, IdentityError> {
+pub(super) fn roots(path: &Path, pem: &[u8]) -> Result<RootCertStore, IdentityError> {
     let path = || path.to_owned();
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {

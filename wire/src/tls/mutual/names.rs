@@ -57,7 +57,7 @@ impl fmt::Display for PeerName {
 
 impl PeerName {
     /// A wildcard in a certificate is not a name of anybody: only the operator says who may be whom.
-    fn is_host(&self, presented: &str) -> bool {
+    pub(super) fn is_host(&self, presented: &str) -> bool {
         match self {
             Self::Host(name) => presented.eq_ignore_ascii_case(name),
             Self::HostOf(domain) => presented
@@ -67,7 +67,7 @@ impl PeerName {
         }
     }
 
-    fn is_uri(&self, presented: &str) -> bool {
+    pub(super) fn is_uri(&self, presented: &str) -> bool {
         matches!(self, Self::Uri(uri) if **uri == *presented)
     }
 }
