@@ -3,7 +3,7 @@
 use hatchway_tests::eventually;
 use serde_json::{Value, json};
 
-use crate::kit::{NEW, Site, function, refuses, route, version};
+use crate::kit::{NEW, Site, function, hatchway, refuses, route, version};
 
 #[test]
 fn a_function_comes_to_be_is_served_and_changes_by_the_api_alone() {
@@ -151,4 +151,28 @@ fn without_etcd_the_gateway_still_says_what_it_serves() {
     eventually("the status says that etcd is lost", || {
         (site.get("/v1/status")["catalog"]["link"]["state"] == "lost").then_some(())
     });
+}
+
+#[test]
+fn what_a_gateway_has_kept_explains_where_requests_went() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path().display().to_string();
+    let site = Site::start_and_announce(&["--state", &state]);
+    site.add_function("hello");
+    let words = ["explain", "GET", "/hello/x?y=1", "--state", &state, "--json"];
+    let explained = eventually("the gateway has kept it on disk", || {
+        let output = hatchway(&words, None);
+        serde_json::from_slice::<Value>(&output.stdout)
+            .ok()
+            .filter(|told| told["outcome"] == "function")
+    });
+    assert_eq!(
+        explained,
+        site.get("/v1/explain?url=http://localhost/hello/x?y=1"),
+        "as the gateway says"
+    );
+    drop(site);
+    assert_eq!(hatchway(&words, None).status.code(), Some(0), "without gateway and etcd");
+    let nowhere = hatchway(&["explain", "GET", "/", "--state", "/nowhere"], None);
+    assert_eq!(nowhere.status.code(), Some(78));
 }

@@ -1,11 +1,22 @@
-//! `hatchway explain`: where a request would go, and why.
+//! `hatchway explain`: where a request would go, and why; by the rules that a gateway serves by, or, without any gateway, by
+//! those that one has kept on disk or that stand in a file.
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hatchway_gateway::catalog::Snapshot;
+use hatchway_gateway::catalog::apply::apply;
+use hatchway_gateway::explain::Typed;
+use hatchway_proto::catalog::Objects;
 use hatchway_proto::name::FunctionName;
+use hatchway_wire::catalog::{disk, file};
+use hatchway_wire::process::chain;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::admin::{Admin, AdminArgs, typed};
 use crate::failure::{Failure, Outcome};
-use crate::output;
+use crate::{output, report};
 
 /// What `hatchway explain` is told.
 #[derive(Debug, clap::Args)]
@@ -22,6 +33,12 @@ pub(crate) struct Args {
     client: Option<std::net::IpAddr>,
     #[command(flatten)]
     admin: AdminArgs,
+    /// Ask no gateway: decide by what one has kept in this folder, its --state.
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Ask no gateway: decide by the rules in this file.
+    #[arg(long, value_name = "FILE", conflicts_with = "state")]
+    catalog: Option<PathBuf>,
     /// Print the admin API's answer.
     #[arg(long)]
     json: bool,
@@ -55,11 +72,11 @@ struct Other {
 /// Asks and shows; fails when no function would answer.
 pub(crate) fn run(args: &Args) -> Outcome {
     let (method, url) = (args.method.to_uppercase(), whole_url(&args.url));
-    let mut query = vec![("method", method.as_str()), ("url", url.as_str())];
-    query.extend(args.headers.iter().map(|header| ("header", header.as_str())));
-    let client = args.client.map(|client| client.to_string());
-    query.extend(client.as_deref().map(|client| ("client", client)));
-    let answer = Admin::new(&args.admin)?.get("/v1/explain", &query)?;
+    let answer = match (&args.state, &args.catalog) {
+        (Some(state), _) => decide(args, (&method, &url), kept(state)?)?,
+        (None, Some(path)) => decide(args, (&method, &url), written(path)?)?,
+        (None, None) => ask(args, (&method, &url))?,
+    };
     let explanation: Explanation = typed(&answer)?;
     if args.json {
         output::json(&answer)?;
@@ -70,6 +87,41 @@ pub(crate) fn run(args: &Args) -> Outcome {
         "function" | "redirect" => Ok(()),
         _ => Err(Failure::Refused(format!("no function answers {method} {url}"))),
     }
+}
+
+fn ask(args: &Args, (method, url): (&str, &str)) -> Result<Value, Failure> {
+    let mut query = vec![("method", method), ("url", url)];
+    query.extend(args.headers.iter().map(|header| ("header", header.as_str())));
+    let client = args.client.map(|client| client.to_string());
+    query.extend(client.as_deref().map(|client| ("client", client)));
+    Admin::new(&args.admin)?.get("/v1/explain", &query)
+}
+
+/// As a gateway would, by the same code.
+fn decide(
+    args: &Args,
+    (method, url): (&str, &str),
+    objects: Arc<Objects>,
+) -> Result<Value, Failure> {
+    let snapshot = apply(&Snapshot::default(), objects);
+    let typed = Typed { method, url, headers: &args.headers, client: args.client };
+    let explanation = typed.explain(&snapshot).map_err(Failure::Settings)?;
+    Ok(serde_json::to_value(explanation).expect("an explanation is strings"))
+}
+
+fn kept(state: &Path) -> Result<Arc<Objects>, Failure> {
+    let kept = disk::peek(&state.join("catalog"));
+    report::print_notes(&kept.damaged);
+    match kept.content {
+        Some(content) => Ok(Arc::new(content.objects)),
+        None => Err(Failure::Settings(format!("no gateway has kept rules in {}", state.display()))),
+    }
+}
+
+fn written(path: &Path) -> Result<Arc<Objects>, Failure> {
+    let io = |source| Failure::Io { what: format!("could not read {}", path.display()), source };
+    let text = std::fs::read_to_string(path).map_err(io)?;
+    file::parse(path, &text).map_err(|error| Failure::Settings(chain(&error)))
 }
 
 fn show(explanation: &Explanation) -> Outcome {

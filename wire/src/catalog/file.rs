@@ -67,7 +67,7 @@ type RawObjects<'a> = BTreeMap<String, &'a RawValue>;
 
 /// What was read from `path`, for whoever is about to change it: here a bad object spoils the whole, for what is
 /// written back should not lose it.
-pub(super) fn parse(path: &Path, text: &str) -> Result<Arc<Objects>, FileError> {
+pub fn parse(path: &Path, text: &str) -> Result<Arc<Objects>, FileError> {
     serde_json::from_str(text).map(Arc::new).map_err(|error| malformed(path, &error))
 }
 

@@ -44,6 +44,41 @@ pub struct Kept {
     pub damaged: Vec<String>,
 }
 
+/// What a folder has kept that another process may keep at this moment, whatever its prefix: generations are whole, and
+/// replaced by renames.
+pub fn peek(path: &Path) -> Kept {
+    newest(path, |_| Ok(())).0
+}
+
+/// The newest generation that is whole and `is_fit`, and which one it is.
+fn newest(path: &Path, is_fit: impl Fn(&Content) -> Result<(), String>) -> (Kept, &'static str) {
+    let mut kept = Kept::default();
+    for name in [CURRENT, BEFORE] {
+        let read = read_one(&path.join(name)).and_then(|found| match found {
+            Some(content) => is_fit(&content).map(|()| Some(content)),
+            None => Ok(None),
+        });
+        match read {
+            Ok(None) => {}
+            Ok(content) => {
+                kept.content = content;
+                return (kept, name);
+            }
+            Err(why) => kept.damaged.push(format!("{}: {why}", path.join(name).display())),
+        }
+    }
+    (kept, "")
+}
+
+fn read_one(path: &Path) -> Result<Option<Content>, String> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+    };
+    format::read(&bytes).map(Some).map_err(|error: FormatError| error.to_string())
+}
+
 /// The folder, locked for as long as this lives.
 #[derive(Debug)]
 pub struct Folder {
@@ -87,34 +122,13 @@ impl Folder {
 
     /// The newest generation that is whole.
     pub fn read(&mut self) -> Kept {
-        let mut kept = Kept::default();
-        for name in [CURRENT, BEFORE] {
-            match self.read_one(name) {
-                Ok(None) => {}
-                Ok(Some(content)) => {
-                    self.is_current_good = name == CURRENT;
-                    kept.content = Some(content);
-                    break;
-                }
-                Err(why) => {
-                    kept.damaged.push(format!("{}: {why}", self.path.join(name).display()));
-                }
-            }
-        }
-        kept
-    }
-
-    fn read_one(&self, name: &str) -> Result<Option<Content>, String> {
-        let bytes = match fs::read(self.path.join(name)) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error.to_string()),
+        let is_ours = |content: &Content| match content.about.prefix == self.prefix {
+            true => Ok(()),
+            false => Err(format!("it holds the rules of {}", content.about.prefix)),
         };
-        let content = format::read(&bytes).map_err(|error: FormatError| error.to_string())?;
-        if content.about.prefix != self.prefix {
-            return Err(format!("it holds the rules of {}", content.about.prefix));
-        }
-        Ok(Some(content))
+        let (kept, name) = newest(&self.path, is_ours);
+        self.is_current_good = name == CURRENT;
+        kept
     }
 
     /// Writes a generation, so that at every moment, a loss of power included, one of the two is whole: a new file,

@@ -7,5 +7,5 @@ mod folder;
 pub mod format;
 mod writer;
 
-pub use folder::{Folder, FolderError, Kept};
+pub use folder::{Folder, FolderError, Kept, peek};
 pub use writer::{DiskStatus, Writer};

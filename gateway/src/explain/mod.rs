@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+mod typed;
+
 use hatchway_proto::catalog::{Degrade, Route};
 use hatchway_proto::name::{FunctionName, VersionId};
 use schemars::JsonSchema;
@@ -13,6 +15,8 @@ use crate::route::filters::location;
 use crate::route::release::Because;
 use crate::route::{Applied, Asked, Chosen, FieldEdit, Found, Table};
 use crate::trigger;
+
+pub use typed::Typed;
 
 /// Routes that lost, at most.
 const OTHERS: usize = 20;
