@@ -8,6 +8,7 @@ mod failure;
 mod gateways;
 mod output;
 mod project;
+mod rehearsal;
 mod report;
 mod rules;
 mod up;

@@ -265,6 +265,30 @@ impl Rules {
         Ok((keys, self.push(changes, args, &why)?))
     }
 
+    /// What `changes` would do to the requests of now, as a gateway has kept them: the one that we write through, or else the
+    /// one that HATCHWAY_ADMIN names.
+    pub(crate) fn rehearse(
+        &self,
+        args: &RulesArgs,
+        changes: &[Change],
+    ) -> Result<api::Rehearsal, Failure> {
+        let named;
+        let (admin, at) = match &self.place {
+            Place::Gateway { admin, rules } => (admin, rules.revision),
+            Place::Store { store, .. } => {
+                let address = std::env::var("HATCHWAY_ADMIN").map_err(|_| {
+                    Failure::Settings(
+                        "recent requests are known to gateways: say --gateway URL, or set HATCHWAY_ADMIN".to_owned(),
+                    )
+                })?;
+                named = Admin::at(&address, &args.access)?;
+                (&named, store.revision())
+            }
+        };
+        let body = api::Changes { changes: changes.iter().map(written).collect(), at };
+        typed(&admin.send(Method::POST, "/v1/rehearsals", &[], &body)?)
+    }
+
     fn timeline(&self, store: &Store, runtime: &Runtime) -> Result<Timeline, Failure> {
         runtime.block_on(store.timeline()).map_err(|error| unread(&self.name, error))
     }

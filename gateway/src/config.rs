@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Parser;
+use hatchway_proto::units::parse_bytes;
 use hatchway_wire::admin::AdminArgs;
 use hatchway_wire::catalog::SourceArgs;
 use hatchway_wire::link::LinkTlsArgs;
@@ -49,6 +50,10 @@ pub struct Config {
     pub access: AccessConfig,
     #[command(flatten)]
     pub trace: TraceConfig,
+    /// Heads of recent requests that each core keeps in memory, without secrets, for operators who ask what a change would do
+    /// (hatchway apply --rehearse); 0B keeps none.
+    #[arg(long, value_name = "BYTES", default_value = "256KiB", value_parser = parse_bytes)]
+    pub keep_heads: u64,
     /// Threads, each with its own listener; as many as there are cores by default.
     #[arg(long)]
     pub cores: Option<usize>,

@@ -13,6 +13,7 @@ use hatchway_gateway::config::{Config, TlsPort};
 use hatchway_gateway::forward::{Fleet, RemoteNodes};
 use hatchway_gateway::handle::Gateway;
 use hatchway_gateway::metrics::EdgeMetrics;
+use hatchway_gateway::rehearse::Heads;
 use hatchway_gateway::rollout;
 use hatchway_proto::link::hello;
 use hatchway_wire::admin::Admin;
@@ -52,7 +53,8 @@ fn run(config: Config) -> Result<(), Exit> {
     let tls = config.tls.open(cores)?;
     let access = AccessLog::open(&config.access, &metrics.access_log_dropped)?;
     let operators = config.operators.check(&config.admin).map_err(Exit::config)?;
-    let api = api(&config, &address, &catalog, &registry, intake.status());
+    let heads = Heads::with_room(config.keep_heads);
+    let api = api(&config, &address, &catalog, (&registry, intake.status(), heads.clone()));
     let admin = Admin::start(operators, Vec::new(), Some(api))
         .map_err(|error| Exit::unavailable(format!("cannot listen on {}", config.admin), error))?;
 
@@ -72,6 +74,7 @@ fn run(config: Config) -> Result<(), Exit> {
         Gateway::new(reading.cached(), nodes, Arc::clone(&counts))
             .put_down(scribes.as_ref())
             .tell(tracers.as_ref())
+            .remember(heads.as_ref())
     })
     .map_err(|error| Exit::unavailable("cannot start the cores".to_owned(), error))?;
     let name = config.name(&address);
@@ -130,8 +133,7 @@ fn api(
     config: &Config,
     address: &listen::Address,
     catalog: &Catalog,
-    registry: &Registry,
-    source: StatusReader,
+    (registry, source, heads): (&Registry, StatusReader, Option<Arc<Heads>>),
 ) -> Arc<GatewayApi> {
     Arc::new(GatewayApi {
         program: "hatchway-gateway",
@@ -142,5 +144,6 @@ fn api(
         registry: registry.clone(),
         started: (SystemTime::now(), Instant::now()),
         node: None,
+        heads,
     })
 }

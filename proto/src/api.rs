@@ -155,3 +155,43 @@ pub struct RolloutPhase {
     /// In a word or two.
     pub phase: String,
 }
+
+/// What a change would do to the requests of now: those of which a gateway has kept the heads, decided once more.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Rehearsal {
+    /// Heads that were decided.
+    pub heads: usize,
+    /// Requests that they stand for.
+    pub requests: u64,
+    /// The oldest of them came so long ago.
+    pub seconds: u64,
+    /// Requests that would go elsewhere.
+    pub moved: u64,
+    /// The same of a hundred.
+    pub percent: f64,
+    /// From where to where, the largest first.
+    pub moves: Vec<Moved>,
+    /// Kinds of moves beyond those.
+    pub more_moves: usize,
+    /// What this gateway would refuse of the change.
+    pub refused: Vec<Mistake>,
+}
+
+/// Requests that would go elsewhere, all from the same place to the same.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Moved {
+    /// The route that they take; none where there is none.
+    pub route_before: Option<String>,
+    /// The route that they would take.
+    pub route_after: Option<String>,
+    /// What answers them: a function and its version, a redirect, or why nobody does.
+    pub before: String,
+    /// What would.
+    pub after: String,
+    /// How many they are.
+    pub requests: u64,
+    /// The same of a hundred.
+    pub percent: f64,
+    /// One of them: method, host and path.
+    pub example: String,
+}

@@ -72,7 +72,15 @@ impl Site {
     /// A function with a version, a release and a route, which came to be together.
     #[track_caller]
     pub(crate) fn add_function(&self, name: &str) -> Answer {
-        let changes = json!({ "at": self.get("/v1/rules")["revision"], "changes": function(name) });
+        self.add_function_of(name, "00000000000000aa")
+    }
+
+    /// The same with a version of this name.
+    #[track_caller]
+    pub(crate) fn add_function_of(&self, name: &str, version: &str) -> Answer {
+        let changes = function(name).to_string().replace("00000000000000aa", version);
+        let changes: Value = serde_json::from_str(&changes).expect("JSON");
+        let changes = json!({ "at": self.get("/v1/rules")["revision"], "changes": changes });
         let answer = self.ask("POST", "/v1/changes?wait=20", &[], &changes);
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer

@@ -3,5 +3,6 @@
 mod documented;
 mod kit;
 mod objects;
+mod rehearsal;
 mod roles;
 mod tls;

@@ -224,5 +224,6 @@ fn api(
         registry: registry.clone(),
         started: (SystemTime::now(), Instant::now()),
         node: Some(Arc::new(View::new(node))),
+        heads: None,
     })
 }

@@ -2,7 +2,7 @@
 //!
 //! [`operations`] is the one table: each [`operation`] with its path, its parameters, its types and who answers it. Requests
 //! are routed by it ([`ask`] reads what they say), and [`openapi`] writes the document from it. The answers are in
-//! [`status`] and [`explain`] (this gateway), [`objects`] (the rules), [`past`] (their history) and [`rollouts`];
+//! [`status`] and [`explain`] (this gateway), [`objects`] (the rules), [`past`] (their history), [`rehearsal`] (what a change would do) and [`rollouts`];
 //! [`refusal`] says why not.
 
 mod ask;
@@ -13,6 +13,7 @@ mod operation;
 mod operations;
 mod past;
 mod refusal;
+mod rehearsal;
 mod rollouts;
 mod status;
 
@@ -26,6 +27,7 @@ use prometheus::Registry;
 
 use self::operation::routed;
 use crate::catalog::Catalog;
+use crate::rehearse::Heads;
 
 pub use openapi::document;
 pub use status::{NodeCounts, NodeView, urls};
@@ -48,6 +50,8 @@ pub struct GatewayApi {
     pub started: (SystemTime, Instant),
     /// The node in this process.
     pub node: Option<Arc<dyn NodeView>>,
+    /// Heads of recent requests, where they are kept.
+    pub heads: Option<Arc<Heads>>,
 }
 
 impl fmt::Debug for GatewayApi {

@@ -212,8 +212,7 @@ pub(super) async fn delete(api: Arc<GatewayApi>, ask: Ask) -> Result<Reply, Refu
 /// Writes many objects together.
 pub(super) async fn change(api: Arc<GatewayApi>, mut ask: Ask) -> Result<Reply, Refusal> {
     let Changes { changes, at } = ask.json().await?;
-    let changes = changes.into_iter().enumerate().map(|(n, one)| read(n, one));
-    let changes = changes.collect::<Result<Vec<_>, _>>()?;
+    let changes = parsed(changes)?;
     let store = api.store().await?;
     if at > store.revision() {
         let newest = store.revision();
@@ -247,6 +246,11 @@ async fn overtaken(store: &Store, changes: &[Change], at: i64) -> Result<Option<
         )));
     }
     Ok(None)
+}
+
+/// Each of them an object that is good by itself.
+pub(super) fn parsed(changes: Vec<ObjectChange>) -> Result<Vec<Change>, Refusal> {
+    changes.into_iter().enumerate().map(|(n, one)| read(n, one)).collect()
 }
 
 fn read(n: usize, one: ObjectChange) -> Result<Change, Refusal> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use hatchway_proto::api::{
-    Changed, Changes, Diff, Lanes, Listed, Rollback, RolloutPhase, RolloutTold, Rules,
+    Changed, Changes, Diff, Lanes, Listed, Rehearsal, Rollback, RolloutPhase, RolloutTold, Rules,
 };
 use hatchway_proto::catalog::history::Told;
 use hatchway_proto::catalog::{Applied, Function, Release, Route, Version};
@@ -18,7 +18,7 @@ use super::operation::Kind::{Number, Tag, Text, Texts};
 use super::operation::Place::{Header, Query};
 use super::operation::{Answer, Operation, Parameter, Type};
 use super::status::Status;
-use super::{objects, openapi, past, rollouts};
+use super::{objects, openapi, past, rehearsal, rollouts};
 use crate::explain::Explanation;
 
 /// The largest revision: etcd counts in 63 bits.
@@ -167,6 +167,17 @@ fn of_all_rules() -> Vec<Operation> {
                 "change",
                 "Change many objects together, in the order in which they stand",
                 of::<Changes>,
+            )
+        },
+        Operation {
+            body: Some(of::<Changes>),
+            run: run!(rehearsal::rehearse),
+            ..operation(
+                Method::POST,
+                "/v1/rehearsals",
+                "rehearse",
+                "What a change would do to the requests of now, by the heads that this gateway has kept; nothing is written",
+                Answer::Json(of::<Rehearsal>),
             )
         },
         Operation {

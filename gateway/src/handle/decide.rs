@@ -106,6 +106,9 @@ impl<B: Backend> Front for Gateway<B> {
             Box::new(Traced::new(&received.place, head, received.client))
         });
         let mut call = self.decide(&received);
+        if let Some(recorder) = self.recorder.as_ref().filter(|recorder| recorder.is_due()) {
+            recorder.look(head, received.client.address, self.catalog.borrow_mut().load());
+        }
         if let Some(scribe) = &self.scribe {
             call.entry = Some(scribe.note(head, received.client));
         }

@@ -16,6 +16,7 @@ use crate::catalog::CachedCatalog;
 use crate::metrics::{Connected, EdgeMetrics};
 use crate::mirror::Copies;
 use crate::overload::Load;
+use crate::rehearse::{Heads, Recorder};
 use crate::trigger::{self, Trigger};
 
 /// The gateway, as one core has it.
@@ -34,6 +35,8 @@ pub struct Gateway<B> {
     pub(super) scribe: Option<Scribe>,
     /// Where spans are left of those that are sampled.
     pub(super) tracer: Option<Tracer>,
+    /// Where some heads are kept for a while.
+    pub(super) recorder: Option<Recorder>,
 }
 
 impl<B: Backend> Gateway<B> {
@@ -41,8 +44,18 @@ impl<B: Backend> Gateway<B> {
     pub fn new(catalog: CachedCatalog, backend: B, metrics: Arc<EdgeMetrics>) -> Self {
         let (catalog, trigger) = (RefCell::new(catalog), Trigger::default());
         let (backend, copies) = (Rc::new(backend), Copies::default());
-        let (load, certificates, scribe, tracer) = (None, None, None, None);
-        Self { catalog, trigger, backend, copies, metrics, load, certificates, scribe, tracer }
+        Self {
+            catalog,
+            trigger,
+            backend,
+            copies,
+            metrics,
+            load: None,
+            certificates: None,
+            scribe: None,
+            tracer: None,
+            recorder: None,
+        }
     }
 
     /// Takes on no more than `door` says, and believes whom it trusts. Called on the core.
@@ -74,6 +87,12 @@ impl<B: Backend> Gateway<B> {
     #[must_use]
     pub fn tell(self, tracers: Option<&Tracers>) -> Self {
         Self { tracer: tracers.map(Tracers::tracer), ..self }
+    }
+
+    /// Keeps some heads for a while. Called on the core.
+    #[must_use]
+    pub fn remember(self, heads: Option<&Arc<Heads>>) -> Self {
+        Self { recorder: heads.map(Heads::recorder), ..self }
     }
 
     /// True while no more may come in, whatever it is.

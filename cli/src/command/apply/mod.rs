@@ -12,7 +12,7 @@ use serde_json::json;
 use self::merge::{Merge, UnderWay};
 use crate::failure::{Failure, Outcome, count};
 use crate::rules::{ChangeArgs, Rules, RulesArgs};
-use crate::{output, project, report};
+use crate::{output, project, rehearsal, report};
 
 /// What `hatchway apply` is told.
 #[derive(Debug, clap::Args)]
@@ -30,6 +30,9 @@ pub(crate) struct Args {
     /// Leave a release that is under way as it is: the new version is added, and serves nobody by itself.
     #[arg(long, conflicts_with = "end_releases")]
     keep_releases: bool,
+    /// Say what this would do to the requests of now, by the heads that a gateway has kept, and write nothing.
+    #[arg(long)]
+    rehearse: bool,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -50,6 +53,9 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let merge = Merge { current: rules.objects(), project: &project.objects, under_way };
     let merged = if args.rules.is_file() { merge.whole() } else { merge.own() };
     let merged = merged.map_err(|error| Failure::Refused(error.to_string()))?;
+    if args.rehearse {
+        return rehearsal::show(&rules.rehearse(&args.rules, &merged.changes)?, args.json);
+    }
     let done = rules.push(merged.changes, &args.change, "hatchway apply")?;
     if args.json {
         return output::json(&json!({

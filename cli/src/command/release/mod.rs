@@ -13,7 +13,7 @@ use serde_json::json;
 use self::edit::{Edit, StickyBy, Tagged, Weighted};
 use crate::failure::{Failure, Outcome};
 use crate::rules::{ChangeArgs, Rules, RulesArgs};
-use crate::{output, project, report};
+use crate::{output, project, rehearsal, report};
 
 pub(crate) use self::edit::{Percent, VersionArg};
 
@@ -44,6 +44,9 @@ pub(crate) struct Args {
     /// A version that answers who asks for it by name (TAG--HOST or x-hatchway-tag): TAG=VERSION, or TAG= to end it.
     #[arg(long = "tag", value_name = "TAG=VERSION")]
     tags: Vec<Tagged>,
+    /// Say what this would do to the requests of now, by the heads that a gateway has kept, and write nothing.
+    #[arg(long)]
+    rehearse: bool,
     /// Print the release as JSON.
     #[arg(long)]
     json: bool,
@@ -67,8 +70,11 @@ pub(crate) fn run(args: &Args) -> Outcome {
     edit.apply(&mut objects).map_err(Failure::Refused)?;
     // The version before the release that may name it. What is so already is not written.
     let keys = added.map(Key::Version).into_iter().chain([Key::Release(args.function.clone())]);
-    let changes = keys.filter_map(|key| objects.get(&key)).map(Change::Put).collect();
+    let changes: Vec<_> = keys.filter_map(|key| objects.get(&key)).map(Change::Put).collect();
     let why = format!("hatchway release {}", output::short_name(&args.function));
+    if args.rehearse {
+        return rehearsal::show(&rules.rehearse(&args.rules, &changes)?, args.json);
+    }
     rules.push(changes, &args.change, &why)?;
     show(args, &objects)
 }
