@@ -53,6 +53,10 @@ pub struct Machine {
     /// What to do when the machine cannot give a part of the isolation.
     #[arg(long, value_enum)]
     pub isolation: Option<IsolationMode>,
+    /// A folder below which packages may lie that the catalog names by path; may be given more than once. Nothing of
+    /// this machine but these, the state folder and the runtimes can be mounted into a sandbox.
+    #[arg(long, value_name = "DIR")]
+    pub packages: Vec<PathBuf>,
     /// Whom to become once the spawner runs, when started as root.
     #[arg(long)]
     pub user: Option<String>,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
@@ -31,6 +32,14 @@ pub enum NodeError {
     /// The state folder.
     #[error(transparent)]
     State(#[from] StateError),
+    /// A folder that packages may come from.
+    #[error("packages cannot come from {}", path.display())]
+    Packages {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The helper programs.
     #[error("the spawner cannot be started")]
     Spawner(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -83,6 +92,7 @@ pub fn prepare(
         IsolationMode::Strict => Isolation::Strict,
         IsolationMode::BestEffort => Isolation::BestEffort,
     };
+    let interpreters = Interpreters::discover(&InterpreterSettings::default());
     let adapters_dir = state.path.join("adapters");
     let adapters = install_adapters(&adapters_dir)
         .map_err(|source| StateError::Io { path: adapters_dir, source })?;
@@ -93,10 +103,10 @@ pub fn prepare(
         cgroup_name: state.group_name(),
         isolation,
         uid_base: DEFAULT_UID_BASE,
+        mounts: mounts(machine, &state, &interpreters)?,
         owner: identity,
     })
     .map_err(|error| spawner_error(error.into()))?;
-    let interpreters = Interpreters::discover(&InterpreterSettings::default());
     if let Ok(python) = &interpreters.python
         && let Err(error) = adapters.compile(python)
     {
@@ -115,6 +125,23 @@ pub fn prepare(
         packages: None,
         state,
     })
+}
+
+/// Everything of this machine that a sandbox may ever see, beside the system's own programs.
+fn mounts(
+    machine: &Machine,
+    state: &State,
+    interpreters: &Interpreters,
+) -> Result<Vec<PathBuf>, NodeError> {
+    let runtimes = [&interpreters.node, &interpreters.python].into_iter().flatten();
+    let runtimes = runtimes.flat_map(|runtime| runtime.mounts.iter().map(|(host, _)| host.clone()));
+    let mut mounts: Vec<_> = runtimes.chain([state.path.clone()]).collect();
+    for path in &machine.packages {
+        // The catalog names packages without links.
+        let found = path.canonicalize();
+        mounts.push(found.map_err(|source| NodeError::Packages { path: path.clone(), source })?);
+    }
+    Ok(mounts)
 }
 
 fn zygote_settings(machine: &Machine) -> ZygoteSettings {

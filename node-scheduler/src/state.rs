@@ -7,6 +7,7 @@ use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 
 use hatchway_sandbox::Identity;
+use hatchway_sandbox::folder::careful;
 
 /// Longest path: the socket of a sandbox below it has to fit the 108 bytes of sockaddr_un (unix(7)).
 const PATH_BYTES: usize = 70;
@@ -58,7 +59,8 @@ impl State {
         if let Some(owner) = owner {
             chown(&path, Some(owner.uid), Some(owner.gid)).map_err(failed)?;
         }
-        let lock = File::create(path.join("lock")).map_err(failed)?;
+        // By root in a folder that it has just given away: a link in the lock's place is not followed.
+        let lock = careful().write(true).create(true).open(path.join("lock")).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path, _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(StateError::Locked { path }),

@@ -50,8 +50,8 @@ mod tests {
         ("link_frames", link::check::link_frames),
     ];
 
-    /// Replayed in `hatchway-wire` and `hatchway-package`, which have what they check.
-    const ELSEWHERE: &[&str] = &["http2_heads", "package_tar"];
+    /// Replayed in the crates that have what they check.
+    const ELSEWHERE: &[&str] = &["http2_heads", "package_tar", "spawner_packets"];
 
     #[test]
     fn no_kept_input_breaks_a_claim() {

@@ -224,6 +224,7 @@ async fn main() {
         cgroup_name: format!("hatchway-bench-{}", std::process::id()),
         isolation: Isolation::BestEffort,
         uid_base: DEFAULT_UID_BASE,
+        mounts: vec!["/".into()],
         owner: None,
     })
     .expect("launch");

@@ -30,6 +30,7 @@ mod door;
 mod equipment;
 mod etc;
 mod exit;
+pub mod folder;
 mod grants;
 mod identity;
 mod link;
@@ -51,6 +52,8 @@ pub use cgroup::Usage;
 pub use exit::{Exit, ExitKind};
 pub use grants::{Backend, Grant, Grants};
 pub use identity::{Identity, IdentityError, drop_privileges};
+#[cfg(any(test, feature = "test-support"))]
+pub use protocol::check;
 pub use protocol::order::Door;
 pub use ready::{NotReady, ReadyReport};
 pub use sandbox::{Connection, Phases, Sandbox};

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -14,6 +14,7 @@ use rustix::net::RecvFlags;
 
 use crate::clock::now_ns;
 use crate::equipment::{Equipment, Guard};
+use crate::folder::Folder;
 use crate::grants::Grants;
 use crate::identity::Identity;
 use crate::link::{Link, Unhatched};
@@ -46,6 +47,9 @@ pub struct SpawnerConfig {
     pub isolation: Isolation,
     /// Sandboxes get user ids from here up: [`DEFAULT_UID_BASE`].
     pub uid_base: u32,
+    /// Below these folders lies everything that may be mounted into a sandbox: packages, runtimes, adapters. Absolute,
+    /// as sandboxes will name them.
+    pub mounts: Vec<PathBuf>,
     /// Whom the node will be after [`drop_privileges`](crate::drop_privileges): gets the
     /// folder. `None` when it stays who it is.
     pub owner: Option<Identity>,
@@ -225,14 +229,10 @@ fn check(config: &SpawnerConfig) -> Result<(), LaunchError> {
 /// The folder, closed to everyone else; old sockets go, other things are not ours to remove.
 fn make_run_dir(config: &SpawnerConfig) -> io::Result<()> {
     let dir = &config.run_dir;
-    match fs::DirBuilder::new().mode(0o700).create(dir) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
-    fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
-    remove_sockets(dir)?;
+    let folder = Folder::make(dir, 0o700)?;
+    remove_sockets(&folder.path())?;
     match config.owner {
-        Some(owner) => std::os::unix::fs::chown(dir, Some(owner.uid), Some(owner.gid)),
+        Some(owner) => chown(folder.path(), Some(owner.uid), Some(owner.gid)),
         None => Ok(()),
     }
 }
@@ -255,6 +255,7 @@ fn greet(socket: &OwnedFd, config: &SpawnerConfig) -> Result<Grants, LaunchError
         cgroup_name: config.cgroup_name.clone(),
         isolation: config.isolation,
         uid_base: config.uid_base,
+        mounts: config.mounts.clone(),
     };
     packet::send_message(socket, &charter, &[]).map_err(LaunchError::Lost)?;
     let mut receiver = Receiver::new();

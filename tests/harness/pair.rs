@@ -135,6 +135,8 @@ impl NodeProgram {
         let words = ["--listen", listen, "--state", &project.state().display().to_string()]
             .into_iter()
             .chain(["--admin", "127.0.0.1:0", "--isolation", "best-effort", "--cores", "1"])
+            // Of this project and of any other whose rules it may be given.
+            .chain(["--packages", &std::env::temp_dir().display().to_string()])
             .map(str::to_owned)
             .chain(more.iter().cloned())
             .collect::<Vec<_>>();

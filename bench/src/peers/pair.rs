@@ -49,6 +49,7 @@ impl Plan {
         };
         let mut node = common("hatchway-node", &socket, admin);
         node.args(["--isolation", "best-effort"]).arg("--state").arg(&state);
+        node.arg("--packages").arg(&site.dir);
         let mut gateway = common("hatchway-gateway", &address.to_string(), free_address()?);
         gateway.args(["--node", &socket]);
         Ok(Self { node, gateway, address, admin })

@@ -167,7 +167,10 @@ fn prepare(args: &Args, project: &Project) -> Result<Prepared, Exit> {
         let uid = std::fs::metadata(&function.folder).ok()?.uid();
         (uid != 0).then(|| uid.to_string())
     });
-    node::prepare(&args.machine, IsolationMode::BestEffort, owner.as_deref()).map_err(Exit::config)
+    let mut machine = args.machine.clone();
+    machine.packages.extend(args.dirs.iter().cloned());
+    machine.packages.extend(project.functions.iter().map(|function| function.folder.clone()));
+    node::prepare(&machine, IsolationMode::BestEffort, owner.as_deref()).map_err(Exit::config)
 }
 
 /// Nothing is more puzzling than a reload that finds nothing: better to hear of it at the start.

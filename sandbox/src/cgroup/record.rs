@@ -3,18 +3,22 @@
 //! Groups lie under the group that the spawner was started in, and the next start may come from
 //! another: another login, another unit. So each run writes down where its trees are.
 
-use std::fs;
-use std::io;
+use std::io::{self, Read, Write};
 use std::path::{Component, Path, PathBuf};
 
 use super::clear;
+use crate::folder::{self, careful};
 
-const FILE: &str = "groups";
+/// Its name in the folder of a run.
+pub(crate) const FILE: &str = "groups";
+/// A path for each controller, and room to spare.
+const MOST_BYTES: u64 = 64 << 10;
 
-/// Writes the trees of this run down in `run_dir`.
+/// Writes the trees of this run down in `run_dir`, where no record is left.
 pub(crate) fn write(run_dir: &Path, trees: &[&Path]) -> io::Result<()> {
     let lines: Vec<String> = trees.iter().map(|tree| tree.display().to_string()).collect();
-    fs::write(run_dir.join(FILE), lines.join("\n"))
+    let mut file = careful().write(true).create_new(true).open(run_dir.join(FILE))?;
+    file.write_all(lines.join("\n").as_bytes())
 }
 
 /// Ends and removes the trees that an earlier run has written down.
@@ -22,23 +26,17 @@ pub(crate) fn write(run_dir: &Path, trees: &[&Path]) -> io::Result<()> {
 /// The node can write to that folder, and we are privileged: only a tree that bears the name of
 /// ours, in a place where control groups are mounted, is believed.
 pub(crate) fn clear(run_dir: &Path, name: &str, mounts: &[PathBuf]) -> io::Result<()> {
-    let text = match fs::read_to_string(run_dir.join(FILE)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        text => text?,
-    };
+    let path = run_dir.join(FILE);
+    let mut text = String::new();
+    // What cannot be read is no record of ours.
+    if let Ok(file) = careful().read(true).open(&path) {
+        let _ = file.take(MOST_BYTES).read_to_string(&mut text);
+    }
     let trees = text.lines().map(Path::new);
     for tree in trees.filter(|tree| is_ours(tree, name, mounts)) {
         clear::clear(tree)?;
     }
-    remove(run_dir)
-}
-
-/// Removes the record; one that is gone is as good.
-pub(crate) fn remove(run_dir: &Path) -> io::Result<()> {
-    match fs::remove_file(run_dir.join(FILE)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    folder::remove(&path)
 }
 
 fn is_ours(tree: &Path, name: &str, mounts: &[PathBuf]) -> bool {

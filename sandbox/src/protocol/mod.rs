@@ -5,6 +5,8 @@
 //! from the node to the spawner, [`event`] back, [`plan`] from the spawner to sandbox-init,
 //! [`zygote`] between the spawner, a zygote and its children.
 
+#[cfg(any(test, feature = "test-support"))]
+pub mod check;
 pub(crate) mod event;
 pub(crate) mod order;
 pub(crate) mod packet;

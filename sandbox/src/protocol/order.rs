@@ -18,6 +18,8 @@ pub(crate) struct Charter {
     pub(crate) cgroup_name: String,
     pub(crate) isolation: Isolation,
     pub(crate) uid_base: u32,
+    /// Below these lies everything that may be mounted into a sandbox.
+    pub(crate) mounts: Vec<PathBuf>,
 }
 
 /// One order. Those that name an id are ignored when it is not, or no longer, there: the

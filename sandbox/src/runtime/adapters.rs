@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::Interpreter;
+use crate::folder::{self, Folder};
 
 macro_rules! adapter {
     ($path:literal) => {
@@ -67,20 +68,20 @@ pub struct Adapters {
 /// # Errors
 /// Whatever the file system says.
 pub fn install_adapters(dir: &Path) -> io::Result<Adapters> {
+    // The folder around it may be a less privileged one's, who is not to lead us elsewhere.
+    let folder = Folder::make_own(dir)?;
     for part in ["node", "python"] {
-        match fs::remove_dir_all(dir.join(part)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
+        folder::remove(&folder.join(part))?;
     }
+    let root = folder.path();
     for (path, content) in FILES.iter().chain([&ADDON]) {
-        let path = dir.join(path);
+        let path = root.join(path);
         let parent = path.parent().expect("every adapter lies in a folder");
         fs::create_dir_all(parent)?;
         fs::write(&path, content)?;
         make_readable(&path, 0o644)?;
         // Their mode, too, is what this process's umask left of it.
-        for folder in parent.ancestors().take_while(|folder| folder.starts_with(dir)) {
+        for folder in parent.ancestors().take_while(|folder| folder.starts_with(&root)) {
             make_readable(folder, 0o755)?;
         }
     }
@@ -105,7 +106,9 @@ impl Adapters {
             "--invalidation-mode",
             "unchecked-hash",
         ]);
-        command.arg(self.dir.join("python")).stdin(Stdio::null()).env_clear();
+        let folder = Folder::open(&self.dir)?;
+        // The child goes there before it becomes the compiler, to whom the descriptor is closed.
+        command.arg("python").current_dir(folder.path()).stdin(Stdio::null()).env_clear();
         let output = command.output()?;
         if output.status.success() {
             return Ok(());

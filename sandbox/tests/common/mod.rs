@@ -3,7 +3,8 @@
 
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hatchway_sandbox::{
@@ -44,8 +45,27 @@ pub fn config(dir: &Path, name: &str) -> SpawnerConfig {
         cgroup_name: format!("hatchway-test-{name}-{}", std::process::id()),
         isolation: Isolation::BestEffort,
         uid_base: 1_000_000,
+        mounts: mounts(dir),
         owner: None,
     }
+}
+
+/// What tests mount: their own folders, the examples, and the runtimes of this machine.
+fn mounts(dir: &Path) -> Vec<PathBuf> {
+    use hatchway_sandbox::runtime::{InterpreterSettings, Interpreters};
+    static RUNTIMES: OnceLock<Vec<PathBuf>> = OnceLock::new();
+    let runtimes = RUNTIMES.get_or_init(|| {
+        let found = Interpreters::discover(&InterpreterSettings::default());
+        let found = [found.node, found.python].into_iter().flatten();
+        found.flat_map(|one| one.mounts.into_iter().map(|(host, _)| host)).collect()
+    });
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let own = [
+        dir.to_owned(),
+        std::env::temp_dir(),
+        examples.canonicalize().expect("they are beside it"),
+    ];
+    own.into_iter().chain(runtimes.iter().cloned()).collect()
 }
 
 impl House {

@@ -6,7 +6,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
 use rustix::process::{Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_send_signal, waitid};
 
 use super::setup::Ground;
@@ -115,17 +114,28 @@ pub(super) struct Luggage {
     pub(super) private: Option<OwnedFd>,
 }
 
-/// Opens the folders that `spec` names.
+/// Takes along the folders that `spec` names, if they may be mounted.
 pub(super) fn pack(ground: &Ground, spec: &SandboxSpec) -> Result<Luggage, StepError> {
+    // Without a root of its own a sandbox is told their names instead, and they are looked at all the same.
+    let hosts = ground.allowed.hosts(spec)?;
+    let hosts: Vec<_> = hosts.iter().map(AsFd::as_fd).collect();
+    load(ground, spec, &hosts)
+}
+
+/// Takes along `hosts`: what `spec` names as its package and further folders.
+pub(super) fn load(
+    ground: &Ground,
+    spec: &SandboxSpec,
+    hosts: &[BorrowedFd<'_>],
+) -> Result<Luggage, StepError> {
     let mut luggage = Luggage { trees: Vec::new(), mounts: Vec::new(), private: None };
     if !ground.steps.contains(&Step::Root) {
         return Ok(luggage);
     }
-    let package = (&spec.package, Path::new(PACKAGE_DIR));
-    let more = spec.read_only.iter().map(|(host, inside)| (host, inside.as_path()));
-    for (host, inside) in std::iter::once(package).chain(more) {
-        let tree = open_folder(host).and_then(|dir| copy_tree(dir.as_fd(), true));
-        luggage.trees.push(tree.at(Step::Package, &host.display().to_string())?);
+    let more = spec.read_only.iter().map(|(_, inside)| inside.as_path());
+    for (host, inside) in hosts.iter().zip(std::iter::once(Path::new(PACKAGE_DIR)).chain(more)) {
+        let tree = copy_tree(*host, true);
+        luggage.trees.push(tree.at(Step::Package, &inside.display().to_string())?);
         luggage.mounts.push(inside.display().to_string());
     }
     if matches!(spec.entry, Entry::Probed { .. }) {
@@ -136,11 +146,6 @@ pub(super) fn pack(ground: &Ground, spec: &SandboxSpec) -> Result<Luggage, StepE
         luggage.mounts.push(PRIVATE_DIR.to_owned());
     }
     Ok(luggage)
-}
-
-fn open_folder(path: &Path) -> io::Result<OwnedFd> {
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    Ok(rustix::fs::open(path, flags, Mode::empty())?)
 }
 
 /// Tells a nest what to become.

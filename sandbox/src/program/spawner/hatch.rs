@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use super::birth::{self, Luggage};
 use super::keeper::{Keeper, Source};
 use super::resident::{Clock, Guest, Resident, Stage};
+use super::seats;
 use crate::cgroup::file;
 use crate::clock::now_ns;
 use crate::protocol::event::Event;
@@ -42,6 +43,14 @@ impl Keeper {
                 step: Step::Check,
                 errno: libc::EEXIST,
                 detail: format!("id {id} lives already"),
+            });
+        }
+        // Forks share the user id of their zygote, and are counted all the same.
+        if self.keys.len() >= seats::MOST as usize {
+            return Err(StepError {
+                step: Step::Check,
+                errno: libc::EAGAIN,
+                detail: format!("{} sandboxes live already", self.keys.len()),
             });
         }
         Ok(Clock { decided, received, executing: received })
@@ -111,7 +120,11 @@ impl Keeper {
     pub(super) fn start_nest(&mut self, network: Network) -> Result<u64, StepError> {
         self.next_key += 1;
         let key = self.next_key;
-        let seat = self.seats.take();
+        let seat = self.seats.take().ok_or_else(|| StepError {
+            step: Step::Identity,
+            errno: libc::EAGAIN,
+            detail: "every user id of this node is taken".to_owned(),
+        })?;
         let group = match birth::group(&self.ground, &key.to_string()) {
             Ok(group) => group,
             Err(error) => {

@@ -3,12 +3,13 @@
 //! One thread, one loop. `setup` finds out what this machine gives, and `trial` tries every
 //! step once for it. `keeper` is the loop. `hatch` follows an order, by one of the parked
 //! `nests` or by a fresh one, `birth` makes and assigns it, `resident` is what is known
-//! of it, `listen` hears what it says and sees its end, `leaving` waits until nobody is left
+//! of it, `allowed` what of the host it may see, `listen` hears what it says and sees its end, `leaving` waits until nobody is left
 //! of it, `door` connects to it, `seats` are its user id. `zygote` makes one that is forked, `park`
 //! has it forked, `depart` ends a child, `fork` is what is known of a child, `peer` is its process.
 //!
 //! When the node goes, by whatever end, its socket closes, and everything here ends.
 
+mod allowed;
 mod birth;
 mod depart;
 mod door;

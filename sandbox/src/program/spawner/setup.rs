@@ -2,14 +2,12 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
 use rustix::process::{getegid, geteuid};
 use rustix::thread::UnshareFlags;
 
+use super::allowed::Allowed;
 use super::trial;
 use crate::cgroup::find::Layout;
 use crate::cgroup::none::NoGroups;
@@ -17,6 +15,7 @@ use crate::cgroup::v1::V1;
 use crate::cgroup::v2::V2;
 use crate::cgroup::{Groups, find, record};
 use crate::etc;
+use crate::folder::{self, Folder};
 use crate::grants::{Backend, Grant, Grants};
 use crate::protocol::order::Charter;
 use crate::spec::Isolation;
@@ -32,11 +31,15 @@ pub(super) struct Ground {
     /// The steps that are granted, as each sandbox is told them.
     pub(super) steps: Vec<Step>,
     pub(super) groups: Box<dyn Groups>,
+    /// What may be mounted into a sandbox.
+    pub(super) allowed: Allowed,
+    /// The folder of this run: the node's, who may have put anything in its place by now.
+    run_dir: Folder,
     /// An empty folder to build roots on, by path: each sandbox looks it up in its own mount
     /// namespace, and a descriptor of ours would lead to ours.
     pub(super) stage: PathBuf,
     /// What every sandbox sees as `/etc`.
-    pub(super) etc: OwnedFd,
+    pub(super) etc: Folder,
     pub(super) is_rootless: bool,
 }
 
@@ -46,14 +49,17 @@ pub(super) struct Ground {
 /// A sentence for the operator.
 pub(super) fn prepare(charter: Charter) -> Result<Ground, String> {
     let is_rootless = enter_user_namespace();
-    let run_dir = &charter.run_dir;
-    let stage = run_dir.join("stage");
-    make_dir(&stage).map_err(|e| at(&stage, &e))?;
-    let etc_dir = run_dir.join("etc");
-    let etc = make_dir(&etc_dir).map_err(|e| at(&etc_dir, &e))?;
-    etc::write(&etc_dir).map_err(|e| at(&etc_dir, &e))?;
-    let groups = open_groups(&charter).map_err(|e| at(run_dir, &e))?;
+    let allowed = Allowed::open(&charter.mounts)?;
+    let failed = |error: io::Error| at(&charter.run_dir, &error);
+    let run_dir = Folder::open(&charter.run_dir).map_err(failed)?;
+    let stage = charter.run_dir.join("stage");
+    make_dir(&run_dir.join("stage")).map_err(failed)?;
+    let etc = make_dir(&run_dir.join("etc")).map_err(failed)?;
+    etc::write(&etc.path()).map_err(failed)?;
+    let groups = open_groups(&charter, &run_dir.path()).map_err(failed)?;
     let mut ground = Ground {
+        allowed,
+        run_dir,
         grants: Grants { backend: groups.backend(), steps: Vec::new() },
         charter,
         steps: OPTIONAL_STEPS.to_vec(),
@@ -94,18 +100,14 @@ fn enter_user_namespace() -> bool {
 }
 
 /// Makes `dir` anew, readable by all; what an earlier run left is removed.
-fn make_dir(dir: &Path) -> io::Result<OwnedFd> {
-    remove_dir(dir)?;
-    fs::DirBuilder::new().mode(0o755).create(dir)?;
-    // Whatever the mask of this process took away.
-    fs::set_permissions(dir, fs::Permissions::from_mode(0o755))?;
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(rustix::fs::open(dir, flags, Mode::empty())?)
+fn make_dir(dir: &Path) -> io::Result<Folder> {
+    folder::remove(dir)?;
+    Folder::make_own(dir)
 }
 
 /// The best backend that this machine gives, free of what earlier runs have left.
-fn open_groups(charter: &Charter) -> io::Result<Box<dyn Groups>> {
-    let (run_dir, name) = (&charter.run_dir, charter.cgroup_name.as_str());
+fn open_groups(charter: &Charter, run_dir: &Path) -> io::Result<Box<dyn Groups>> {
+    let name = charter.cgroup_name.as_str();
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let layout = find::parse(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup"));
     record::clear(run_dir, name, &layout.mounts)?;
@@ -181,16 +183,9 @@ impl Ground {
     /// Undoes [`prepare`]; every sandbox has to be gone.
     pub(super) fn clear(&self) -> io::Result<()> {
         self.groups.remove_all()?;
-        record::remove(&self.charter.run_dir)?;
-        remove_dir(&self.stage)?;
-        remove_dir(&self.charter.run_dir.join("etc"))
-    }
-}
-
-/// Removes a folder with all in it; one that is gone is as good.
-fn remove_dir(dir: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+        for name in [record::FILE, "stage", "etc"] {
+            folder::remove(&self.run_dir.join(name))?;
+        }
+        Ok(())
     }
 }
