@@ -82,14 +82,14 @@ pub(super) struct Call {
     parent: Option<u64>,
 }
 
-impl AsMut<Request> for Call {
+impl AsMut<Request> for Box<Call> {
     fn as_mut(&mut self) -> &mut Request {
         &mut self.invocation.request
     }
 }
 
 impl Calls for GatewayCalls {
-    fn take(&self, about: &CallHead<'_>, head: &[u8], handle: Handle) -> Option<Call> {
+    fn take(&self, about: &CallHead<'_>, head: &[u8], handle: Handle) -> Option<Box<Call>> {
         let (function, version) = self.names(about)?;
         let parent = self.tracer.as_ref().and_then(|_| trace::parent_field(head));
         let invocation = Invocation {
@@ -103,7 +103,8 @@ impl Calls for GatewayCalls {
             timing: Timing::default(),
         };
         let wants_account = handle.is_asked_for(hello::ACCOUNTS);
-        Some(Call { invocation, handle, wants_account, parent })
+        // Boxed here, once: it is handed on a dozen times.
+        Some(Box::new(Call { invocation, handle, wants_account, parent }))
     }
 
     fn load(&self) -> LoadSummary {
@@ -147,14 +148,14 @@ fn asset(file: &FileRequest<'_>) -> AssetRequest {
 }
 
 impl Service for GatewayCalls {
-    type Call = Call;
+    type Call = Box<Call>;
     type Upstream = SandboxUpstream;
 
-    fn tells_heads(&self, call: &Call) -> bool {
+    fn tells_heads(&self, call: &Box<Call>) -> bool {
         !call.wants_account
     }
 
-    async fn connect(&self, call: &mut Call) -> Found<SandboxUpstream> {
+    async fn connect(&self, call: &mut Box<Call>) -> Found<SandboxUpstream> {
         match self.node.connect(&mut call.invocation).await {
             Ok(found) => {
                 call.handle.accept();
@@ -170,14 +171,14 @@ impl Service for GatewayCalls {
         }
     }
 
-    fn connect_now(&self, call: &mut Call) -> Option<Found<SandboxUpstream>> {
+    fn connect_now(&self, call: &mut Box<Call>) -> Option<Found<SandboxUpstream>> {
         let found = self.node.connect_now(&mut call.invocation)?;
         call.handle.accept();
         Some(found)
     }
 
     /// As a gateway writes it for a client of HTTP/1.1 whose connection stays, but for who has served, where that is asked for.
-    fn respond(&self, call: &Call, head: &ResponseHead<'_>, shape: Shape, out: &mut Vec<u8>) {
+    fn respond(&self, call: &Box<Call>, head: &ResponseHead<'_>, shape: Shape, out: &mut Vec<u8>) {
         let account = Account::of(&call.invocation.timing).filter(|_| call.wants_account);
         let account = account.map(|account| account.write());
         let account = account.as_deref().map(|text| (Account::FIELD, text)).unwrap_or_default();
@@ -196,7 +197,7 @@ impl Service for GatewayCalls {
 
     async fn explain(
         &self,
-        call: &Call,
+        call: &Box<Call>,
         upstream: &mut SandboxUpstream,
         broken: &Broken,
     ) -> Answer {
@@ -206,7 +207,7 @@ impl Service for GatewayCalls {
         grpc::answer(&failure, request_id, request).with(FAILURE_FIELD, told.value())
     }
 
-    fn finish(&self, call: Option<Call>, outcome: &Outcome) {
+    fn finish(&self, call: Option<Box<Call>>, outcome: &Outcome) {
         let Some(call) = call else { return };
         if let Some(tracer) = &self.tracer {
             tracer.put(spans(&call, outcome));

@@ -1,7 +1,8 @@
 //! One request on a client's connection: find who answers, relay, say what went wrong.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::Pin;
 use std::time::Duration;
 
 use hatchway_proto::http1::{BodyError, HeadError, ResponseHead};
@@ -111,12 +112,17 @@ pub(super) enum Next {
     Reset,
 }
 
-/// Serves one request whose head is decided.
-pub(super) async fn exchange<S: Service>(
+/// Serves one request whose head is decided. Boxed, for a connection lives longer and has no use for all that room; and made in
+/// its place, for to move it there would cost as much as the allocation.
+pub(super) fn exchange<S: Service>(
     client: &mut Client<'_>,
     service: &S,
-    mut call: S::Call,
-) -> Next {
+    call: S::Call,
+) -> Pin<Box<impl Future<Output = Next>>> {
+    Box::into_pin(Box::write(Box::new_uninit(), serve(client, service, call)))
+}
+
+async fn serve<S: Service>(client: &mut Client<'_>, service: &S, mut call: S::Call) -> Next {
     let arrived = call.as_mut().arrived;
     let mut exchange = Exchange { client, service, call, outcome: Outcome::default() };
     let next = exchange.run().await;

@@ -31,12 +31,7 @@ pub async fn serve<S: Front>(
     loop {
         // What is large is boxed and lives as long as a request: thousands of connections wait for one.
         let next = match client.read_head(service, peer).await {
-            Head::Call(call) => {
-                // Made in its place, not moved there.
-                let exchange =
-                    Box::write(Box::new_uninit(), exchange::exchange(&mut client, service, call));
-                Box::into_pin(exchange).await
-            }
+            Head::Call(call) => exchange::exchange(&mut client, service, call).await,
             Head::Answer(answer) => Box::pin(client.refuse(service, *answer)).await,
             Head::Http2(settings) if is_first => {
                 let stream = (client.stream, client.ahead.take());

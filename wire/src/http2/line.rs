@@ -99,7 +99,7 @@ impl Inner {
             ready!(self.poll_drain(cx))?;
         }
         if self.out.is_empty() {
-            self.out = scratch::take();
+            self.out = scratch::take_large();
             self.taken_at = ticker::recent();
         }
         self.out.extend_from_slice(bytes);

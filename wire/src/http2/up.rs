@@ -190,7 +190,7 @@ impl Up {
         }
         self.owed += data.len();
         if self.out.capacity() == 0 {
-            self.out = scratch::take();
+            self.out = scratch::take_large();
         }
         if self.framing == Framing::Chunked {
             write_chunk_head(&mut self.out, data.len() as u64);

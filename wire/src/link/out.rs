@@ -35,7 +35,7 @@ impl Out {
     /// Where frames are put.
     pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
         if self.bytes.capacity() == 0 {
-            self.bytes = scratch::take();
+            self.bytes = scratch::take_large();
         }
         &mut self.bytes
     }

@@ -281,7 +281,7 @@ fn encode(out: &mut Vec<u8>, mut encode: impl FnMut(&mut [u8]) -> Result<usize, 
     if let Err(EncodeError::InsufficientSize(size)) = encode(&mut []) {
         let start = out.len();
         if out.capacity() == 0 {
-            *out = scratch::take();
+            *out = scratch::take_large();
         }
         out.resize(start + size.required_size, 0);
         let encoded = encode(&mut out[start..]);
