@@ -2,10 +2,11 @@
 //!
 //! [`operations`] is the one table: each [`operation`] with its path, its parameters, its types and who answers it. Requests
 //! are routed by it ([`ask`] reads what they say), and [`openapi`] writes the document from it. The answers are in
-//! [`status`] and [`explain`] (this gateway), [`objects`] (the rules), [`past`] (their history), [`rehearsal`] (what a change would do) and [`rollouts`];
+//! [`status`] and [`explain`] (this gateway), [`objects`] (the rules), [`write`] and [`change`] (what becomes of them), [`past`] (their history), [`rehearsal`] (what a change would do) and [`rollouts`];
 //! [`refusal`] says why not.
 
 mod ask;
+mod change;
 mod explain;
 mod objects;
 mod openapi;
@@ -16,6 +17,7 @@ mod refusal;
 mod rehearsal;
 mod rollouts;
 mod status;
+mod write;
 
 use std::fmt;
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use hatchway_wire::catalog::store::check;
 
 use super::GatewayApi;
 use super::ask::Ask;
-use super::objects::carry_out;
+use super::change::carry_out;
 use super::refusal::Refusal;
 
 /// Changes of one answer, unless the caller says how many.

@@ -10,7 +10,7 @@ use hatchway_wire::catalog::store::check;
 
 use super::GatewayApi;
 use super::ask::Ask;
-use super::objects::parsed;
+use super::change::parsed;
 use super::refusal::Refusal;
 use crate::catalog::apply::apply;
 use crate::rehearse::rehearse as decide_again;
