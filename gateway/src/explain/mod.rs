@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 mod typed;
 
-use hatchway_proto::catalog::{Degrade, Route};
+use hatchway_proto::catalog::{Conditions, Degrade, Route};
 use hatchway_proto::name::{FunctionName, VersionId};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::catalog::{Snapshot, Target};
 use crate::mirror::{Mirror, MirrorTo};
+use crate::route::Matcher;
 use crate::route::filters::location;
 use crate::route::release::Because;
 use crate::route::{Applied, Asked, Chosen, FieldEdit, Found, Table};
@@ -101,7 +102,7 @@ pub fn explain(snapshot: &Snapshot, asked: Asked<'_>) -> Explanation {
             told.step("release", "404 no-tag", error.to_string());
         }
         Ok(chosen) => {
-            release(&mut told, snapshot, target, chosen);
+            release(&mut told, snapshot, (target, asked), chosen);
             in_lane(&mut told, snapshot, &found, chosen);
             if redirect(&mut told, asked, Applied { route: None, rule: chosen.filters }, found.rest)
             {
@@ -260,12 +261,28 @@ fn other_routes(
         if with(route) {
             told.other(format!("route {name}"), format!("{} is less particular", place(route)));
         } else if with(&bare) {
-            told.other(format!("route {name}"), "its conditions do not hold");
+            told.other(format!("route {name}"), unmet(&route.when, asked));
         }
     }
 }
 
-fn release(told: &mut Explanation, snapshot: &Snapshot, target: &Target, chosen: Chosen<'_>) {
+/// What of the conditions it is that does not hold.
+fn unmet(when: &Conditions, asked: Asked<'_>) -> String {
+    let without = Conditions { expression: None, ..when.clone() };
+    match (&when.expression, Matcher::new(&without)) {
+        (Some(expression), Ok(rest)) if rest.holds(asked) => {
+            format!("its expression is not true: {expression}")
+        }
+        (Some(_) | None, _) => "its conditions do not hold".to_owned(),
+    }
+}
+
+fn release(
+    told: &mut Explanation,
+    snapshot: &Snapshot,
+    (target, asked): (&Target, Asked<'_>),
+    chosen: Chosen<'_>,
+) {
     let object = snapshot.objects.releases.get(&target.name);
     let because = match chosen.because {
         Because::Only => "it is the only version of the function that serves".to_owned(),
@@ -273,8 +290,9 @@ fn release(told: &mut Explanation, snapshot: &Snapshot, target: &Target, chosen:
         Because::Lane(lane) => format!("it serves the lane {lane}"),
         Because::Bucket { rule, bucket, is_sticky } => {
             let tried = rule.or_else(|| object.map(|release| release.rules.len()));
-            for index in 0..tried.unwrap_or_default() {
-                told.other(format!("rule {index}"), "its conditions do not hold");
+            let rules = object.iter().flat_map(|release| release.rules.iter());
+            for (index, rule) in rules.enumerate().take(tried.unwrap_or_default()) {
+                told.other(format!("rule {index}"), unmet(&rule.when, asked));
             }
             let of = rule.map_or("the shares".to_owned(), |rule| format!("rule {rule}"));
             let how = if is_sticky { "the client's" } else { "drawn for this request" };

@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use hatchway_proto::catalog::{Conditions, FieldMatch, check};
+use hatchway_proto::catalog::{Conditions, FieldMatch, Test, check};
 use hatchway_proto::http1::RequestHead;
 use hatchway_proto::network::Network;
 use regex::Regex;
+
+use super::expression;
 
 /// What is asked of a request: its head, and who sent it.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +52,7 @@ pub struct Matcher {
     query: Box<[Field]>,
     cookies: Box<[Field]>,
     clients: Box<[Network]>,
+    expression: Option<Box<Test>>,
 }
 
 #[derive(Clone, Debug)]
@@ -80,6 +83,7 @@ impl Matcher {
             query: fields(&when.query, false)?,
             cookies: fields(&when.cookies, false)?,
             clients: when.clients.iter().map(|text| text.parse()).collect::<Result<_, _>>()?,
+            expression: when.expression.as_deref().map(Test::parse).transpose()?.map(Box::new),
         })
     }
 
@@ -102,12 +106,16 @@ impl Matcher {
                 .all(|field| asked.cookies(&field.name).any(|value| field.fits(value)))
             && (self.clients.is_empty()
                 || asked.client.is_some_and(|client| self.has_client(client)))
+            // The dearest comes last.
+            && self.expression.as_ref().is_none_or(|test| expression::holds(test, asked) == Some(true))
     }
 
     /// More particular conditions compare greater, in the order of the Gateway API: a method, then the number of header
     /// fields, then of query parameters, then of all else.
     pub fn rank(&self) -> Rank {
-        let rest = self.cookies.len() + usize::from(!self.clients.is_empty());
+        let rest = self.cookies.len()
+            + usize::from(!self.clients.is_empty())
+            + usize::from(self.expression.is_some());
         (!self.methods.is_empty(), self.headers.len(), self.query.len(), rest)
     }
 

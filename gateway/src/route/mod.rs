@@ -5,6 +5,7 @@
 //! it, compiled when they are pushed. [`lane`] is what a request keeps through all functions.
 
 pub mod condition;
+mod expression;
 pub mod filters;
 pub mod lane;
 pub mod release;

@@ -1,4 +1,4 @@
-//! What a rule may ask of a request: its method, its fields, its query, its cookies, its client.
+//! What a rule may ask of a request: its method, its fields, its query, its cookies, its client; or anything of these in an expression.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,10 @@ pub struct Conditions {
     /// A client address in one of these networks (`10.0.0.0/8`, `2001:db8::/32`, or one address); any when empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub clients: Vec<String>,
+    /// In the Common Expression Language, of the parts `request.method`, `request.host`, `request.path`, `request.query`,
+    /// `request.headers["name"]` and `client.address`; it has to be true. Asked when all else holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expression: Option<String>,
 }
 
 /// A field by name, and what its value must be. Neither `value` nor `regex`: that it is there.
@@ -46,6 +50,7 @@ impl Blank for Conditions {
         query: Vec::new(),
         cookies: Vec::new(),
         clients: Vec::new(),
+        expression: None,
     };
 }
 

@@ -2,7 +2,7 @@
 //! and that gateways and nodes read. Stored as JSON; unknown fields are refused.
 //!
 //! [`route`] leads a request to a function, [`release`] from there to a [`version`]; [`condition`] is what both
-//! may ask of a request and [`filters`] what both may do with it, [`check`] what is wrong with one of them. [`keys`] says
+//! may ask of a request, an [`expression`] among it, and [`filters`] what both may do with it, [`check`] what is wrong with one of them. [`keys`] says
 //! where each stands in etcd, and an [`Object`] is one of them with its key. [`history`] is who changed what, and how it was
 //! before; [`Applied`] how far a follower has come, and a
 //! [`Candidate`] a change that one follower tries before the others.
@@ -12,6 +12,7 @@ pub mod check;
 mod condition;
 mod degrade;
 mod difference;
+mod expression;
 mod filters;
 mod function;
 pub mod history;
@@ -34,6 +35,7 @@ pub use applied::Applied;
 pub use condition::{Conditions, FieldMatch};
 pub use degrade::{DEGRADE_BODY_BYTES, Degrade, StaticAnswer};
 pub use difference::{Difference, differences};
+pub use expression::{EXPRESSION_BYTES, Number, Order, Relation, Test, Text};
 pub use filters::{
     Filters, HeaderField, HeaderModifier, PathModifier, RequestRedirect, Scheme, UrlRewrite,
 };

@@ -15,7 +15,7 @@ use crate::network::Network;
 
 use super::{
     BASIS_POINTS, Conditions, FieldMatch, Filters, Function, Mirror, PathMatch, Release, Route,
-    Share, Sticky,
+    Share, Sticky, Test,
 };
 
 /// The longest regular expression of a rule, in bytes.
@@ -203,6 +203,9 @@ fn conditions(found: &mut Found, field: &str, when: &Conditions) {
         for (index, one) in matches.iter().enumerate() {
             field_match(found, &format!("{field}.{kind}[{index}]"), one, kind != "query");
         }
+    }
+    if let Some(Err(why)) = when.expression.as_deref().map(Test::parse) {
+        found.add(format!("{field}.expression"), why);
     }
     for client in &when.clients {
         if let Err(why) = client.parse::<Network>() {
