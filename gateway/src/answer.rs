@@ -31,6 +31,18 @@ pub enum CallError {
         /// When the next request passes.
         retry_after: Duration,
     },
+    /// As many calls of the function wait for their turn as may.
+    #[error("{depth} requests wait for their turn, as many as may")]
+    LineFull {
+        /// Its queue.
+        depth: u32,
+    },
+    /// Its turn did not come in time.
+    #[error("{most} requests of the function are in flight, and none has ended in time")]
+    LineClock {
+        /// As many as may.
+        most: u32,
+    },
     /// No node could be reached.
     #[error("no node can be reached")]
     NoNode,
@@ -62,6 +74,12 @@ impl CallError {
             Self::RateLimited { retry_after, .. } => {
                 failure(429, ProxyError::HttpRequestDenied, "rate-limited")
                     .retry_after(*retry_after)
+            }
+            Self::LineFull { .. } => failure(503, ProxyError::ConnectionLimitReached, "queue-full")
+                .retry_after(Duration::from_secs(1)),
+            Self::LineClock { .. } => {
+                failure(503, ProxyError::ConnectionLimitReached, "queue-clock")
+                    .retry_after(Duration::from_secs(1))
             }
             Self::NoNode => failure(503, ProxyError::DestinationUnavailable, "no-node")
                 .retry_after(Duration::from_secs(1)),

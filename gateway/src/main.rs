@@ -8,6 +8,7 @@ use clap::Parser;
 use hatchway_gateway::accept::{self, Door, Ports};
 use hatchway_gateway::access::AccessLog;
 use hatchway_gateway::admin::GatewayApi;
+use hatchway_gateway::admit;
 use hatchway_gateway::catalog::{self, Catalog, Publisher, apply::apply};
 use hatchway_gateway::config::{Config, TlsPort};
 use hatchway_gateway::forward::{Fleet, RemoteNodes};
@@ -59,6 +60,7 @@ fn run(config: Config) -> Result<(), Exit> {
         .map_err(|error| Exit::unavailable(format!("cannot listen on {}", config.admin), error))?;
 
     let rollouts = rollout::follow(&config.source, catalog.clone()).map_err(Exit::config)?;
+    let shares = admit::fair::follow(&config.source, catalog.clone()).map_err(Exit::config)?;
     let fleet = Fleet::from(config.nodes.clone());
     fleet.register(&registry);
     let (reading, counts) = (catalog.clone(), Arc::clone(&metrics));
@@ -90,7 +92,7 @@ fn run(config: Config) -> Result<(), Exit> {
             }
         };
         let hangups = AccessLog::follow_hangups(access.as_ref());
-        tokio::join!(catalog, certificates, security.follow(), rollouts, hangups);
+        tokio::join!(catalog, certificates, security.follow(), rollouts, shares, hangups);
         std::future::pending().await
     })?;
 

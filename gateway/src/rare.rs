@@ -6,6 +6,7 @@ use hatchway_proto::failure::{FAILURE_FIELD, Told};
 use hatchway_proto::http1::{ResponseEdit, ResponseHead, write_response};
 use hatchway_wire::http1::Answer;
 
+use crate::admit::Turn;
 use crate::degrade::proxy_status;
 use crate::mirror::Copy;
 use crate::route::AnswerFilters;
@@ -21,6 +22,8 @@ pub(crate) struct Rare {
     pub(crate) declined: Cell<Option<Told>>,
     /// The head once more, for another function.
     pub(crate) head: Vec<u8>,
+    /// Its place among the calls of its function, where there are only so many.
+    pub(crate) turn: Option<Turn>,
     /// For a mirror.
     pub(crate) copy: Option<Copy>,
 }

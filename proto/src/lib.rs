@@ -21,5 +21,6 @@ pub mod network;
 pub mod proxy_protocol;
 pub mod rollout;
 pub mod seldom;
+pub mod share;
 pub mod trace_context;
 pub mod units;

@@ -11,7 +11,7 @@
 //! [`backend`] is the seam between the two levels, [`account`] what is told across it when it is over,
 //! [`catalog`] brings rules in,
 //! [`admin`] is the slow door for
-//! operators, [`backlog`] what requests leave behind for those who are slower than they, [`trace`] the spans among it.
+//! operators, [`backlog`] what requests leave behind for those who are slower than they, [`trace`] the spans among it. [`trie`] is a set that is cheap to change for one who shares it.
 
 pub mod account;
 pub mod admin;
@@ -33,5 +33,6 @@ pub mod stream;
 pub mod ticker;
 pub mod tls;
 pub mod trace;
+pub mod trie;
 
 pub use stream::Stream;

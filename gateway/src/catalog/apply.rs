@@ -3,25 +3,23 @@
 //! Only what differs is looked at, and what is the same is shared: a change costs as much as it changes, whatever the size of
 //! the catalog. An object that is wrong is named in `problems`, and its last good form goes on serving.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use hatchway_proto::catalog::{Objects, Route};
 use hatchway_proto::name::FunctionName;
-use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
 
 use super::snapshot::{Snapshot, Target, served};
-use crate::admit::Rate;
+use crate::admit::{Line, Rate};
 use crate::degrade::Degrades;
-use crate::route::Releases;
+use crate::route::{Releases, table};
 
 /// The snapshot for `objects`. Rate limits and metrics of a function live on through a change.
 pub fn apply(before: &Snapshot, objects: Arc<Objects>) -> Snapshot {
     let mut after = before.clone();
     let was = std::mem::replace(&mut after.objects, objects);
-    for function in changed_functions(&was, &after.objects) {
+    for function in after.objects.changed_functions(&was) {
         after.set_function(&function);
         after.look_for_dangling(&function);
     }
@@ -39,39 +37,13 @@ pub fn apply(before: &Snapshot, objects: Arc<Objects>) -> Snapshot {
     after
 }
 
-/// Functions whose settings, release or versions are not what they were.
-fn changed_functions(was: &Objects, now: &Objects) -> BTreeSet<FunctionName> {
-    let mut changed: BTreeSet<FunctionName> = changed_keys(&was.functions, &now.functions);
-    changed.extend(changed_keys(&was.releases, &now.releases));
-    for change in was.versions.diff(&now.versions) {
-        let (DiffItem::Add(_, version)
-        | DiffItem::Update { new: (_, version), .. }
-        | DiffItem::Remove(_, version)) = change;
-        changed.insert(version.function.clone());
-    }
-    changed
-}
-
-fn changed_keys<K: Ord + Clone, V: PartialEq>(
-    was: &OrdMap<K, V>,
-    now: &OrdMap<K, V>,
-) -> BTreeSet<K> {
-    let key = |change| match change {
-        DiffItem::Add(key, _)
-        | DiffItem::Update { new: (key, _), .. }
-        | DiffItem::Remove(key, _) => key,
-    };
-    was.diff(now).map(|change| K::clone(key(change))).collect()
-}
-
 impl Snapshot {
     fn set_function(&mut self, name: &FunctionName) {
-        let problem = format!("release {name}");
-        let own_problem = format!("function {name}");
-        self.problems.remove(&problem);
-        self.problems.remove(&own_problem);
+        self.is_well("release", name.as_str());
+        self.is_well("function", name.as_str());
         let Some(function) = self.objects.functions.get(name) else {
             let before = self.targets.remove(name);
+            self.limited.remove(name);
             self.lanes -= before.map_or(0, |before| usize::from(before.knows_lanes()));
             return;
         };
@@ -79,7 +51,7 @@ impl Snapshot {
         let function = match function.mistakes(name).first() {
             None => function,
             Some(mistake) => {
-                self.problems.insert(own_problem, mistake.to_string());
+                self.problems.insert(format!("function {name}"), mistake.to_string());
                 let Some(known) = known else { return };
                 &known.function
             }
@@ -92,12 +64,15 @@ impl Snapshot {
                 Some(releases.counted(known.and_then(|known| known.releases.as_ref())))
             }
             Some(Err(why)) => {
-                self.problems.insert(problem, why);
+                self.problems.insert(format!("release {name}"), why);
                 known.and_then(|known| known.releases.clone())
             }
         };
         let is_same_rate =
             |known: &&Arc<Target>| known.function.rate_per_second == function.rate_per_second;
+        // A limit that changes begins anew: what is under way by the old one is not counted by the new.
+        let is_same_line =
+            |known: &&Arc<Target>| known.function.max_in_flight == function.max_in_flight;
         let target = Target {
             name: name.clone(),
             function: Arc::clone(function),
@@ -107,8 +82,16 @@ impl Snapshot {
                 || function.rate_per_second.map(|rate| Arc::new(Rate::new(rate))),
                 |known| known.rate.clone(),
             ),
+            line: known.filter(is_same_line).map_or_else(
+                || function.max_in_flight.map(|most| Arc::new(Line::new(most))),
+                |known| known.line.clone(),
+            ),
             metrics: known.map(|known| Arc::clone(&known.metrics)).unwrap_or_default(),
         };
+        match &target.rate {
+            Some(rate) => drop(self.limited.insert(name.clone(), Arc::clone(rate))),
+            None => drop(self.limited.remove(name)),
+        }
         self.lanes += usize::from(target.knows_lanes());
         let before = self.targets.insert(Arc::new(target));
         self.lanes -= before.map_or(0, |before| usize::from(before.knows_lanes()));
@@ -123,32 +106,30 @@ impl Snapshot {
     }
 
     fn say_whether_dangling(&mut self, route: &str, function: &FunctionName) {
-        let problem = format!("route {route}");
         if self.targets.get(function).is_some() {
-            self.problems.remove(&problem);
+            self.is_well("route", route);
         } else {
-            self.problems.insert(problem, format!("there is no function {function}"));
+            let why = format!("there is no function {function}");
+            self.problems.insert(format!("route {route}"), why);
         }
     }
 
     fn set_route(&mut self, name: &Arc<str>, route: &Arc<Route>, was: &Objects) {
         let before = served(&self.kept, was, name).cloned();
-        let table = self.table.clone();
-        if let Some(before) = &before {
-            self.table.remove(name, before);
-        }
         let added = match route.mistakes().first() {
             Some(mistake) => Err(mistake.to_string()),
             None => self.table.insert(name, route),
         };
         if let Err(why) = added {
-            self.table = table;
             self.kept.insert(Arc::clone(name), before);
             self.problems.insert(format!("route {name}"), why);
             return;
         }
         self.kept.remove(name);
         if let Some(before) = before {
+            if !table::is_same_place(&before, route) {
+                self.table.remove(name, &before);
+            }
             self.routes_of.remove(&(before.function.clone(), Arc::clone(name)));
             self.lanes -= usize::from(knows_lanes(&before));
         }
@@ -164,7 +145,14 @@ impl Snapshot {
             self.routes_of.remove(&(before.function.clone(), Arc::clone(name)));
         }
         self.kept.remove(name);
-        self.problems.remove(&format!("route {name}"));
+        self.is_well("route", name);
+    }
+
+    /// There is no problem with it any more.
+    fn is_well(&mut self, kind: &str, name: &str) {
+        if !self.problems.is_empty() {
+            self.problems.remove(&format!("{kind} {name}"));
+        }
     }
 }
 

@@ -5,13 +5,14 @@ use std::time::{Duration, SystemTime};
 
 use hatchway_proto::catalog::{Function, Objects, Route};
 use hatchway_proto::name::{FunctionName, VersionId};
+use hatchway_wire::trie::{Keyed, Trie};
 use imbl::{OrdMap, OrdSet};
 
-use crate::admit::Rate;
+use crate::admit::{Line, Rate};
 use crate::answer::CallError;
 use crate::degrade::Degrades;
 use crate::metrics::{FunctionMetrics, VersionMetrics};
-use crate::route::{Asked, Found, Keyed, Releases, Table, Trie, lane};
+use crate::route::{Asked, Found, Releases, Table, lane};
 
 /// The rules of one revision. Shares with the one before what did not change.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct Snapshot {
     pub(super) table: Table,
     /// Every function, by name.
     pub targets: Trie<Arc<Target>>,
+    /// The limits of functions that have one.
+    pub limited: OrdMap<FunctionName, Arc<Rate>>,
     /// Routes that are wrong as they are now: their last good form serves, where there is one.
     pub(super) kept: OrdMap<Arc<str>, Option<Arc<Route>>>,
     /// Which routes lead to a function.
@@ -41,6 +44,7 @@ impl Default for Snapshot {
         Self {
             table: Table::default(),
             targets: Trie::default(),
+            limited: OrdMap::new(),
             kept: OrdMap::new(),
             routes_of: OrdSet::new(),
             lanes: 0,
@@ -55,10 +59,10 @@ impl Default for Snapshot {
 impl Snapshot {
     /// The function that a request leads to, and by which route.
     pub fn resolve<'p>(&self, asked: Asked<'p>) -> Option<Found<'_, 'p, Arc<Target>>> {
-        let Found { target, route, filters, lane, accepts_lane, rest, tag } =
+        let Found { target, target_hash, route, filters, lane, accepts_lane, rest, tag } =
             self.table.resolve(asked)?;
-        let target = self.targets.get(target)?;
-        Some(Found { target, route, filters, lane, accepts_lane, rest, tag })
+        let target = self.targets.get_hashed(target_hash, target)?;
+        Some(Found { target, target_hash, route, filters, lane, accepts_lane, rest, tag })
     }
 
     /// The lane of a request that took a route, before its release is looked at, and whether there are lanes at all.
@@ -127,11 +131,13 @@ pub struct Target {
     pub degrade: Degrades,
     /// None where all may pass. Kept over changes of the rules.
     pub rate: Option<Arc<Rate>>,
+    /// None where any number may be in flight. Kept over changes of the rules.
+    pub line: Option<Arc<Line>>,
     /// Kept over changes of the rules.
     pub metrics: Arc<FunctionMetrics>,
 }
 
-impl Keyed for Arc<Target> {
+impl Keyed for Target {
     type Key = FunctionName;
 
     fn key(&self) -> &FunctionName {

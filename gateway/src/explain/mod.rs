@@ -119,7 +119,9 @@ pub fn explain(snapshot: &Snapshot, asked: Asked<'_>) -> Explanation {
             let limit = target.function.rate_per_second;
             let limit =
                 limit.map_or("no rate limit".into(), |rate| format!("{rate} requests a second"));
-            told.step("admit", "passes", limit);
+            let line = target.line.as_ref().map(|line| line.most());
+            let line = line.map_or(String::new(), |most| format!(", {most} in flight at a time"));
+            told.step("admit", "passes", limit + &line);
             mirror(&mut told, chosen.mirror);
             degrades(&mut told, target);
         }

@@ -9,6 +9,7 @@ use hatchway_wire::core::Entered;
 use hatchway_wire::http1::{Answer, Front, Peer, Refused, Request};
 use hatchway_wire::trace::Tracer;
 
+use crate::admit::Turn;
 use crate::answer::{self, CallError};
 use crate::catalog::{ReleaseTarget, Snapshot, Target};
 use crate::degrade;
@@ -65,6 +66,9 @@ impl<B: Backend> Gateway<B> {
         let mut invocation =
             self.trigger.invocation(received, request_id, serving.release, rewrite);
         let mut rare = self.rare(target, &invocation, rewrite.filters, serving.instead_of);
+        if let Some(line) = target.line.as_ref().filter(|_| serving.instead_of.is_none()) {
+            rare.get_or_insert_default().turn = Some(Turn::new(Arc::clone(line)));
+        }
         if let Some(mirror) = serving.mirror
             && let Some(copy) = self.copy(snapshot, mirror, &mut invocation, target)
         {

@@ -2,11 +2,14 @@
 
 use hatchway_proto::failure::{FAILURE_FIELD, Failure, Told};
 use hatchway_proto::http1::{ResponseEdit, ResponseHead, write_response};
+use hatchway_proto::manifest::defaults;
 use hatchway_wire::backend::{Backend, Invocation};
 use hatchway_wire::http1::{Answer, Broken, Found, Outcome, Service, Shape};
 
 use crate::access::Entry;
-use crate::answer;
+use crate::admit::Turn;
+use crate::answer::{self, CallError};
+use crate::catalog::Target;
 use crate::trace::Traced;
 
 use super::call::{Call, Way};
@@ -34,7 +37,15 @@ impl<B: Backend> Service for Gateway<B> {
                 if let Some(traced) = traced {
                     traced.asks();
                 }
-                let found = self.backend.connect(invocation).await;
+                let turn = match rare.as_mut().and_then(|rare| rare.turn.as_mut()) {
+                    None => Ok(()),
+                    // Boxed: every request pays for the size of this future.
+                    Some(turn) => Box::pin(self.turn(turn, invocation, target)).await,
+                };
+                let found = match turn {
+                    Ok(()) => self.backend.connect(invocation).await,
+                    Err(error) => Err(error.failure()),
+                };
                 if let Some(traced) = traced {
                     traced.found();
                 }
@@ -55,6 +66,11 @@ impl<B: Backend> Service for Gateway<B> {
         let Call { way: Way::Routed { invocation, rare, .. }, traced, .. } = &mut **call else {
             return None;
         };
+        if let Some(turn) = rare.as_mut().and_then(|rare| rare.turn.as_mut())
+            && !turn.comes_now()
+        {
+            return None;
+        }
         if let Some(traced) = traced {
             traced.asks();
         }
@@ -197,6 +213,23 @@ impl<B: Backend> Service for Gateway<B> {
                 }
             }
         }
+    }
+}
+
+impl<B: Backend> Gateway<B> {
+    /// Waits until it is a call's turn, by the queue and the queue clock of its function.
+    async fn turn(
+        &self,
+        turn: &mut Turn,
+        invocation: &Invocation,
+        target: &Target,
+    ) -> Result<(), CallError> {
+        let clock = {
+            let mut catalog = self.catalog.borrow_mut();
+            let version = catalog.load().objects.versions.get(&invocation.version);
+            version.map_or(defaults::QUEUE_CLOCK, |version| version.clocks.queue)
+        };
+        turn.come(target.function.queue_depth, clock).await
     }
 }
 

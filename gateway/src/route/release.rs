@@ -8,6 +8,7 @@
 //! bucket given to the first, that bucket would have to be the second's first and the third's first at once. From the third on
 //! shares follow the first, and move while it grows.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use hatchway_proto::catalog::{self, BASIS_POINTS, Release, Share, Sticky, Version};
@@ -25,9 +26,33 @@ pub const TAG_FIELD: &str = "x-hatchway-tag";
 /// The versions of one function, and who gets which.
 #[derive(Clone, Debug)]
 pub struct Releases {
-    targets: Box<[ReleaseTarget]>,
+    targets: Targets,
     /// None where the first version answers everybody and nothing else is said: most functions have no more than that.
     more: Option<Box<More>>,
+}
+
+/// At least one; one alone is no pointer away.
+#[derive(Clone, Debug)]
+enum Targets {
+    One([ReleaseTarget; 1]),
+    Many(Box<[ReleaseTarget]>),
+}
+
+impl From<Vec<ReleaseTarget>> for Targets {
+    fn from(all: Vec<ReleaseTarget>) -> Self {
+        <[ReleaseTarget; 1]>::try_from(all).map_or_else(|all| Self::Many(all.into()), Self::One)
+    }
+}
+
+impl Deref for Targets {
+    type Target = [ReleaseTarget];
+
+    fn deref(&self) -> &[ReleaseTarget] {
+        match self {
+            Self::One(one) => one,
+            Self::Many(all) => all,
+        }
+    }
 }
 
 /// What a release says beside its stable version.
@@ -162,8 +187,8 @@ impl Releases {
     /// Counts what each version does where there are several, and goes on from what `before` has counted.
     #[must_use]
     pub fn counted(mut self, before: Option<&Self>) -> Self {
-        if self.targets.len() > 1 {
-            for target in &mut self.targets {
+        if let Targets::Many(targets) = &mut self.targets {
+            for target in targets {
                 let before = before.and_then(|before| before.target(&target.version));
                 let tally = before.and_then(|before| before.tally.clone());
                 target.tally = Some(tally.unwrap_or_default());

@@ -2,15 +2,16 @@
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use hatchway_proto::catalog::{PathMatch, Route, check};
 use hatchway_proto::name::FunctionName;
+use hatchway_wire::trie::{Keyed, Trie, hash};
 use regex::RegexSet;
 
 use super::Filters;
 use super::condition::{Asked, Matcher, Rank};
-use super::trie::{Keyed, Trie};
 
 #[cfg(test)]
 mod tests;
@@ -33,9 +34,12 @@ struct Paths {
     regexes: Option<Arc<Regexes>>,
 }
 
-/// Routes with the same host and path, the most particular first. Never none.
+/// Routes with the same host and path, the most particular first. Never none, and nearly always one: that is no pointer away.
 #[derive(Clone, Debug)]
-struct Candidates(Arc<[Candidate]>);
+enum Candidates {
+    One([Candidate; 1]),
+    Many(Arc<[Candidate]>),
+}
 
 /// A route as requests look at it. What few have is behind a pointer: there is one of these for every route.
 #[derive(Clone, Debug)]
@@ -43,6 +47,8 @@ struct Candidate {
     name: Arc<str>,
     route: Arc<Route>,
     compiled: Option<Arc<Compiled>>,
+    /// Of the function that it leads to: of a hundred thousand, its name is in no cache.
+    target_hash: u64,
 }
 
 #[derive(Debug)]
@@ -59,7 +65,7 @@ struct Regexes {
 }
 
 /// By the host of its routes, without `*.`.
-impl Keyed for Arc<Paths> {
+impl Keyed for Paths {
     type Key = str;
 
     fn key(&self) -> &str {
@@ -73,7 +79,7 @@ impl Keyed for Candidates {
     type Key = str;
 
     fn key(&self) -> &str {
-        path_key(&self.0[0].route)
+        path_key(&self[0].route)
     }
 }
 
@@ -82,6 +88,8 @@ impl Keyed for Candidates {
 pub struct Found<'t, 'p, T> {
     /// What the route leads to.
     pub target: &'t T,
+    /// Of the name of its function.
+    pub target_hash: u64,
     /// The name of the route.
     pub route: &'t str,
     /// What the route does with the request.
@@ -109,8 +117,10 @@ impl Table {
         let filters = Filters::new(&route.filters);
         let is_plain = when.is_none() && filters.is_none();
         let compiled = (!is_plain).then(|| Arc::new(Compiled { when, filters }));
-        let candidate = Candidate { name: Arc::clone(name), route: Arc::clone(route), compiled };
-        self.change(route, |paths| paths.insert(candidate))
+        let (name, route) = (Arc::clone(name), Arc::clone(route));
+        let target_hash = hash(&route.function);
+        let candidate = Candidate { name, route: Arc::clone(&route), compiled, target_hash };
+        self.change(&route, |paths| paths.insert(candidate))
     }
 
     /// Takes the route `name` out, as it was put in.
@@ -205,7 +215,7 @@ impl Paths {
     fn any(&self) -> Option<&Candidate> {
         let paths = self.prefixes.first().or(self.exact.first());
         let regexes = self.regexes.iter().flat_map(|regexes| regexes.routes.iter());
-        paths.map(|all| &all.0[0]).or(regexes.into_iter().next())
+        paths.map(|all| &all[0]).or(regexes.into_iter().next())
     }
 
     fn is_empty(&self) -> bool {
@@ -253,9 +263,26 @@ impl Regexes {
     }
 }
 
+impl From<Vec<Candidate>> for Candidates {
+    fn from(all: Vec<Candidate>) -> Self {
+        <[Candidate; 1]>::try_from(all).map_or_else(|all| Self::Many(all.into()), Self::One)
+    }
+}
+
+impl Deref for Candidates {
+    type Target = [Candidate];
+
+    fn deref(&self) -> &[Candidate] {
+        match self {
+            Self::One(one) => one,
+            Self::Many(all) => all,
+        }
+    }
+}
+
 impl Candidates {
     fn first(&self, asked: Asked<'_>) -> Option<&Candidate> {
-        self.0.iter().find(|candidate| candidate.holds(asked))
+        self.iter().find(|candidate| candidate.holds(asked))
     }
 }
 
@@ -276,29 +303,36 @@ impl Candidate {
     fn at<'p>(&self, rest: &'p str) -> Found<'_, 'p, FunctionName> {
         let filters = self.compiled.as_ref().and_then(|compiled| compiled.filters.as_ref());
         let (lane, accepts_lane) = (self.route.lane.as_deref(), self.route.accepts_lane);
-        let (target, route) = (&self.route.function, &*self.name);
-        Found { target, route, filters, lane, accepts_lane, rest, tag: None }
+        let (target, target_hash) = (&self.route.function, self.target_hash);
+        let route = &*self.name;
+        Found { target, target_hash, route, filters, lane, accepts_lane, rest, tag: None }
     }
 }
 
 fn put(all: &mut Trie<Candidates>, candidate: Candidate) {
-    let known = all.get(path_key(&candidate.route)).map(|known| &*known.0).unwrap_or_default();
+    let known = all.get(path_key(&candidate.route)).map(|known| &**known).unwrap_or_default();
     let others = known.iter().filter(|one| one.name != candidate.name);
     let mut together: Vec<_> = others.cloned().collect();
     together.push(candidate);
     together.sort_by(|one, other| one.order().cmp(&other.order()));
-    all.insert(Candidates(together.into()));
+    all.insert(together.into());
 }
 
 fn take(all: &mut Trie<Candidates>, route: &Route, name: &str) {
     let key = path_key(route);
-    let known = all.get(key).map(|known| &*known.0).unwrap_or_default();
-    let left: Arc<[_]> = known.iter().filter(|one| *one.name != *name).cloned().collect();
+    let known = all.get(key).map(|known| &**known).unwrap_or_default();
+    let left: Vec<_> = known.iter().filter(|one| *one.name != *name).cloned().collect();
     if left.is_empty() {
         all.remove(key);
     } else {
-        all.insert(Candidates(left));
+        all.insert(left.into());
     }
+}
+
+/// True when one is put in the place of the other, if they have the same name.
+pub(crate) fn is_same_place(one: &Route, other: &Route) -> bool {
+    let is_same_path = one.path_match == PathMatch::Regex || path_key(one) == path_key(other);
+    one.host == other.host && one.path_match == other.path_match && is_same_path
 }
 
 /// What a path is found by among those that are compared in the same way.

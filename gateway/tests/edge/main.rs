@@ -9,6 +9,7 @@ mod headers;
 mod idle;
 mod kit;
 mod lanes;
+mod line;
 mod links;
 mod mirror;
 mod nodes;

@@ -12,7 +12,10 @@ pub struct Function {
     /// Requests per second that gateways let through; none means no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_per_second: Option<u32>,
-    /// Requests that may wait for a slot on one node before the next is refused.
+    /// Calls in flight at a time over one gateway; those beyond wait for their turn. None means no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_in_flight: Option<u32>,
+    /// Requests that may wait, for a slot on one node or for their turn at one gateway, before the next is refused.
     #[serde(default = "default_queue_depth")]
     pub queue_depth: u32,
     /// Answers carry `Server-Timing` with the platform's share when set.

@@ -190,6 +190,11 @@ impl Keys {
         self.beside(&format!("applied/{kind}/"))
     }
 
+    /// The folder of what gateways are asked for, where they divide limits among themselves.
+    pub fn demand(&self) -> String {
+        self.beside("demand/")
+    }
+
     /// A prefix ends with a slash, so that this is not below it.
     fn beside(&self, name: &str) -> String {
         format!("{}-{name}", self.prefix.trim_end_matches('/'))
@@ -266,7 +271,7 @@ mod tests {
         let keys = Keys::default();
         assert_eq!(keys.place(b"/hatchway/v1/nodes/n1"), Ok(Place::Aside));
         assert_eq!(keys.place(keys.first("gw-1").as_bytes()), Ok(Place::Trial));
-        for beside in [keys.history(), keys.applied("gateways")] {
+        for beside in [keys.history(), keys.applied("gateways"), keys.demand()] {
             assert!(!beside.starts_with(keys.prefix()), "{beside}");
         }
         assert_eq!(keys.place(keys.allow_empty().as_bytes()), Ok(Place::AllowEmpty));

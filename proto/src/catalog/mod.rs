@@ -15,6 +15,7 @@ mod difference;
 mod expression;
 mod filters;
 mod function;
+mod gather;
 pub mod history;
 pub mod keys;
 mod mirror;

@@ -1,8 +1,10 @@
 //! One object with its key: what a source hands on, and how a set of objects takes it in.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use imbl::OrdMap;
+use imbl::ordmap::DiffItem;
 use serde::de::DeserializeOwned;
 
 use super::check::Mistake;
@@ -121,16 +123,16 @@ fn read<T: DeserializeOwned>(
     if found.is_empty() { Ok(Arc::new(object)) } else { Err(ObjectError::Mistakes(found)) }
 }
 
-/// A map with full leaves. In the order of the keys each leaf is split in two halves, of which the first stays as it is; so every
-/// other key comes first, and the rest fills the other halves.
-fn packed<K: Ord + Clone, V: Clone>(map: &OrdMap<K, V>) -> OrdMap<K, V> {
-    let mut packed = OrdMap::new();
-    for parity in [0, 1] {
-        for (key, value) in map.iter().skip(parity).step_by(2) {
-            packed.insert(key.clone(), value.clone());
-        }
-    }
-    packed
+fn changed_keys<K: Ord + Clone, V: PartialEq>(
+    was: &OrdMap<K, V>,
+    now: &OrdMap<K, V>,
+) -> BTreeSet<K> {
+    let key = |change| match change {
+        DiffItem::Add(key, _)
+        | DiffItem::Update { new: (key, _), .. }
+        | DiffItem::Remove(key, _) => key,
+    };
+    was.diff(now).map(|change| K::clone(key(change))).collect()
 }
 
 impl Objects {
@@ -173,15 +175,17 @@ impl Objects {
         }
     }
 
-    /// The same, in less memory: whoever has taken in many objects in their order has maps that are half empty.
-    #[must_use]
-    pub fn packed(&self) -> Self {
-        Self {
-            functions: packed(&self.functions),
-            versions: packed(&self.versions),
-            routes: packed(&self.routes),
-            releases: packed(&self.releases),
+    /// Functions whose settings, release or versions are not what they were `before`, in the time that the difference takes.
+    pub fn changed_functions(&self, before: &Self) -> BTreeSet<FunctionName> {
+        let mut changed = changed_keys(&before.functions, &self.functions);
+        changed.extend(changed_keys(&before.releases, &self.releases));
+        for change in before.versions.diff(&self.versions) {
+            let (DiffItem::Add(_, version)
+            | DiffItem::Update { new: (_, version), .. }
+            | DiffItem::Remove(_, version)) = change;
+            changed.insert(version.function.clone());
         }
+        changed
     }
 
     /// Forgets an object. True when it was there.

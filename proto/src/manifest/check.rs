@@ -84,6 +84,7 @@ fn function(
 fn settings(table: &FunctionTable, report: &mut Report<'_>) -> catalog::Function {
     catalog::Function {
         rate_per_second: limits::within(&table.rate, "rate", 1, u32::MAX, report),
+        max_in_flight: limits::within(&table.max_in_flight, "max_in_flight", 1, u32::MAX, report),
         queue_depth: limits::within(&table.queue, "queue", 1, defaults::MAX_QUEUE, report)
             .unwrap_or(catalog::DEFAULT_QUEUE_DEPTH),
         server_timing: table.server_timing.as_right().is_some_and(|flag| flag.value),

@@ -130,7 +130,10 @@ table! {
     timeouts: TimeoutsTable = { first_byte = "30s" },
     /// Requests that may wait for a sandbox before the next is refused; 1000 when absent.
     queue: Whole = 1000,
-    /// Requests per second that are let through; no limit when absent.
+    /// Requests in flight at a time over one gateway, whatever there are of sandboxes; those beyond wait in the queue. No limit when
+    /// absent.
+    max_in_flight: Whole = 200,
+    /// Requests per second that are let through, by all gateways together; no limit when absent.
     rate: Whole = 100,
     /// Whether answers say in `Server-Timing` what the platform's share was; false when absent.
     server_timing: bool = true,

@@ -11,6 +11,8 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::num::NonZero;
+use std::thread;
 
 use hatchway_proto::catalog::{Key, Object, Objects};
 use serde::{Deserialize, Serialize};
@@ -147,19 +149,56 @@ pub fn read(bytes: &[u8]) -> Result<Content, FormatError> {
     if found != expected {
         return Err(FormatError::Length { expected, found });
     }
+    // Looked at by one thread while others read what it vouches for.
+    let (digest, content) = thread::scope(|scope| {
+        let digest = scope.spawn(|| Sha256::digest(rest));
+        let content = lines(rest);
+        (digest.join().expect("a digest does not panic"), content)
+    });
     // The whole line, byte by byte: there is one way only to write it.
-    if head(found, &Sha256::digest(rest)).as_bytes() != head_found {
+    if head(found, &digest).as_bytes() != head_found {
         return Err(FormatError::Checksum);
     }
-    lines(rest)
+    content
 }
 
 fn lines(rest: &[u8]) -> Result<Content, FormatError> {
-    let mut lines = rest.split(|byte| *byte == b'\n');
-    let about = serde_json::from_slice(lines.next().unwrap_or_default())
+    let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+    let about = serde_json::from_slice(&rest[..end])
         .map_err(|error| FormatError::Malformed(error.to_string()))?;
-    let mut content = Content { about, objects: Objects::default(), refused: BTreeMap::new() };
-    for line in lines.filter(|line| !line.is_empty()) {
+    let rest = rest.get(end + 1..).unwrap_or_default();
+    let parts = thread::scope(|scope| {
+        let parts = parts(rest, thread::available_parallelism().map_or(1, NonZero::get));
+        let readers: Vec<_> = parts.into_iter().map(|part| scope.spawn(|| objects(part))).collect();
+        let read = readers.into_iter().map(|reader| reader.join().expect("reading does not panic"));
+        read.collect::<Vec<_>>()
+    });
+    let mut refused = BTreeMap::new();
+    let read = parts.into_iter().flat_map(|(objects, others)| {
+        refused.extend(others);
+        objects
+    });
+    let objects = Objects::gather(read);
+    Ok(Content { about, objects, refused })
+}
+
+/// About equal parts, cut at the ends of lines.
+fn parts(mut rest: &[u8], count: usize) -> Vec<&[u8]> {
+    let (mut parts, length) = (Vec::new(), rest.len().div_ceil(count).max(1));
+    while !rest.is_empty() {
+        let least = length.min(rest.len());
+        let end = rest[least..].iter().position(|byte| *byte == b'\n');
+        let (part, later) = rest.split_at(end.map_or(rest.len(), |end| least + end));
+        parts.push(part);
+        rest = later;
+    }
+    parts
+}
+
+/// The objects of some lines; and keys that are not understood, each with the reason.
+fn objects(lines: &[u8]) -> (Vec<Object>, Vec<(String, String)>) {
+    let (mut objects, mut refused) = (Vec::new(), Vec::new());
+    for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         let tab = line.iter().position(|byte| *byte == TAB).unwrap_or(line.len());
         let (key, value) = (&line[..tab], line.get(tab + 1..).unwrap_or_default());
         let key = String::from_utf8_lossy(key);
@@ -167,16 +206,11 @@ fn lines(rest: &[u8]) -> Result<Content, FormatError> {
             .map_err(|error| error.to_string())
             .and_then(|key| Object::parse(key, value).map_err(|error| error.to_string()));
         match object {
-            Ok(object) => {
-                content.objects.put(object);
-            }
-            Err(reason) => {
-                content.refused.insert(key.into_owned(), reason);
-            }
+            Ok(object) => objects.push(object),
+            Err(reason) => refused.push((key.into_owned(), reason)),
         }
     }
-    content.objects = content.objects.packed();
-    Ok(content)
+    (objects, refused)
 }
 
 #[cfg(test)]

@@ -8,11 +8,12 @@
 //! [`config`] says where etcd is; [`connection`] asks one member; [`source`] is what follows it, and [`push`] what
 //! writes. [`announce`] tells how far a follower has come, and [`followers`] waits for that; a change on [`trial`] is one
 //! that a single gateway serves by. [`rollouts`] are kept beside the rules; of the gateways that follow them one leads,
-//! by its [`seat`].
+//! by its [`seat`]. By [`demands`] gateways divide limits among themselves.
 
 pub(super) mod announce;
 mod config;
 mod connection;
+pub mod demands;
 pub mod followers;
 mod lease;
 pub mod orders;

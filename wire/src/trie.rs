@@ -13,12 +13,20 @@ use foldhash::fast::FixedState;
 const BITS: u32 = 5;
 
 /// Something that is found by a part of itself.
-pub trait Keyed: Clone {
+pub trait Keyed {
     /// That part. Keys come from operators: the hash is no secret.
     type Key: Hash + Eq + ?Sized;
 
     /// That part.
     fn key(&self) -> &Self::Key;
+}
+
+impl<T: Keyed> Keyed for Arc<T> {
+    type Key = T::Key;
+
+    fn key(&self) -> &T::Key {
+        (**self).key()
+    }
 }
 
 /// The set.
@@ -41,7 +49,8 @@ impl<T> Default for Trie<T> {
     }
 }
 
-fn hash<K: Hash + ?Sized>(key: &K) -> u64 {
+/// The hash by which a key is found in any set.
+pub fn hash<K: Hash + ?Sized>(key: &K) -> u64 {
     FixedState::default().hash_one(key)
 }
 
@@ -51,12 +60,18 @@ fn at(bits: u32, hash: u64, depth: u32) -> (u32, usize) {
     (bit, (bits & (bit - 1)).count_ones() as usize)
 }
 
-impl<T: Keyed> Trie<T> {
+impl<T: Keyed + Clone> Trie<T> {
     /// The item of a key.
     pub fn get(&self, key: &T::Key) -> Option<&T> {
-        let mut place = self.0.as_ref()?;
         // Where there is one item, as on most hosts, nothing is hashed.
-        let mut rest = if matches!(place, Place::One(_)) { 0 } else { hash(key) };
+        let hash = if matches!(self.0, Some(Place::One(_))) { 0 } else { hash(key) };
+        self.get_hashed(hash, key)
+    }
+
+    /// The same for a key whose [hash](hash) is known.
+    pub fn get_hashed(&self, hash: u64, key: &T::Key) -> Option<&T> {
+        let mut place = self.0.as_ref()?;
+        let mut rest = hash;
         loop {
             match place {
                 Place::One(item) => return (item.key() == key).then_some(item),
@@ -129,7 +144,7 @@ impl<T> Trie<T> {
     }
 }
 
-impl<T: Keyed> Place<T> {
+impl<T: Keyed + Clone> Place<T> {
     fn insert(&mut self, hash: u64, item: T, depth: u32) -> Option<T> {
         match self {
             Self::One(known) if known.key() == item.key() => Some(std::mem::replace(known, item)),
