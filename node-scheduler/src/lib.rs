@@ -4,6 +4,7 @@
 //! [`admit`] (8: a file answers, a slot is taken, or the request is refused), [`pool`] (9: warm reuse, hatch
 //! and reap), [`invoke`] (10: to the sandbox and back). [`hatch`] starts processes for the pool, from a [`zygote`]
 //! where there is one, over the files that [`package`] has, [`node`] puts the parts together.
+//! [`named`] is what the rules name.
 
 pub mod admin;
 pub mod admit;
@@ -16,6 +17,7 @@ pub mod invoke;
 pub mod logs;
 mod machine;
 pub mod metrics;
+mod named;
 pub mod node;
 pub mod package;
 pub mod pool;

@@ -49,7 +49,7 @@ fn run(config: Config) -> Result<(), Exit> {
     let intake = Intake::open(&config.source, Some(prepared.state()), &registry);
     let intake = intake.map_err(Exit::config)?;
     let node = prepared.start(&registry, log).map_err(Exit::config)?;
-    node.apply(&intake.first(), None);
+    node.apply(&intake.first());
     let pages = Arc::new(node.pages());
     let health = Arc::new(HealthPages { registry });
     let operators = config.operators.check(&config.admin).map_err(Exit::config)?;
@@ -87,13 +87,12 @@ fn remove_socket(address: &Address) {
 /// Applies the rules after every change, and sees certificates change, for as long as the node runs.
 async fn follow(intake: Intake, node: &Node, security: Security) -> Exit {
     let (changed, changes) = tokio::sync::mpsc::unbounded_channel();
-    let first = intake.first();
     let following = intake.follow(move |objects| {
         tracing::info!("the catalog has changed");
         // Nobody listens once the node stops.
         let _ = changed.send(objects);
     });
-    tokio::join!(following, rules::follow(node, first, changes), security.follow());
+    tokio::join!(following, rules::follow(node, changes), security.follow());
     std::future::pending().await
 }
 

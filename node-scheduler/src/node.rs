@@ -1,14 +1,12 @@
 //! A node put together: the spawner, privileges dropped, the pool, the pages.
 
-use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Mutex, MutexGuard};
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hatchway_proto::catalog::Objects;
-use hatchway_proto::name::VersionId;
 use hatchway_sandbox::runtime::{InterpreterSettings, Interpreters, install_adapters};
 use hatchway_sandbox::spawner::DEFAULT_UID_BASE;
 use hatchway_sandbox::{Grants, Identity, Isolation, Spawner, SpawnerConfig, programs};
@@ -21,6 +19,7 @@ use crate::hatch::ProcessHatchery;
 use crate::logs::Logs;
 use crate::machine;
 use crate::metrics::{self, NodeMetrics, PackageMetrics, PoolCollector, ZygoteMetrics};
+use crate::named::Named;
 use crate::package::{PackageArgs, Packages};
 use crate::pool::{Pool, PoolConfig, PoolEvent};
 use crate::state::{State, StateError};
@@ -176,6 +175,7 @@ pub struct Node {
     /// The files of its versions.
     pub packages: Packages,
     zygotes: Zygotes,
+    named: Mutex<Named>,
     /// What the machine gives and what it does not.
     pub grants: Grants,
     thread: JoinHandle<()>,
@@ -266,30 +266,35 @@ impl Prepared {
         };
         let thread =
             Builder::new().name("node".to_owned()).spawn(run).map_err(NodeError::Thread)?;
-        Ok(Node { pool, logs, packages, zygotes, grants: self.grants, thread })
+        let (grants, named) = (self.grants, Mutex::default());
+        Ok(Node { pool, logs, packages, zygotes, named, grants, thread })
     }
 }
 
 impl Node {
-    /// Serves the versions of `objects` that a release may choose. What `also` names stays as well: old versions
-    /// that requests may still be on their way to.
-    pub fn apply<'o>(&self, objects: &'o Objects, also: impl IntoIterator<Item = &'o Objects>) {
-        let mut versions = HashMap::new();
-        for objects in also.into_iter().chain([objects]) {
-            for (name, release) in &objects.releases {
-                let Some(function) = objects.functions.get(name) else { continue };
-                for id in release.versions() {
-                    let version = objects.versions.get(&id);
-                    // A gateway lets no release lead to a version of another function, and neither do we.
-                    if let Some(version) = version.filter(|version| version.function == *name) {
-                        versions.insert(id, (Arc::clone(version), function.queue_depth));
-                    }
-                }
-            }
-        }
-        self.packages.name(versions.values().map(|(version, _)| &version.package));
-        let listed = |(id, (version, depth)): (VersionId, _)| (id, version, depth);
-        self.pool.set_versions(versions.into_iter().map(listed).collect());
+    /// Serves the versions of `objects` that a release may choose. What was named until now stays as well, until it is
+    /// [forgotten](Self::forget): requests may still be on their way to it.
+    pub fn apply(&self, objects: &Objects) {
+        let serving = self.named().change(objects, Instant::now());
+        let new = serving.iter().filter(|serving| serving.is_new);
+        self.packages.name(new.map(|serving| &serving.version.package));
+        self.pool.serve(serving.into_iter().map(|it| (it.id, it.version, it.queue_depth)));
+    }
+
+    /// Retires the versions that the rules named last before `until`.
+    pub fn forget(&self, until: Instant) {
+        let gone = self.named().forget(until);
+        self.packages.forget(gone.iter().map(|(_, version)| &version.package));
+        self.pool.retire(gone.into_iter().map(|(id, _)| id));
+    }
+
+    /// Since when the rules have not named what they named longest ago, and is served still.
+    pub(crate) fn first_left(&self) -> Option<Instant> {
+        self.named().first_left()
+    }
+
+    fn named(&self) -> MutexGuard<'_, Named> {
+        self.named.lock().expect("nothing panics while it looks at what is named")
     }
 
     /// The pages of this node.

@@ -16,25 +16,18 @@ const OUTGOING: Duration = Duration::from_secs(10);
 /// How long a request waits for word of a version that a gateway has sent it to.
 pub(crate) const INCOMING: Duration = Duration::from_secs(2);
 
-/// Serves what comes, one after the other, beside what went less than ten seconds ago; `first` is served already.
-pub async fn follow(
-    node: &Node,
-    first: Arc<Objects>,
-    mut changes: UnboundedReceiver<Arc<Objects>>,
-) {
-    let mut current = first;
-    let mut outgoing: Vec<(Instant, Arc<Objects>)> = Vec::new();
+/// Serves what comes, one after the other, beside what went less than ten seconds ago.
+pub async fn follow(node: &Node, mut changes: UnboundedReceiver<Arc<Objects>>) {
     loop {
-        let next = outgoing.first().map(|(end, _)| *end);
+        let end = node.first_left().map(|since| Instant::from_std(since + OUTGOING));
         tokio::select! {
             change = changes.recv() => {
                 let Some(objects) = change else { return };
-                outgoing.push((Instant::now() + OUTGOING, std::mem::replace(&mut current, objects)));
+                node.apply(&objects);
             }
-            () = async { sleep_until(next.unwrap_or_else(Instant::now)).await }, if next.is_some() => {
-                outgoing.remove(0);
+            () = async { sleep_until(end.unwrap_or_else(Instant::now)).await }, if end.is_some() => {
+                node.forget(Instant::now().into_std() - OUTGOING);
             }
         }
-        node.apply(&current, outgoing.iter().map(|(_, objects)| &**objects));
     }
 }

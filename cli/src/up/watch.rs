@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hatchway_gateway::catalog::Publisher;
 use hatchway_gateway::catalog::apply::apply;
@@ -42,20 +42,21 @@ impl Applier {
 
     /// Before anything is served.
     pub(super) fn first(&self, objects: Objects) {
-        self.node.apply(&objects, None);
+        self.node.apply(&objects);
         self.publish(objects);
     }
 
     /// The node learns new versions before requests are sent to them.
-    fn replace(&self, objects: &Objects, before: &Objects) {
-        self.node.apply(objects, Some(before));
+    fn replace(&self, objects: &Objects) {
+        self.node.apply(objects);
         self.publish(objects.clone());
     }
 
     /// It forgets old ones when requests that were sent to them have arrived.
-    async fn forget_others(&self, objects: &Objects) {
+    async fn forget_others(&self) {
+        let now = Instant::now();
         tokio::time::sleep(GRACE).await;
-        self.node.apply(objects, None);
+        self.node.forget(now);
     }
 
     fn publish(&self, objects: Objects) {
@@ -91,9 +92,9 @@ async fn reload(dirs: Vec<PathBuf>, mut project: Project, applier: Applier, mut 
         match loaded {
             Ok(Ok(next)) if next.objects == project.objects => {}
             Ok(Ok(next)) => {
-                applier.replace(&next.objects, &project.objects);
+                applier.replace(&next.objects);
                 announce::reloaded(&project, &next);
-                applier.forget_others(&next.objects).await;
+                applier.forget_others().await;
                 if let Err(error) = changes.extend(&next.folders) {
                     tracing::warn!(%error, "edits in new folders are not seen");
                 }

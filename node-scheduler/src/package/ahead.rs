@@ -16,7 +16,8 @@ impl Inner {
         }
         let mut named = self.named.subscribe();
         loop {
-            let digests = named.borrow_and_update().clone();
+            named.mark_unchanged();
+            let digests = self.table().named();
             let all = stream::iter(digests).for_each_concurrent(AHEAD, |digest| async move {
                 if self.table().disk_bytes() < self.disk_budget {
                     // Who needs it is told why it is not here; it was logged as well.

@@ -1,6 +1,5 @@
 //! What the rest of the node asks for the files of a version.
 
-use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -53,8 +52,8 @@ pub(super) struct Inner {
     pub(super) disk_budget: u64,
     pub(super) is_ahead: bool,
     wanted: mpsc::UnboundedSender<Wanted>,
-    /// What the rules name, for who fetches ahead.
-    pub(super) named: watch::Sender<Vec<Digest>>,
+    /// Tells who fetches ahead that the rules name others.
+    pub(super) named: watch::Sender<()>,
     flights: Semaphore,
     metrics: PackageMetrics,
 }
@@ -128,15 +127,30 @@ impl Packages {
         inner.wait(digest).await.map(Held::from)
     }
 
-    /// What the rules name from now on.
+    /// The rules name these as well from now on, each once more.
     pub(crate) fn name<'a>(&self, packages: impl Iterator<Item = &'a Package>) {
+        self.renamed(packages, Table::name);
+    }
+
+    /// The rules name these once less.
+    pub(crate) fn forget<'a>(&self, packages: impl Iterator<Item = &'a Package>) {
+        self.renamed(packages, Table::forget);
+    }
+
+    fn renamed<'a>(
+        &self,
+        packages: impl Iterator<Item = &'a Package>,
+        change: impl Fn(&mut Table, Digest),
+    ) {
         let Some(inner) = &self.0 else { return };
         let in_store = packages.filter(|package| package.root.is_none());
-        let digests = in_store.filter_map(|package| package.digest.parse().ok());
-        let named: HashSet<Digest> = digests.collect();
-        let digests = named.iter().copied().collect();
-        inner.table().name(named);
-        inner.named.send_replace(digests);
+        let digests: Vec<Digest> =
+            in_store.filter_map(|package| package.digest.parse().ok()).collect();
+        if !digests.is_empty() {
+            let mut table = inner.table();
+            digests.into_iter().for_each(|digest| change(&mut table, digest));
+            inner.named.send_replace(());
+        }
     }
 
     /// Every package that was asked for.

@@ -1,6 +1,7 @@
 //! Which packages are here, on their way or failed, and which go when the disk is short: no disk, no clock.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -55,8 +56,8 @@ pub(super) enum Look {
 #[derive(Debug, Default)]
 pub(super) struct Table {
     rows: HashMap<Digest, Row>,
-    /// What the rules name now.
-    named: HashSet<Digest>,
+    /// What the rules name now, by how many versions.
+    named: HashMap<Digest, usize>,
 }
 
 /// One package, as an operator sees it.
@@ -128,18 +129,33 @@ impl Table {
         until
     }
 
-    /// What the rules name from now on. A failure of anything else is forgotten.
-    pub(super) fn name(&mut self, named: HashSet<Digest>) {
-        self.rows.retain(|digest, row| {
-            named.contains(digest) || !matches!(row.standing, Standing::Failed { .. })
-        });
-        self.named = named;
+    /// The rules name it once more.
+    pub(super) fn name(&mut self, digest: Digest) {
+        *self.named.entry(digest).or_default() += 1;
+    }
+
+    /// Once less. Of what they no longer name, failures are forgotten.
+    pub(super) fn forget(&mut self, digest: Digest) {
+        let Entry::Occupied(mut times) = self.named.entry(digest) else { return };
+        *times.get_mut() -= 1;
+        if *times.get() == 0 {
+            times.remove();
+            let is_failed = |row: &Row| matches!(row.standing, Standing::Failed { .. });
+            if self.rows.get(&digest).is_some_and(is_failed) {
+                self.rows.remove(&digest);
+            }
+        }
+    }
+
+    /// What the rules name now.
+    pub(super) fn named(&self) -> Vec<Digest> {
+        self.named.keys().copied().collect()
     }
 
     /// When the first package that the rules name may be tried again.
     pub(super) fn next_try(&self) -> Option<Instant> {
         let failed =
-            self.named.iter().filter_map(|digest| match &self.rows.get(digest)?.standing {
+            self.named.keys().filter_map(|digest| match &self.rows.get(digest)?.standing {
                 Standing::Failed { until, .. } => Some(*until),
                 Standing::Fetching(_) | Standing::Ready { .. } => None,
             });
@@ -157,7 +173,7 @@ impl Table {
         let mut used = self.disk_bytes();
         let is_free = |digest: &Digest, shelved: &Arc<Shelved>| {
             // Nobody but this table has it; and who wants it has to ask here.
-            Arc::strong_count(shelved) == 1 && !self.named.contains(digest)
+            Arc::strong_count(shelved) == 1 && !self.named.contains_key(digest)
         };
         let mut free: Vec<_> = self
             .shelved()
@@ -194,7 +210,7 @@ impl Table {
                 detail: None,
                 disk_bytes: 0,
                 is_used: false,
-                is_named: self.named.contains(digest),
+                is_named: self.named.contains_key(digest),
             };
             match &row.standing {
                 Standing::Fetching(_) => {}
@@ -257,7 +273,7 @@ mod tests {
     #[test]
     fn a_failure_is_remembered_for_longer_each_time_up_to_half_a_minute() {
         let (mut table, mut now) = (Table::default(), Instant::now());
-        table.name([digest(1)].into());
+        table.name(digest(1));
         let mut pauses = Vec::new();
         for _ in 0..9 {
             assert!(matches!(table.look(&digest(1), now), Look::Claimed(_)));
@@ -281,7 +297,7 @@ mod tests {
         table.look(&digest(1), start + 9 * SECOND);
         assert_eq!(table.evict(80), [digest(2)], "no more than need be");
         let Look::Ready(held) = table.look(&digest(3), start) else { panic!() };
-        table.name([digest(4)].into());
+        table.name(digest(4));
         assert_eq!(table.evict(0), [digest(1)], "one is held, one is named");
         assert_eq!(table.disk_bytes(), 70);
         drop(held);
@@ -292,12 +308,15 @@ mod tests {
     #[test]
     fn a_failure_that_no_rule_names_any_more_is_forgotten() {
         let (mut table, now) = (Table::default(), Instant::now());
-        table.name([digest(1)].into());
+        table.name(digest(1));
         table.look(&digest(1), now);
         table.failed(&digest(1), damaged(), now);
         let status = table.status();
         assert_eq!((status[0].state, status[0].reason), ("failed", Some("package-unavailable")));
-        table.name(HashSet::new());
+        table.name(digest(1));
+        table.forget(digest(1));
+        assert_eq!(table.status().len(), 1, "another version has the same package");
+        table.forget(digest(1));
         assert_eq!(table.status(), []);
     }
 }

@@ -1,6 +1,5 @@
 //! The pool as the rest of the node holds it.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +15,7 @@ use super::event::PoolEvent;
 use super::front::Front;
 use super::hatchery::Hatchery;
 use super::keeper::Keeper;
-use super::shared::{Letters, Shared};
+use super::shared::{Letters, Shared, Versions};
 use super::state::VersionKey;
 use super::status::{Load, SandboxStatus};
 use super::version::VersionPool;
@@ -42,31 +41,37 @@ impl<H: Hatchery> Pool<H> {
         (Self { shared }, keeper)
     }
 
-    /// The catalog has changed: these versions are served here, each with its queue depth, and no others.
-    ///
-    /// A new version can be looked up when this returns. One that is missing is retired: it can no longer be looked up,
-    /// serves who waits for it already, and ends each sandbox when its last slot is back. So that no request falls between two
-    /// versions, list the old one until no route leads to it any more. Without effect once drained.
-    pub fn set_versions(&self, versions: Vec<(VersionId, Arc<Version>, u32)>) {
+    /// These versions are served here from now on, each with its queue depth; those that are already have another depth.
+    /// They can be looked up when this returns. Without effect once drained.
+    pub fn serve(&self, versions: impl IntoIterator<Item = (VersionId, Arc<Version>, u32)>) {
+        self.change(|letters, served| {
+            for (id, version, depth) in versions {
+                match served.get(&id) {
+                    Some(known) => known.set_queue_depth(depth),
+                    None => drop(served.insert(self.introduce(letters, id, version, depth))),
+                }
+            }
+        });
+    }
+
+    /// These are no longer: they cannot be looked up any more, serve who waits for them already, and end each sandbox when its
+    /// last slot is back. So that no request falls between two versions, nothing is retired before no route has led to it
+    /// for a while. Without effect once drained.
+    pub fn retire(&self, versions: impl IntoIterator<Item = VersionId>) {
+        self.change(|letters, served| {
+            let gone = versions.into_iter().filter_map(|id| served.remove(&id));
+            letters.retired.extend(gone.map(|version| version.front.key));
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Letters<H>, &mut Versions<H>)) {
         let mut letters = self.shared.letters();
         if letters.is_draining {
             return;
         }
-        let known = self.shared.versions.load();
-        let listed: HashSet<_> = versions.iter().map(|(id, ..)| *id).collect();
-        let gone = known.iter().filter(|(id, _)| !listed.contains(*id));
-        letters.retired.extend(gone.map(|(_, version)| version.front.key));
-        let next = versions
-            .into_iter()
-            .map(|(id, version, depth)| match known.get(&id) {
-                Some(old) => {
-                    old.set_queue_depth(depth);
-                    (id, Arc::clone(old))
-                }
-                None => (id, self.introduce(&mut letters, id, version, depth)),
-            })
-            .collect();
-        self.shared.versions.store(Arc::new(next));
+        let mut served = Versions::clone(&self.shared.versions.load());
+        change(&mut letters, &mut served);
+        self.shared.versions.store(Arc::new(served));
         self.shared.changed.notify_waiters();
         self.shared.keeper.notify_one();
     }
@@ -112,7 +117,7 @@ impl<H: Hatchery> Pool<H> {
 
     /// Every version that is served here.
     pub fn versions(&self) -> Vec<Arc<VersionPool<H>>> {
-        self.shared.versions.load().values().cloned().collect()
+        self.shared.versions.load().iter().cloned().collect()
     }
 
     /// Every sandbox, from the order to hatch it until it is gone.

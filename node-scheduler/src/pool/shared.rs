@@ -1,12 +1,12 @@
 //! What the handle and the keeper of a pool share.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use foldhash::fast::RandomState;
-use hatchway_proto::name::{SandboxId, VersionId};
+use hatchway_proto::name::SandboxId;
+use hatchway_wire::trie::Trie;
 use tokio::sync::{Notify, broadcast};
 
 use super::clock::Epoch;
@@ -21,7 +21,7 @@ use super::version::VersionPool;
 const EVENTS_KEPT: usize = 4096;
 
 /// The versions that requests can find.
-pub(super) type Versions<H> = HashMap<VersionId, Arc<VersionPool<H>>, RandomState>;
+pub(super) type Versions<H> = Trie<Arc<VersionPool<H>>>;
 
 pub(super) struct Shared<H: Hatchery> {
     pub(super) epoch: Epoch,

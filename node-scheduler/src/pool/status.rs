@@ -157,7 +157,7 @@ impl<H: Hatchery> Shared<H> {
             is_draining: reserve.is_draining,
             ..last
         };
-        for version in self.versions.load().values() {
+        for version in self.versions.load().iter() {
             load.queued += version.waiting();
             for resident in version.residents().iter() {
                 let seen = resident.word.seen();

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use hatchway_proto::catalog::Version;
 use hatchway_proto::name::VersionId;
+use hatchway_wire::trie::Keyed;
 use tokio::sync::oneshot;
 
 use super::clock;
@@ -37,6 +38,14 @@ pub struct VersionPool<H: Hatchery> {
     queue_depth: AtomicU32,
     table: ArcSwap<Table<H>>,
     pub(super) front: Arc<Front<H>>,
+}
+
+impl<H: Hatchery> Keyed for VersionPool<H> {
+    type Key = VersionId;
+
+    fn key(&self) -> &VersionId {
+        &self.id
+    }
 }
 
 impl<H: Hatchery> VersionPool<H> {

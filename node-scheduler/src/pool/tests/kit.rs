@@ -261,7 +261,16 @@ impl Fixture {
 
     pub(in crate::pool) fn serve(&self, versions: Vec<(u8, Version)>) {
         let versions = versions.into_iter().map(|(n, version)| (id(n), Arc::new(version), 1000));
-        self.pool.set_versions(versions.collect());
+        self.serve_only(versions.collect());
+    }
+
+    /// These and no others.
+    pub(in crate::pool) fn serve_only(&self, versions: Vec<(VersionId, Arc<Version>, u32)>) {
+        let is_listed = |id: &VersionId| versions.iter().any(|(listed, ..)| listed == id);
+        let known = self.pool.versions().into_iter().map(|version| version.id());
+        let gone: Vec<_> = known.filter(|id| !is_listed(id)).collect();
+        self.pool.serve(versions);
+        self.pool.retire(gone);
     }
 
     pub(in crate::pool) fn version(&self, n: u8) -> Arc<VersionPool<Puppets>> {

@@ -91,7 +91,7 @@ impl World {
     fn serve(&mut self, is_served: [bool; 3]) {
         let served = (1..=3).filter(|n| is_served[usize::from(n - 1)]);
         let versions = served.map(|n| (id(n), Arc::new(spec(n)), 6));
-        self.fixture.pool.set_versions(versions.collect());
+        self.fixture.serve_only(versions.collect());
         for now in self.fixture.pool.versions() {
             if !self.known.iter().any(|old| Arc::ptr_eq(old, &now)) {
                 self.known.push(now);

@@ -86,7 +86,7 @@ async fn everybody_leaves_during_a_cold_start_and_the_sandbox_is_idle_afterwards
 #[tokio::test(start_paused = true)]
 async fn the_line_is_bounded() {
     let fixture = Fixture::with(Version { max: 1, ..version() });
-    fixture.pool.set_versions(vec![(id(1), Arc::new(version()), 2)]);
+    fixture.pool.serve([(id(1), Arc::new(version()), 2)]);
     let _waiting = [fixture.ask(1), fixture.ask(1)];
     fixture.settle().await;
     assert_eq!(fixture.version(1).slot().await.unwrap_err(), SlotRefused::QueueFull { depth: 2 });
