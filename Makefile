@@ -88,6 +88,13 @@ soak: setup-test build ## Random load over a hundred functions, then 10 GiB up a
 bench: setup-bench build bench-programs ## Figures beside nginx, HAProxy and Envoy (ARGS="--quick", "--help")
 	@$(BENCH) --envoy $(TARGET)/envoy $(ARGS)
 
+.PHONY: bench-rules
+bench-rules: PROFILE := quick
+bench-rules: setup-test ## What 100,000 functions cost: memory, changes, starts (FUNCTIONS=10000, STORM=10s)
+	cargo build --profile $(PROFILE) -p hatchway-gateway --bins
+	HATCHWAY_BIN=$(PROFILE_DIR) cargo test --profile $(PROFILE) -p hatchway-tests --test rules_figures -- \
+		--ignored --nocapture $(ARGS)
+
 .PHONY: fuzz
 FUZZ_SECONDS ?= 3600
 fuzz: setup-fuzz ## Look for inputs that break a claim; keep the best of them (FUZZ_SECONDS=3600, ARGS="http1_request")
