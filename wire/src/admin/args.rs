@@ -30,7 +30,7 @@ pub struct AdminArgs {
     /// spiffe://example.com/ops. Repeat for more.
     #[arg(long, value_name = "NAME=ROLE", requires = "admin_tls_ca", value_parser = allowed)]
     pub admin_allow: Vec<(PeerName, Role)>,
-    /// Pages of this origin may change something, for example https://console.example.com. None may by default.
+    /// Pages of this origin may change something, for example `https://console.example.com`. None may by default.
     #[arg(long = "admin-origin", value_name = "ORIGIN")]
     pub admin_origins: Vec<String>,
     /// Serve nothing but /healthz, /readyz and /metrics there, to whoever asks.
