@@ -21,6 +21,7 @@ const FILES: &[(&str, &[u8])] = &[
     adapter!("node/arguments.cjs"),
     adapter!("node/context.cjs"),
     adapter!("node/handler.cjs"),
+    adapter!("node/heap.cjs"),
     adapter!("node/listen.cjs"),
     adapter!("node/log.cjs"),
     adapter!("node/problem.cjs"),

@@ -34,7 +34,8 @@ pub(super) fn plan(
     // the kernel that ends a hog, with `oom`. Measured: 30 MB of objects that are replaced all the
     // time grew a process to 210 MB without, to 130 MB with a limit of 128 MiB. The price is paid
     // at the start, as Node's code cache is made for no flags: 13 ms of processor time up to
-    // Node 22, 2 ms from 24 on.
+    // Node 22, 2 ms from 24 on, and more with each of its modules that a function loads; `heap.cjs` saves what comes
+    // after the start of Node itself.
     argv.extend(
         assignment
             .memory_bytes

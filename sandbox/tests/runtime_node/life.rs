@@ -38,6 +38,25 @@ fn a_start_that_fails_says_why() {
     assert_eq!(failed("await new Promise(() => {});")["reason"], "module_failed");
 }
 
+const LIMITS: &str = "import v8 from 'node:v8';
+import { Worker } from 'node:worker_threads';
+const limit = () => v8.getHeapStatistics().heap_size_limit / 1048576;
+const loading = limit();
+const code = `const v8 = require('node:v8');
+require('node:worker_threads').parentPort.postMessage(v8.getHeapStatistics().heap_size_limit / 1048576)`;
+export async function limits() {
+  const worker = new Worker(code, { eval: true });
+  return [loading, limit(), await new Promise((resolve) => worker.once('message', resolve))];
+}";
+
+#[test]
+fn a_heap_has_its_limit_while_code_loads_and_later_and_in_a_worker() {
+    let function = Package::new(&[("m.mjs", LIMITS)]).start(&node_handler("m.mjs", "limits"));
+    let limits: Vec<f64> = serde_json::from_str(function.get("/").text()).unwrap();
+    // 256 MiB, and what V8 adds for young objects; of a machine's memory it would be gigabytes.
+    assert!(limits.iter().all(|limit| (250.0..450.0).contains(limit)), "{limits:?}");
+}
+
 const SLOW: &str = "setInterval(() => {}, 1000);
 let go;
 const gate = new Promise((resolve) => { go = resolve; });

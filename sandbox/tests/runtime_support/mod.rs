@@ -169,7 +169,7 @@ fn plan(
         version: "v1",
         sandbox: "s1",
         concurrency: package.concurrency,
-        memory_bytes: None,
+        memory_bytes: Some(256 << 20),
         env: &package.env,
     };
     StartPlan::new(runtime, &assignment, on, adapters, layout).unwrap()

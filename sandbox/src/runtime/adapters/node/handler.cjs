@@ -2,10 +2,12 @@
 // Runs `handler(ctx, ...args)` behind HTTP on the socket that the node scheduler made.
 // A request in order: arguments.cjs, context.cjs, the handler, answer.cjs; log.cjs beside it, problem.cjs when it throws.
 
+const { LISTENER, claim, isZygote, ready, failed, endedEarly } = require('./ready.cjs');
+claim();
+
 const http = require('node:http');
 const path = require('node:path');
 const { pathToFileURL } = require('node:url');
-const { LISTENER, claim, isZygote, ready, failed, endedEarly } = require('./ready.cjs');
 const { RequestLog, current, attribute } = require('./log.cjs');
 const { Context } = require('./context.cjs');
 const { readArguments, hasNoBody, fromQuery } = require('./arguments.cjs');
@@ -17,7 +19,6 @@ const NO_CLOCKS = { keepAliveTimeout: 0, headersTimeout: 0, requestTimeout: 0, c
 
 async function main([modulePath, exportName]) {
   const started = performance.now();
-  claim();
   const zygote = isZygote() ? require('./zygote/fork.cjs') : undefined;
   zygote?.begin();
   attribute();

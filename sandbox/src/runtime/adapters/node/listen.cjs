@@ -2,13 +2,15 @@
 // Loaded before an unmodified server script: its first `listen`, on whatever port or path, takes the socket that the node
 // scheduler made. Later calls (a metrics port, say) work as ever. In a zygote the call is held back, and each child makes it.
 
-const net = require('node:net');
 const { LISTENER, claim, isZygote, ready, failed, endedEarly } = require('./ready.cjs');
+const isOurs = claim();
+
+const net = require('node:net');
 
 /** In a zygote: a script that waits this long before it listens waits for others, and holds connections to them. */
 const LISTEN_LIMIT_MS = 20_000;
 
-if (claim()) {
+if (isOurs) {
   const started = performance.now();
   const zygote = isZygote() ? require('./zygote/fork.cjs') : undefined;
   zygote?.begin();

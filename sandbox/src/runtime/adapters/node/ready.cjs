@@ -2,6 +2,7 @@
 // Word to the node scheduler over the pipe it left at descriptor 4: one line of JSON, then the end of the pipe.
 
 const fs = require('node:fs');
+const { forgetLimit, recallLimit } = require('./heap.cjs');
 
 const LISTENER = 3;
 const PIPE = 4;
@@ -14,12 +15,16 @@ let isForked = false;
 /**
  * Claims descriptors 3 and 4 for this process. False in a child process or a worker of the function: it has the flags
  * and the variables of the process that started it, but not the descriptors, and must not touch what stands there.
+ *
+ * To be called before anything else is loaded, for what it does to V8's flags until `ready`.
  */
 function claim() {
   isForked = process.env.HATCHWAY_ZYGOTE_FD === String(LISTENER);
   isOpen = isForked || process.env.HATCHWAY_LISTENER === String(LISTENER);
   delete process.env.HATCHWAY_ZYGOTE_FD;
   delete process.env.HATCHWAY_LISTENER;
+  // A zygote has flags of its own, under which there is no compiled code anyway.
+  if (isOpen && !isForked) forgetLimit();
   return isOpen;
 }
 
@@ -35,6 +40,7 @@ function again() {
 }
 
 function ready(loadMs) {
+  recallLimit();
   say({ ready: { load_ms: Math.round(loadMs * 10) / 10, runtime: `node ${process.versions.node}` } });
 }
 
