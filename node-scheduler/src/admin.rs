@@ -1,6 +1,6 @@
 //! What operators read of a node: its sandboxes and what functions printed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use crate::hatch::ProcessHatchery;
 use crate::logs::{LogLine, Logs};
-use crate::package::Packages;
+use crate::package::{PackageStatus, Packages};
 use crate::pool::{Pool, SandboxStatus};
 use crate::zygote::{ZygoteStatus, Zygotes};
 
@@ -78,6 +78,14 @@ struct ZygoteView {
     idle_ms: Option<u128>,
 }
 
+/// One package, and the functions that the rules name a version of with it.
+#[derive(Debug, Serialize)]
+struct PackageView {
+    functions: BTreeSet<FunctionName>,
+    #[serde(flatten)]
+    status: PackageStatus,
+}
+
 #[derive(Debug, Serialize)]
 struct StartView {
     kind: &'static str,
@@ -135,7 +143,14 @@ impl NodePages {
     }
 
     fn packages(&self, _request: &Parts) -> Reply {
-        admin::json(&self.packages.status())
+        let versions = self.pool.versions();
+        let view = |status: PackageStatus| {
+            let of = versions.iter().map(|version| version.version());
+            let of = of.filter(|version| version.package.digest == status.digest);
+            PackageView { functions: of.map(|version| version.function.clone()).collect(), status }
+        };
+        let views: Vec<_> = self.packages.status().into_iter().map(view).collect();
+        admin::json(&views)
     }
 
     fn view(&self, status: SandboxStatus) -> SandboxView {

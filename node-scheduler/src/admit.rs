@@ -4,20 +4,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hatchway_proto::catalog::Version;
 use hatchway_proto::failure::{Component, Failure, ProxyError};
 use hatchway_proto::link::LoadSummary;
 use hatchway_wire::backend::{Backend, Invocation, Start, Timing};
 use hatchway_wire::core::Core;
 use hatchway_wire::http1::{Broken, Found};
 use hatchway_wire::ticker;
-use tokio::time::{timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::assets;
 use crate::hatch::ProcessHatchery;
 use crate::invoke::{self, Connections, SandboxUpstream};
-use crate::package::Packages;
+use crate::package::{Held, Packages};
 use crate::pool::{Pool, Slot, SlotRefused, VersionPool};
 use crate::rules::INCOMING;
+
+/// When trying again makes sense, where nothing says more.
+const SOON: Duration = Duration::from_secs(1);
 
 /// How often a request looks for another sandbox when the one it was given had just ended.
 const TRIES: usize = 3;
@@ -60,6 +64,18 @@ impl NodeCore {
             waiting: load.queued,
             used_permille: load.used_permille(),
             is_draining: load.is_draining,
+        }
+    }
+
+    /// The files of a version that are still on their way. They are a part of its start, and have no more time than that.
+    async fn files(&self, version: &Version, deadline: Option<Instant>) -> Result<Held, Failure> {
+        let limit = version.clocks.start;
+        let clock = Instant::now() + limit;
+        let until = deadline.map_or(clock, |deadline| deadline.min(clock));
+        match timeout_at(until, self.packages.obtain(&version.package)).await {
+            Ok(files) => files.map_err(|why| why.answer()),
+            Err(_) if until < clock => Err(invoke::out_of_time()),
+            Err(_) => Err(refused(SlotRefused::StartClock { limit, retry_after: SOON })),
         }
     }
 
@@ -135,11 +151,10 @@ impl Backend for NodeCore {
                 .ok_or_else(unknown_version)?,
         };
         if let Some(asset) = &invocation.asset {
-            let package = &version.version().package;
-            let files = match self.packages.at_once(package) {
+            let files = match self.packages.at_once(&version.version().package) {
                 Some(files) => files,
                 None => {
-                    Box::pin(self.packages.obtain(package)).await.map_err(|why| why.answer())?
+                    Box::pin(self.files(version.version(), invocation.request.deadline)).await?
                 }
             };
             if let Some(answer) = assets::find(version.version(), &files.root, asset) {
@@ -199,11 +214,10 @@ fn refused(why: SlotRefused) -> Failure {
     let unavailable = |component, reason, after: Duration| {
         failure(503, ProxyError::DestinationUnavailable, component, reason).retry_after(after)
     };
-    let soon = Duration::from_secs(1);
     match &why {
-        SlotRefused::QueueFull { .. } => busy("queue-full").retry_after(soon),
-        SlotRefused::Saturated => busy("saturated").retry_after(soon),
-        SlotRefused::QueueClock { .. } => busy("queue-clock").retry_after(soon),
+        SlotRefused::QueueFull { .. } => busy("queue-full").retry_after(SOON),
+        SlotRefused::Saturated => busy("saturated").retry_after(SOON),
+        SlotRefused::QueueClock { .. } => busy("queue-clock").retry_after(SOON),
         SlotRefused::StartClock { retry_after, .. } => {
             failure(504, ProxyError::ConnectionTimeout, Component::Sandbox, "start-clock")
                 .retry_after(*retry_after)
@@ -213,7 +227,7 @@ fn refused(why: SlotRefused) -> Failure {
             unavailable(Component::Sandbox, reason, *retry_after)
         }
         SlotRefused::NoRoom { retry_after, .. } => busy("no-room").retry_after(*retry_after),
-        SlotRefused::Draining => unavailable(Component::Node, "draining", soon),
-        SlotRefused::Retired => unavailable(Component::Node, "retired", soon),
+        SlotRefused::Draining => unavailable(Component::Node, "draining", SOON),
+        SlotRefused::Retired => unavailable(Component::Node, "retired", SOON),
     }
 }

@@ -1,4 +1,4 @@
-//! `hatchway ps`: the sandboxes, with memory and CPU as measured.
+//! `hatchway ps`: the sandboxes, with memory and CPU as measured; and the packages that keep functions from having any.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -43,6 +43,16 @@ struct Sandbox {
     start: Option<Start>,
 }
 
+/// One of `GET /v1/packages`, as far as it concerns who looks for sandboxes.
+#[derive(Debug, Deserialize)]
+struct Package {
+    functions: Vec<FunctionName>,
+    digest: String,
+    state: String,
+    reason: Option<String>,
+    detail: Option<String>,
+}
+
 #[derive(Debug, Deserialize)]
 struct Start {
     kind: String,
@@ -66,17 +76,33 @@ pub(crate) fn run(args: &Args) -> Outcome {
         return output::json(&answer);
     }
     let sandboxes: Vec<Sandbox> = typed(&answer)?;
+    let packages: Vec<Package> = typed(&admin.get("/v1/packages", &[])?)?;
     if sandboxes.is_empty() {
-        return output::line("no sandboxes: the next request hatches one");
+        output::line("no sandboxes: the next request hatches one")?;
+    } else {
+        show(&sandboxes)?;
     }
+    let not_ready = packages.iter().filter(|package| package.state != "ready");
+    not_ready.map(missing).try_for_each(|line| output::line(&line))
+}
+
+fn show(sandboxes: &[Sandbox]) -> Outcome {
     let mut table = output::table(&[
         "SANDBOX", "FUNCTION", "PHASE", "BUSY", "MEMORY", "PEAK", "LIMIT", "CPU", "REQUESTS",
         "AGE", "IDLE", "START", "PID",
     ]);
-    for sandbox in &sandboxes {
+    for sandbox in sandboxes {
         table.add_row(row(sandbox));
     }
     output::show(&table)
+}
+
+/// Why functions have no sandboxes: `shop: package-damaged: its bytes are damaged ... (package 0f3a11c2d4e5)`.
+fn missing(package: &Package) -> String {
+    let functions: Vec<&str> = package.functions.iter().map(output::short_name).collect();
+    let state = package.reason.as_ref().unwrap_or(&package.state);
+    let detail = package.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
+    format!("{}: {state}{detail} (package {:.12})", functions.join(", "), package.digest)
 }
 
 fn row(sandbox: &Sandbox) -> [String; 13] {

@@ -34,13 +34,24 @@ fn sandboxes() -> Value {
     }])
 }
 
-/// An admin API as it is when all is well.
+fn packages() -> Value {
+    json!([
+        { "functions": ["local/hello"], "digest": "00", "state": "ready" },
+        {
+            "functions": ["local/shop"], "digest": "0f3a11c2d4e5ffff", "state": "failed",
+            "reason": "package-damaged", "detail": "its bytes are damaged",
+        },
+    ])
+}
+
+/// An admin API as it is when all is well, but for one package.
 fn admin() -> Server {
     Server::start(|request, stream| {
         let path = request.target().split('?').next().unwrap_or("");
         let body = match path {
             "/v1/status" => status(),
             "/v1/sandboxes" => sandboxes(),
+            "/v1/packages" => packages(),
             "/v1/explain" => json!({
                 "outcome": "no_route", "function": null, "version": null,
                 "steps": [{ "stage": "route", "decision": "none", "because": "no path fits" }],
@@ -85,6 +96,8 @@ fn ps_shows_what_was_measured() {
         "-", "cold", "42ms", "(exec", "30ms)", "4711",
     ];
     assert_eq!(row, expected);
+    let why = "shop: package-damaged: its bytes are damaged (package 0f3a11c2d4e5)";
+    assert_eq!(out.lines().last(), Some(why));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use hatchway_package::store::Store;
 use hatchway_proto::catalog::Package;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::failure::FetchFailure;
 use super::fetch::fetch;
@@ -17,6 +18,9 @@ use super::settings::PackageArgs;
 use super::shelf::Shelf;
 use super::table::{Look, PackageStatus, Shelved, Table};
 use crate::metrics::PackageMetrics;
+
+/// While there is too much, and all of it is needed: a sandbox that ends does not say that its package is free now.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Fetched at a time: more would share the same connection and the same disk.
 const FLIGHTS: usize = 8;
@@ -173,6 +177,8 @@ impl Tending {
         let mut named = inner.named.subscribe();
         let flying = async {
             let mut flights = JoinSet::new();
+            let mut again = interval(LOOK_AGAIN);
+            again.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 tokio::select! {
                     next = wanted.recv() => {
@@ -181,6 +187,7 @@ impl Tending {
                     }
                     Some(_) = flights.join_next() => drop(inner.prune(inner.disk_budget)),
                     Ok(()) = named.changed() => drop(inner.prune(inner.disk_budget)),
+                    _ = again.tick(), if inner.is_over_budget() => drop(inner.prune(inner.disk_budget)),
                 }
             }
         };
@@ -241,6 +248,12 @@ impl Inner {
                 tracing::info!(%digest, entries, bytes, took_ms = took.as_millis(), "a package was fetched");
                 let files = self.shelf.files(&digest);
                 self.table().ready(&digest, files, bytes, Instant::now());
+                if self.is_over_budget() {
+                    tracing::info!(
+                        budget_bytes = self.disk_budget,
+                        "packages take more disk than they should"
+                    );
+                }
             }
             Err(failure) => {
                 tracing::warn!(%digest, reason = failure.reason, detail = failure.detail, "a package cannot be had");
@@ -248,6 +261,10 @@ impl Inner {
             }
         }
         drop(told);
+    }
+
+    fn is_over_budget(&self) -> bool {
+        self.table().disk_bytes() > self.disk_budget
     }
 
     /// Takes away what is beyond the budget and not needed. How many packages that were is known when their files are
@@ -262,14 +279,6 @@ impl Inner {
         };
         self.metrics.disk_bytes.set(i64::try_from(left_bytes).unwrap_or(i64::MAX));
         self.metrics.evicted.inc_by(gone.len() as u64);
-        if left_bytes > self.disk_budget {
-            let budget_bytes = self.disk_budget;
-            tracing::warn!(
-                left_bytes,
-                budget_bytes,
-                "packages in use take more disk than they should"
-            );
-        }
         spawn_blocking(move || {
             let count = gone.len();
             for taken in gone {

@@ -20,9 +20,21 @@ use hatchway_wire::trace::{self, Kind, Moments, Span, Tracer, Value};
 use crate::admit::NodeCore;
 use crate::invoke::SandboxUpstream;
 
-/// Reasons that are this node's own: another one may well take the call. What is wrong with the function is wrong everywhere.
-const ELSEWHERE: &[&str] =
-    &["queue-full", "saturated", "no-room", "draining", "retired", "unknown-version"];
+/// Reasons that are this node's own: another one may well take the call, and have the package already. What is wrong with the
+/// function is wrong everywhere.
+const ELSEWHERE: &[&str] = &[
+    "queue-full",
+    "saturated",
+    "no-room",
+    "draining",
+    "retired",
+    "unknown-version",
+    "no-store",
+    "package-missing",
+    "package-unavailable",
+    "package-damaged",
+    "package-disk",
+];
 
 /// Calls of gateways, on one core.
 #[derive(Debug)]
