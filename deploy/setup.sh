@@ -193,10 +193,11 @@ envoy() {
     fi
 }
 
-# Clients and servers that are Python packages: of gRPC, of web sockets, of HTTP/2 by hand, and of any API with a document.
+# Clients and servers that are Python packages: of gRPC, of web sockets, of HTTP/2 by hand, of S3, and of any API with a document.
 client_packages() {
     local venv=$target/clients
-    local packages=(grpcio==1.85.1 h2==4.4.0 opentelemetry-proto==1.45.2 schemathesis==4.32.5 websockets==17.4)
+    local packages=(grpcio==1.85.1 h2==4.4.0 "moto[server]==5.2.5" opentelemetry-proto==1.45.2 schemathesis==4.32.5
+        websockets==17.4)
     [ "$(cat "$venv/.ready" 2>/dev/null)" = "${packages[*]}" ] && return
     say "installing ${packages[*]} into $venv"
     rm -rf "$venv"

@@ -39,6 +39,8 @@ enum Command {
     Check(command::check::Args),
     /// Write the checked objects of projects to the rules, in a file or in etcd.
     Apply(command::apply::Args),
+    /// Pack projects into a store, write them to the rules, and choose who gets them.
+    Deploy(command::deploy::Args),
     /// Choose which version of a function answers: stable, shares of it, tags.
     Release(command::release::Args),
     /// Show who changed the rules, when and why.
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
         Command::New(args) => command::new::run(&args),
         Command::Check(args) => command::check::run(&args),
         Command::Apply(args) => command::apply::run(&args),
+        Command::Deploy(args) => command::deploy::run(&args),
         Command::Release(args) => command::release::run(&args),
         Command::History(args) => command::history::run(&args),
         Command::Diff(args) => command::diff::run(&args),

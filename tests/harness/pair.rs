@@ -125,12 +125,30 @@ impl NodeProgram {
         Self::start_at(project, &socket(project), rules)
     }
 
+    /// The same, with more in its environment.
+    ///
+    /// # Panics
+    /// When it does not serve.
+    #[track_caller]
+    pub fn start_in(project: &Project, rules: &[String], environment: &[(String, String)]) -> Self {
+        Self::launch(project, (&socket(project), rules), environment)
+    }
+
     /// Starts where it is told to listen, with `more` to be told: rules, for one.
     ///
     /// # Panics
     /// When it does not serve.
     #[track_caller]
     pub fn start_at(project: &Project, listen: &str, more: &[String]) -> Self {
+        Self::launch(project, (listen, more), &[])
+    }
+
+    #[track_caller]
+    fn launch(
+        project: &Project,
+        (listen, more): (&str, &[String]),
+        environment: &[(String, String)],
+    ) -> Self {
         let mut traces = Traces::of(project);
         let words = ["--listen", listen, "--state", &project.state().display().to_string()]
             .into_iter()
@@ -140,7 +158,7 @@ impl NodeProgram {
             .map(str::to_owned)
             .chain(more.iter().cloned())
             .collect::<Vec<_>>();
-        let program = Program::start("hatchway-node", &words, &project.temporary());
+        let program = Program::start_in("hatchway-node", &words, &project.temporary(), environment);
         let address = serving(&program, "address");
         let admin = serving(&program, "admin").parse().expect("an address");
         let admin = Admin::new(admin);

@@ -24,8 +24,22 @@ impl Program {
     /// # Panics
     /// When it cannot be started.
     pub fn start(name: &str, arguments: &[String], temporary: &Path) -> Self {
+        Self::start_in(name, arguments, temporary, &[])
+    }
+
+    /// The same, with more in its environment.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub fn start_in(
+        name: &str,
+        arguments: &[String],
+        temporary: &Path,
+        environment: &[(String, String)],
+    ) -> Self {
         let mut child = Command::new(program_path(name))
             .args(arguments)
+            .envs(environment.iter().cloned())
             .env("TMPDIR", temporary)
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())

@@ -1,13 +1,16 @@
 //! A project on disk: manifests, and the files that they speak of.
 //!
 //! [`find`] turns folders into manifests, [`files`] looks for what they name, [`exports`] asks the
-//! interpreters whether a handler is really there, [`digest`] says what a package holds. Nothing of the
+//! interpreters whether a handler is really there, [`digest`] says what a package holds,
+//! [`contents`] what of it goes into a store, [`stored`] what versions there are then. Nothing of the
 //! user's code is run. All mistakes come at once; without any, there are objects for a catalog.
 
+pub(crate) mod contents;
 pub(crate) mod digest;
 mod exports;
 mod files;
 mod find;
+mod stored;
 #[cfg(test)]
 mod tests;
 

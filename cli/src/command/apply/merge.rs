@@ -9,7 +9,7 @@ use hatchway_wire::catalog::store::Change;
 
 /// What becomes of a release that has shares or rules, of which a manifest knows nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum UnderWay {
+pub(crate) enum UnderWay {
     /// Nothing is applied while there is one that would have to change.
     Refuse,
     /// It stays; the new version serves nobody by itself.
@@ -20,19 +20,19 @@ pub(super) enum UnderWay {
 
 /// The rules that are there, and a project that is to be in them.
 #[derive(Debug)]
-pub(super) struct Merge<'a> {
-    pub(super) current: &'a Objects,
-    pub(super) project: &'a Objects,
-    pub(super) under_way: UnderWay,
+pub(crate) struct Merge<'a> {
+    pub(crate) current: &'a Objects,
+    pub(crate) project: &'a Objects,
+    pub(crate) under_way: UnderWay,
 }
 
 /// What has to be written.
 #[derive(Debug, Default)]
-pub(super) struct Merged {
+pub(crate) struct Merged {
     /// In an order in which nothing is named before it is there: what goes comes last.
-    pub(super) changes: Vec<Change>,
+    pub(crate) changes: Vec<Change>,
     /// Functions whose releases are under way and stay as they are.
-    pub(super) kept: Vec<FunctionName>,
+    pub(crate) kept: Vec<FunctionName>,
 }
 
 /// A release would have to end that an operator has not said may end.
@@ -42,14 +42,14 @@ pub(super) struct Merged {
      (hatchway release), add the new version beside it with --keep-releases, or give everybody the new version with \
      --end-releases"
 )]
-pub(super) struct ReleaseUnderWay(FunctionName);
+pub(crate) struct ReleaseUnderWay(FunctionName);
 
 impl Merge<'_> {
     /// The project beside all others: of what is there, only routes go that its functions no longer have.
     ///
     /// # Errors
     /// [`ReleaseUnderWay`].
-    pub(super) fn own(&self) -> Result<Merged, ReleaseUnderWay> {
+    pub(crate) fn own(&self) -> Result<Merged, ReleaseUnderWay> {
         let mut merged = self.puts()?;
         let is_left = |name: &str| !self.project.routes.contains_key(name);
         for (name, route) in &self.current.routes {
@@ -64,7 +64,7 @@ impl Merge<'_> {
     ///
     /// # Errors
     /// [`ReleaseUnderWay`], also of a function that is no longer there.
-    pub(super) fn whole(&self) -> Result<Merged, ReleaseUnderWay> {
+    pub(crate) fn whole(&self) -> Result<Merged, ReleaseUnderWay> {
         let mut merged = self.puts()?;
         let mut named = BTreeSet::new();
         for change in &merged.changes {

@@ -3,7 +3,7 @@
 //! In etcd, which several projects share, what this one does not name is left alone, but for routes that its functions no
 //! longer have. A file is of the projects that are named, and of no others. [`merge`] decides.
 
-mod merge;
+pub(crate) mod merge;
 
 use std::path::PathBuf;
 
