@@ -131,10 +131,14 @@ pub(crate) fn start_without_etcd(
     count: usize,
     report: &mut Report,
 ) {
-    eventually("everything is on disk", || {
-        let catalog = gateway.admin.status()["catalog"].take();
-        let kept = catalog["disk"]["source_revision"].as_i64()?;
-        (catalog["source_revision"].as_i64() == Some(kept)).then_some(())
+    let runtime = runtime();
+    let mut client = runtime.block_on(connect(etcd));
+    let put = client.put(format!("{PREFIX}routes/last"), answered("/last"), None);
+    let put = runtime.block_on(put).expect("etcd takes it");
+    let last = put.header().expect("an answer of etcd has one").revision();
+    eventually("the last change on disk", || {
+        let kept = gateway.admin.status()["catalog"]["disk"]["source_revision"].as_i64()?;
+        (kept >= last).then_some(())
     });
     let words = words(etcd, project, "gateway-0");
     gateway.kill();

@@ -42,9 +42,9 @@ impl Default for Door {
             turned_away: 128,
             // Each costs 10 to 20 KiB here while it waits and as much in the kernel: 160 MiB at the limit.
             requests_per_core: 8192,
-            // All limits of two cores together reach a quarter of this, the rules of 100,000 functions half, at 11 KB each; the
+            // All limits of two cores together reach half of this, the rules of 100,000 functions a sixth, at 1.6 KiB each; the
             // rest is for bodies on their way.
-            memory_bytes: 2 * 1024 * 1024 * 1024,
+            memory_bytes: 1024 * 1024 * 1024,
             // Three messages, and a second for each on a bad line; an attacker's place is free again soon.
             handshake_clock: Duration::from_secs(5),
             trusted: Trusted::default(),
