@@ -95,6 +95,10 @@ bench-rules: setup-test ## What 100,000 functions cost: memory, changes, starts 
 	HATCHWAY_BIN=$(PROFILE_DIR) cargo test --profile $(PROFILE) -p hatchway-tests --test rules_figures -- \
 		--ignored --nocapture $(ARGS)
 
+.PHONY: bench-density
+bench-density: setup-bench build bench-programs ## Memory of so many live Node functions in one node (FUNCTIONS=500, ARGS="--registered 2000")
+	@$(BENCH) --density $(or $(FUNCTIONS),500) $(ARGS)
+
 .PHONY: fuzz
 FUZZ_SECONDS ?= 3600
 fuzz: setup-fuzz ## Look for inputs that break a claim; keep the best of them (FUZZ_SECONDS=3600, ARGS="http1_request")

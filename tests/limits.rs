@@ -239,3 +239,28 @@ fn output_without_end_is_dropped_beyond_its_rate_and_nothing_waits_for_it() {
     assert!(grown < 8 << 20, "the daemon has grown by {grown} bytes");
     up.stop();
 }
+
+/// A node holds files for every sandbox, and most systems start programs with room for a thousand.
+#[test]
+fn the_daemon_and_its_spawner_open_as_many_files_as_they_may_and_a_function_does_not() {
+    let project = project(&puppet("puppet", "files = 96"));
+    let up = Up::start(&project);
+    up.get("/puppet").ok();
+    let limits = |pid: u32| {
+        let text = fs::read_to_string(format!("/proc/{pid}/limits")).expect("it runs");
+        let line = text.lines().find(|line| line.starts_with("Max open files")).expect("a line");
+        let numbers: Vec<&str> = line.split_whitespace().skip(3).take(2).collect();
+        [numbers[0].to_owned(), numbers[1].to_owned()]
+    };
+    let spawner = proc::descendants(up.pid()).into_iter().find(|one| {
+        let name = fs::read_to_string(format!("/proc/{}/comm", one.pid)).unwrap_or_default();
+        name.starts_with("hatchway-spawne")
+    });
+    for pid in [up.pid(), spawner.expect("it was started").pid] {
+        let [soft, hard] = limits(pid);
+        assert_eq!(soft, hard);
+    }
+    let function = up.admin.sandbox("puppet").pid.expect("it runs");
+    assert_eq!(limits(function), ["96", "96"]);
+    up.stop();
+}

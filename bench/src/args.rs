@@ -51,6 +51,12 @@ pub(crate) struct Args {
     /// With a budget: what was counted becomes what is allowed
     #[arg(long, requires = "budget")]
     pub(crate) accept: bool,
+    /// In place of all else: how much memory so many live Node functions take
+    #[arg(long, value_name = "FUNCTIONS")]
+    pub(crate) density: Option<usize>,
+    /// With a density: functions that are registered besides
+    #[arg(long, default_value_t = 2_000)]
+    pub(crate) registered: usize,
     /// Set by ourselves, once we are in namespaces of our own
     #[arg(long = "inside-namespaces", hide = true)]
     pub(crate) inside: bool,

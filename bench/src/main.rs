@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`cases`] what is asked, [`peers`] who answers, [`mod@measure`] one run, [`rounds`] how
 //! runs are interleaved, [`idle`] and [`cold`] the two questions that are no load, [`report`] what is
-//! shown. [`machine`] prepares the ground, [`process`] reads what was used.
+//! shown. [`density`] is asked by itself. [`machine`] prepares the ground, [`process`] reads what was used.
 //!
 //! [`budget`] is the other program in here: `make perf-budget`, which counts instead of timing.
 //!
@@ -17,6 +17,7 @@ mod budget;
 mod cases;
 mod child;
 mod cold;
+mod density;
 mod error;
 mod idle;
 mod load;
@@ -88,6 +89,13 @@ fn run(args: &Args) -> Result<bool> {
         clear_progress();
         fs::remove_dir_all(&site.dir).at("remove", &site.dir)?;
         return kept;
+    }
+    if let Some(live) = args.density {
+        let density = density::measure(live, args.registered, &site, &show_progress);
+        clear_progress();
+        fs::remove_dir_all(&site.dir).at("remove", &site.dir)?;
+        density?.print();
+        return Ok(true);
     }
     let report = measure(args, &site);
     clear_progress();

@@ -33,6 +33,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let config = Config::parse();
     process::log_to_stderr();
+    process::raise_descriptor_limit();
     process::exit_code("hatchway-gateway", run(config))
 }
 

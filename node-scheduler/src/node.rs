@@ -10,6 +10,7 @@ use hatchway_proto::catalog::Objects;
 use hatchway_sandbox::runtime::{InterpreterSettings, Interpreters, install_adapters};
 use hatchway_sandbox::spawner::DEFAULT_UID_BASE;
 use hatchway_sandbox::{Grants, Identity, Isolation, Spawner, SpawnerConfig, programs};
+use hatchway_wire::process;
 use prometheus::Registry;
 use tokio::runtime;
 
@@ -83,6 +84,8 @@ pub fn prepare(
     default_isolation: IsolationMode,
     default_user: Option<&str>,
 ) -> Result<Prepared, NodeError> {
+    // The spawner inherits it; each function gets a limit of its own.
+    process::raise_descriptor_limit();
     let identity = identity(machine.user.as_deref().or(default_user))?;
     let state = State::open(machine.state.as_deref(), identity.as_ref())?;
     let spawner_error = |error: Box<dyn std::error::Error + Send + Sync>| NodeError::Spawner(error);

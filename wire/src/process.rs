@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -78,6 +79,15 @@ pub fn log_to_stderr() {
     } else {
         builder.json().init();
     }
+}
+
+/// Lets this process, and all that it starts from now on, open as many files as it may without asking anybody
+/// (getrlimit(2)): most systems start programs with a soft limit of 1,024, for those that call select(2), and a node holds
+/// some for every sandbox, a gateway for every connection.
+pub fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    // It cannot be refused: nobody's limit goes up by it. And if it were, we would go on with fewer.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 /// Runs `work` on this thread until SIGINT or SIGTERM.

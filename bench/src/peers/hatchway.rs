@@ -4,7 +4,10 @@ use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 
 use super::{Certificate, Running, Site, free_address};
@@ -28,6 +31,9 @@ max = 1
 idle_timeout = "3600s"
 "#;
 
+/// What a daemon may take until it serves.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
 /// A running `hatchway up`.
 #[derive(Debug)]
 pub(crate) struct Daemon {
@@ -41,6 +47,7 @@ pub(crate) struct Daemon {
 /// What the admin port says of a sandbox; more fields are there.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Sandbox {
+    function: String,
     pub(crate) pid: u32,
     /// As its cgroup counts: the page cache it has touched first is in it.
     pub(crate) memory_bytes: Option<u64>,
@@ -60,21 +67,41 @@ pub(crate) struct Start {
 /// What functions are forked from; more fields are there.
 #[derive(Debug, Deserialize)]
 struct Zygote {
+    function: String,
     state: String,
 }
 
+impl Sandbox {
+    /// Whether its function's name begins so.
+    pub(crate) fn is_of(&self, functions: &str) -> bool {
+        self.function.starts_with(functions)
+    }
+}
+
 impl Daemon {
-    /// Serves the project in `project` from core `cpu`, or from all.
-    pub(crate) fn start(site: &Site, project: &Path, cpu: Option<usize>) -> Result<Self> {
-        Self::start_with(site, project, cpu, Front::Plain)
+    /// Serves the project in `project` with so much memory for its sandboxes.
+    pub(crate) fn start_within(site: &Site, project: &Path, memory_mib: u64) -> Result<Self> {
+        let memory = ["--memory-mib".to_owned(), memory_mib.to_string()];
+        Self::start_with(site, project, None, Front::Plain, &memory)
     }
 
-    fn start_with(site: &Site, project: &Path, cpu: Option<usize>, front: Front) -> Result<Self> {
+    /// Serves the project in `project` from core `cpu`, or from all.
+    pub(crate) fn start(site: &Site, project: &Path, cpu: Option<usize>) -> Result<Self> {
+        Self::start_with(site, project, cpu, Front::Plain, &[])
+    }
+
+    fn start_with(
+        site: &Site,
+        project: &Path,
+        cpu: Option<usize>,
+        front: Front,
+        more: &[String],
+    ) -> Result<Self> {
         let (plain, admin) = (free_address()?, free_address()?);
         let mut command = Command::new(program(site));
         command.arg("up").arg(project);
         command.args(["--listen", &plain.to_string(), "--admin", &admin.to_string()]);
-        command.arg("--state").arg(site.dir.join("state"));
+        command.arg("--state").arg(site.dir.join("state")).args(more);
         let mut address = plain;
         if front.is_tls() {
             address = free_address()?;
@@ -83,7 +110,8 @@ impl Daemon {
             command.arg("--tls-cert").arg(pair.certificate).arg("--tls-key").arg(pair.key);
         }
         let mut child = Child::start("hatchway", cpu, command, &site.dir)?;
-        child.wait_until(|| {
+        // Thousands of packages are read first.
+        child.wait_within(START_LIMIT, || {
             TcpStream::connect(plain).is_ok() && TcpStream::connect(admin).is_ok()
         })?;
         Ok(Self { address, plain, admin, child })
@@ -95,11 +123,34 @@ impl Daemon {
 
     /// True when nothing is being made that later starts could be forked from.
     pub(crate) fn is_warmed(&self) -> Result<bool> {
+        Ok(self.zygotes()?.iter().all(|zygote| zygote.state != "making"))
+    }
+
+    /// True when the next start of a function is a fork.
+    pub(crate) fn is_forkable(&self, function: &str) -> Result<bool> {
+        let is_it = |zygote: &Zygote| zygote.function == function && zygote.state == "ready";
+        Ok(self.zygotes()?.iter().any(is_it))
+    }
+
+    fn zygotes(&self) -> Result<Vec<Zygote>> {
         let answer = get(self.admin, "/v1/zygotes")?;
-        let zygotes: Vec<Zygote> = serde_json::from_str(&answer.body).map_err(|_| {
-            BenchError::Unexpected { what: "the list of zygotes", text: answer.body }
-        })?;
-        Ok(zygotes.iter().all(|zygote| zygote.state != "making"))
+        serde_json::from_str(&answer.body)
+            .map_err(|_| BenchError::Unexpected { what: "the list of zygotes", text: answer.body })
+    }
+
+    /// Kills the sandbox of a function, and sees that it is gone.
+    pub(crate) fn end_sandbox_of(&self, function: &str) -> Result<()> {
+        let pid = |all: Vec<Sandbox>| {
+            all.iter().find(|sandbox| sandbox.function == function).map(|sandbox| sandbox.pid)
+        };
+        let Some(first) = pid(self.sandboxes()?) else { return Ok(()) };
+        if let Some(process) = i32::try_from(first).ok().and_then(Pid::from_raw) {
+            kill_process(process, Signal::KILL).during("end a sandbox")?;
+        }
+        while pid(self.sandboxes()?) == Some(first) {
+            thread::sleep(Duration::from_millis(2));
+        }
+        Ok(())
     }
 
     /// The daemon and its helpers, without the functions.
@@ -132,7 +183,7 @@ pub(crate) fn write_project(site: &Site) -> Result<PathBuf> {
 
 pub(super) fn start(site: &Site, front: Front) -> Result<Running> {
     let project = write_project(site)?;
-    let daemon = Daemon::start_with(site, &project, Some(site.cores.gateway), front)?;
+    let daemon = Daemon::start_with(site, &project, Some(site.cores.gateway), front, &[])?;
     let answer = get(daemon.plain, "/ok")?;
     if answer.status != 200 {
         return Err(BenchError::Unexpected { what: "the first answer", text: answer.body });
