@@ -26,6 +26,9 @@ const SOON: Duration = Duration::from_secs(1);
 /// How often a request looks for another sandbox when the one it was given had just ended.
 const TRIES: usize = 3;
 
+/// A client that is told to wait for longer would rather hear that it failed.
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
+
 /// Idle connections are looked through this often, so that a sandbox's end is not kept open by them.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -215,7 +218,9 @@ fn refused(why: SlotRefused) -> Failure {
         failure(503, ProxyError::DestinationUnavailable, component, reason).retry_after(after)
     };
     match &why {
-        SlotRefused::QueueFull { .. } => busy("queue-full").retry_after(SOON),
+        SlotRefused::QueueFull { retry_after, .. } => {
+            busy("queue-full").retry_after((*retry_after).clamp(SOON, LONGEST_RETRY))
+        }
         SlotRefused::Saturated => busy("saturated").retry_after(SOON),
         SlotRefused::QueueClock { .. } => busy("queue-clock").retry_after(SOON),
         SlotRefused::StartClock { retry_after, .. } => {

@@ -28,6 +28,8 @@ pub(super) struct Front<H: Hatchery> {
     crowded_at: AtomicU32,
     /// Set when that many have been out since the keeper looked last.
     was_crowded: AtomicBool,
+    /// How long the last one had waited that got a slot from the line, in milliseconds: what a full line takes to drain.
+    last_wait_ms: AtomicU32,
     /// Runs while a hatch is under way: that time is not the queue clock's.
     hatching: Mutex<Stopwatch>,
 }
@@ -41,6 +43,7 @@ impl<H: Hatchery> Front<H> {
             keeper,
             crowded_at: AtomicU32::new(Listen::FIRST.in_flight),
             was_crowded: AtomicBool::new(false),
+            last_wait_ms: AtomicU32::new(0),
             hatching: Mutex::new(Stopwatch::default()),
         }
     }
@@ -69,6 +72,17 @@ impl<H: Hatchery> Front<H> {
     pub(super) fn take_crowded(&self) -> bool {
         // Read first: this is asked for every version at every look, and almost never true.
         self.was_crowded.load(Ordering::Relaxed) && self.was_crowded.swap(false, Ordering::Relaxed)
+    }
+
+    /// Somebody has got a slot from the line, after so long.
+    pub(super) fn waited(&self, long: Duration) {
+        let ms = u32::try_from(long.as_millis()).unwrap_or(u32::MAX);
+        self.last_wait_ms.store(ms, Ordering::Relaxed);
+    }
+
+    /// How long the line takes, as seen last.
+    pub(super) fn wait(&self) -> Duration {
+        Duration::from_millis(self.last_wait_ms.load(Ordering::Relaxed).into())
     }
 
     /// Sets when to call.

@@ -11,6 +11,8 @@ pub enum SlotRefused {
     QueueFull {
         /// The limit.
         depth: u32,
+        /// How long the line takes.
+        retry_after: Duration,
     },
     /// Every sandbox is busy, no further one is hatched, and another node may have room.
     #[error("every sandbox of the version is busy")]

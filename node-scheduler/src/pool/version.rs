@@ -175,7 +175,9 @@ impl<H: Hatchery> VersionPool<H> {
         place.ticket = None;
         // A teller that went away without a word took the keeper with it.
         let slot = answer.unwrap_or(Err(SlotRefused::Draining))?;
-        Ok(slot.after(entered, clock::now()))
+        let now = clock::now();
+        self.front.waited(now - entered);
+        Ok(slot.after(entered, now))
     }
 
     /// The last look before waiting, under the line's lock: full sandboxes are marked on the way.
@@ -205,7 +207,8 @@ impl<H: Hatchery> VersionPool<H> {
             return Some(SlotRefused::Saturated);
         }
         let depth = self.queue_depth.load(Ordering::Relaxed);
-        (waiting >= depth as usize).then_some(SlotRefused::QueueFull { depth })
+        let retry_after = self.front.wait();
+        (waiting >= depth as usize).then_some(SlotRefused::QueueFull { depth, retry_after })
     }
 
     /// Nothing more is hatched, and as many wait as there are slots: one more would not have its turn soon.

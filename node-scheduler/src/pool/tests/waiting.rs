@@ -89,7 +89,24 @@ async fn the_line_is_bounded() {
     fixture.pool.serve([(id(1), Arc::new(version()), 2)]);
     let _waiting = [fixture.ask(1), fixture.ask(1)];
     fixture.settle().await;
-    assert_eq!(fixture.version(1).slot().await.unwrap_err(), SlotRefused::QueueFull { depth: 2 });
+    let refused = fixture.version(1).slot().await.unwrap_err();
+    assert_eq!(refused, SlotRefused::QueueFull { depth: 2, retry_after: Duration::ZERO });
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_finds_the_line_full_is_told_how_long_it_takes() {
+    let fixture = Fixture::with(Version { max: 1, ..version() });
+    fixture.pool.serve([(id(1), Arc::new(version()), 1)]);
+    let slot = fixture.slot(1).await;
+    let first = fixture.ask(1);
+    fixture.pass(3 * SECOND).await;
+    drop(slot);
+    let _slot = first.await.unwrap().unwrap();
+    let _second = fixture.ask(1);
+    fixture.settle().await;
+    let refused = fixture.version(1).slot().await.unwrap_err();
+    let SlotRefused::QueueFull { retry_after, .. } = refused else { panic!("{refused}") };
+    assert!((3 * SECOND..4 * SECOND).contains(&retry_after), "{retry_after:?}");
 }
 
 #[tokio::test(start_paused = true)]
