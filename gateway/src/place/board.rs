@@ -6,10 +6,8 @@ use super::NodeFacts;
 /// others are: functions that stay together cost less than a perfect balance gains.
 const EASY: u16 = 500;
 
-/// Above this it always is, while another one is not: the next start might have to end somebody's idle sandbox.
-const TIGHT: u16 = 950;
-
-/// How far above the mean a node may be, in percent (bounded loads: Mirrokni, Thorup and Zadimoghaddam 2018).
+/// How far above the mean a node may be, in percent (bounded loads: Mirrokni, Thorup and Zadimoghaddam 2018). Where all are full, nobody is
+/// too full: each ends the idlest of what it has, and functions that wander would only be cold everywhere.
 const BOUND_PERCENT: u64 = 125;
 
 /// How a node stands.
@@ -170,7 +168,7 @@ fn bound<'s>(present: impl Iterator<Item = (&'s Seen, f64)>) -> u16 {
         capacity += of;
     }
     if capacity == 0.0 {
-        return TIGHT;
+        return EASY;
     }
     #[expect(
         clippy::cast_possible_truncation,
@@ -178,8 +176,7 @@ fn bound<'s>(present: impl Iterator<Item = (&'s Seen, f64)>) -> u16 {
         reason = "a mean of numbers of 16 bits"
     )]
     let mean = (used / capacity) as u64;
-    let bound = (mean * BOUND_PERCENT / 100).clamp(EASY.into(), TIGHT.into());
-    u16::try_from(bound).expect("it was clamped")
+    u16::try_from(mean * BOUND_PERCENT / 100).unwrap_or(u16::MAX).max(EASY)
 }
 
 #[cfg(test)]
@@ -215,7 +212,7 @@ mod tests {
         };
         assert_eq!(standings(&[450, 0, 0]), [Free, Free, Free]);
         assert_eq!(standings(&[800, 600, 400]), [Crowded, Free, Free]);
-        assert_eq!(standings(&[940, 940, 960]), [Free, Free, Crowded]);
+        assert_eq!(standings(&[1000, 990, 960]), [Free, Free, Free]);
     }
 
     #[test]
@@ -261,12 +258,12 @@ mod tests {
 
         #[test]
         fn while_one_is_below_the_bound_nobody_above_it_has_room(
-            all in prop::collection::vec(0..1000_u16, 1..20),
+            all in prop::collection::vec(0..3000_u16, 1..20),
         ) {
             let board = board(&all.iter().map(|of| used(*of)).collect::<Vec<_>>());
             let mean = all.iter().map(|of| u64::from(*of)).sum::<u64>() / all.len() as u64;
             for (node, used) in all.iter().enumerate() {
-                let is_above = u64::from(*used) > (mean * 5 / 4).clamp(500, 950);
+                let is_above = u64::from(*used) > (mean * 5 / 4).max(500);
                 prop_assert_eq!(board.standing(node) == Standing::Free, !is_above);
             }
         }

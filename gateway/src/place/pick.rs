@@ -13,8 +13,9 @@ const WARM: Duration = Duration::from_secs(30);
 /// staying for ever would spread it over as many nodes as there are gateways.
 const AWAY: Duration = Duration::from_secs(5);
 
-/// How long a node that has refused a version is not asked for it. It costs a round trip to ask again.
-const REFUSED: Duration = Duration::from_millis(500);
+/// How long a node that has refused a version is not asked for it. It costs a round trip to ask again, but a node that serves
+/// many at once has slots again soon, and should stay as full as it can be: what it cannot take is all that should go elsewhere.
+const REFUSED: Duration = Duration::from_millis(50);
 
 /// Refusals of one version that are remembered.
 const REFUSALS: usize = 16;
@@ -147,8 +148,10 @@ impl Place {
 
     fn went(&mut self, node: Option<usize>, now: Instant) {
         self.last = node;
-        let is_away = node.is_some() && node != self.order.first().copied();
-        self.home_at = is_away.then(|| now + AWAY);
+        let home = self.order.first().copied();
+        let is_away = node.is_some() && node != home;
+        let refused = self.refused.iter().find(|(other, _)| Some(*other) == home);
+        self.home_at = is_away.then(|| refused.map_or(now + AWAY, |(_, until)| *until));
     }
 
     #[cold]

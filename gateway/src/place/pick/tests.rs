@@ -104,8 +104,20 @@ fn a_refused_version_goes_to_its_next_node_and_home_again_later() {
     place.refused(order[0], now);
     let again = place.pick(&board, now, &[order[0]], draws(1)).expect("there are others");
     assert_eq!(again.node, order[1]);
-    assert_eq!(asked(&mut place, &board, now + REFUSED * 2), (order[1], Because::Last));
-    assert_eq!(asked(&mut place, &board, now + AWAY), (order[0], Because::Order));
+    assert_eq!(asked(&mut place, &board, now + REFUSED / 2), (order[1], Because::Last));
+    assert_eq!(asked(&mut place, &board, now + REFUSED), (order[0], Because::Order));
+}
+
+#[test]
+fn a_version_that_had_to_leave_a_full_node_stays_away_for_a_while() {
+    let (mut fleet, now) = (Fleet::of(5), Instant::now());
+    let mut place = fleet.place(1, now);
+    let order = place.order().to_vec();
+    fleet.seen[order[0]].used_permille = Some(900);
+    assert_eq!(asked(&mut place, &fleet.board(), now).0, order[1]);
+    fleet.seen[order[0]].used_permille = Some(100);
+    assert_eq!(asked(&mut place, &fleet.board(), now + AWAY / 2), (order[1], Because::Last));
+    assert_eq!(asked(&mut place, &fleet.board(), now + AWAY), (order[0], Because::Order));
 }
 
 #[test]
