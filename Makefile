@@ -78,6 +78,11 @@ rollout-figures: PROFILE := quick
 rollout-figures: ## Simulate 2,000 rollouts of each kind: canaries found, false alarms, how soon
 	cargo test --profile $(PROFILE) -p hatchway-proto --test rollout_figures -- --ignored --nocapture
 
+.PHONY: sim
+sim: PROFILE := quick
+sim: ## Compare ways to place on 1,000 simulated nodes (ARGS="--nodes 100 --functions 5000")
+	cargo run --quiet --profile $(PROFILE) -p hatchway-sim -- $(ARGS)
+
 .PHONY: soak
 soak: PROFILE := quick
 soak: setup-test build ## Random load over a hundred functions, then 10 GiB up and down (DURATION=10m, CLIENTS=24)
@@ -98,6 +103,12 @@ bench-rules: setup-test ## What 100,000 functions cost: memory, changes, starts 
 .PHONY: bench-density
 bench-density: setup-bench build bench-programs ## Memory of so many live Node functions in one node (FUNCTIONS=500, ARGS="--registered 2000")
 	@$(BENCH) --density $(or $(FUNCTIONS),500) $(ARGS)
+
+.PHONY: bench-cluster
+bench-cluster: PROFILE := quick
+bench-cluster: setup-test build bench-programs ## Four gateways and eight nodes on this machine: where functions go, what a loss costs
+	@install -m 755 -t $(PROFILE_DIR) $(TARGET)/$(HELPER_TARGET)/$(PROFILE)/hatchway-bench-function
+	HATCHWAY_BIN=$(PROFILE_DIR) cargo test --profile $(PROFILE) -p hatchway-tests --test cluster -- --ignored --nocapture $(ARGS)
 
 .PHONY: fuzz
 FUZZ_SECONDS ?= 3600

@@ -1,0 +1,174 @@
+//! A node: what it admits and what it reaps, by the rules of `node-scheduler/src/pool` as far as placing depends on them. One sandbox of
+//! a function is like another, so they are counted.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::world::Function;
+
+/// Of one node.
+const MEMORY_MIB: u32 = 6 * 1024;
+const CORES: u32 = 4;
+
+/// Processor time of a running request, in thousandths of a core: it waits for others most of the time.
+const CPU_MILLIS: u32 = 100;
+
+/// Sandboxes of a function on one node.
+const MAX: u32 = 4;
+
+/// Growth begins when this share of the slots is out.
+const CROWDED_PERCENT: u32 = 70;
+
+/// An interpreter that was started before: the README's figures.
+const START_US: u64 = 40_000;
+
+/// Idle sandboxes are kept for so long.
+const IDLE_US: u64 = 60_000_000;
+
+/// Sandboxes of one function.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pool {
+    sandboxes: u32,
+    in_flight: u32,
+    ready_us: u64,
+    /// Since when nothing runs.
+    idle_us: u64,
+    /// Since when there is one more than is needed.
+    spare_us: Option<u64>,
+}
+
+/// What came of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admitted {
+    /// A live sandbox had a slot.
+    Warm,
+    /// It waited for a start, so long.
+    Cold(u64),
+    /// It waited for a slot of others.
+    Waited,
+    /// No slot, and it could go elsewhere; or no room at all.
+    Refused,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Node {
+    pools: HashMap<u32, Pool>,
+    idle: BTreeSet<(u64, u32)>,
+    used_mib: u32,
+    /// Of a sandbox of each.
+    memory_of: HashMap<u32, u32>,
+    in_flight: u32,
+    pub(crate) is_dead: bool,
+}
+
+impl Node {
+    pub(crate) fn offer(&mut self, f: u32, of: &Function, is_choosy: bool, now: u64) -> Admitted {
+        let pool = self.pools.get(&f).copied().unwrap_or_default();
+        let slots = pool.sandboxes * of.concurrency;
+        let has_slot = pool.in_flight < slots;
+        let wants_more = (pool.in_flight + 1) * 100 > slots * CROWDED_PERCENT;
+        // Early growth is a guess, and ends nobody's sandbox.
+        let has_grown = wants_more && pool.sandboxes < MAX && self.hatch(f, of, !has_slot, now);
+        let admitted = if has_slot && pool.ready_us <= now {
+            Admitted::Warm
+        } else if has_slot {
+            Admitted::Cold(pool.ready_us - now)
+        } else if has_grown {
+            Admitted::Cold(START_US)
+        } else if is_choosy || slots == 0 {
+            return Admitted::Refused;
+        } else {
+            Admitted::Waited
+        };
+        let pool = self.pools.get_mut(&f).expect("it has a sandbox");
+        if pool.in_flight == 0 {
+            self.idle.remove(&(pool.idle_us, f));
+        }
+        pool.in_flight += 1;
+        self.in_flight += 1;
+        admitted
+    }
+
+    /// One more sandbox, if need be in the place of idle ones of others, the idlest first.
+    fn hatch(&mut self, f: u32, of: &Function, may_evict: bool, now: u64) -> bool {
+        while self.used_mib + of.memory_mib > MEMORY_MIB {
+            let victim = self.idle.iter().find(|(_, other)| *other != f).copied();
+            let Some((_, other)) = victim.filter(|_| may_evict) else { return false };
+            self.end(other);
+        }
+        self.used_mib += of.memory_mib;
+        let pool = self.pools.entry(f).or_default();
+        if pool.sandboxes == 0 {
+            pool.ready_us = now + START_US;
+            pool.idle_us = now;
+            self.idle.insert((now, f));
+        }
+        pool.sandboxes += 1;
+        pool.spare_us = None;
+        self.memory_of.insert(f, of.memory_mib);
+        true
+    }
+
+    fn end(&mut self, f: u32) {
+        let Some(pool) = self.pools.remove(&f) else { return };
+        self.idle.remove(&(pool.idle_us, f));
+        self.used_mib -= pool.sandboxes * self.memory_of[&f];
+    }
+
+    /// A request of `f` is over.
+    pub(crate) fn done(&mut self, f: u32, now: u64) {
+        let Some(pool) = self.pools.get_mut(&f) else { return };
+        pool.in_flight -= 1;
+        self.in_flight -= 1;
+        if pool.in_flight == 0 {
+            pool.idle_us = now;
+            self.idle.insert((now, f));
+        }
+    }
+
+    /// Ends what was idle for long, and spare sandboxes.
+    pub(crate) fn reap(&mut self, functions: &[Function], now: u64) {
+        while let Some((since, f)) = self.idle.first().copied()
+            && since + IDLE_US <= now
+        {
+            self.end(f);
+        }
+        for (f, pool) in self.pools.iter_mut().filter(|(_, pool)| pool.sandboxes > 1) {
+            let of = &functions[*f as usize];
+            let needed = (pool.in_flight * 100).div_ceil(of.concurrency * CROWDED_PERCENT).max(1);
+            if pool.sandboxes <= needed {
+                pool.spare_us = None;
+            } else if *pool.spare_us.get_or_insert(now) + IDLE_US <= now {
+                pool.sandboxes -= 1;
+                pool.spare_us = Some(now);
+                self.used_mib -= of.memory_mib;
+            }
+        }
+    }
+
+    /// As it tells gateways.
+    pub(crate) fn used_permille(&self) -> u16 {
+        let memory = self.used_mib * 1000 / MEMORY_MIB;
+        let cpu = self.in_flight * CPU_MILLIS / CORES;
+        u16::try_from(memory.max(cpu)).unwrap_or(u16::MAX)
+    }
+
+    pub(crate) fn memory_mib(&self) -> u32 {
+        self.used_mib
+    }
+
+    /// Functions that have a sandbox here.
+    pub(crate) fn functions(&self) -> impl Iterator<Item = u32> {
+        self.pools.keys().copied()
+    }
+
+    pub(crate) fn sandboxes(&self) -> u32 {
+        self.pools.values().map(|pool| pool.sandboxes).sum()
+    }
+
+    /// It dies with all that it runs; how many requests that are.
+    pub(crate) fn die(&mut self) -> u32 {
+        let lost = self.in_flight;
+        *self = Self { is_dead: true, ..Self::default() };
+        lost
+    }
+}
