@@ -1,21 +1,26 @@
 //! The gateways that follow rules in etcd, as operators see them: who has come how far, and what was refused.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use hatchway_proto::catalog::Nodes;
 use hatchway_wire::catalog::etcd::followers::{FollowerView, Followers};
+use hatchway_wire::catalog::etcd::registrar;
 use hatchway_wire::catalog::etcd::{EtcdArgs, EtcdError};
 use tokio::runtime::Runtime;
 
 use crate::failure::{Failure, Outcome};
 use crate::output;
 
-/// What all say that are alive.
-pub(crate) fn in_etcd(etcd: &EtcdArgs) -> Result<Followers, Failure> {
+/// What all say that are alive, and who is registered.
+pub(crate) fn in_etcd(etcd: &EtcdArgs) -> Result<(Followers, Nodes), Failure> {
     let config = etcd.check().map_err(|error| Failure::Settings(error.to_string()))?;
-    let asked =
-        runtime()?.block_on(async { FollowerView::of_gateways(&config).await?.list().await });
+    let asked = runtime()?.block_on(async {
+        let followers = FollowerView::of_gateways(&config).await?.list().await?;
+        Ok((followers, registrar::registered(&config).await?))
+    });
     asked.map_err(|error: EtcdError| {
-        let what = "could not ask etcd what the gateways say".to_owned();
+        let what = "could not ask etcd what gateways and nodes say".to_owned();
         Failure::Unavailable { what, source: Box::new(error) }
     })
 }
@@ -47,6 +52,34 @@ pub(crate) fn show(followers: &Followers, is_json: bool) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// Shows every node that is registered.
+pub(crate) fn show_nodes(nodes: &Nodes) -> Outcome {
+    if nodes.is_empty() {
+        return output::line("no node is registered");
+    }
+    let mut table =
+        output::table(&["NODE", "STATE", "CAPACITY", "LABELS", "RUNTIMES", "ADDRESS", "PROGRAM"]);
+    for (name, node) in nodes {
+        let state = if node.is_draining { "draining" } else { "up" };
+        table.add_row([
+            name,
+            state,
+            &format!("{} MiB", node.capacity_mib),
+            &labels(&node.labels),
+            &node.runtimes.join(", "),
+            &node.address,
+            &node.version,
+        ]);
+    }
+    output::show(&table)
+}
+
+/// As they are written on a command line.
+pub(crate) fn labels(labels: &BTreeMap<String, String>) -> String {
+    let pairs: Vec<_> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    pairs.join(" ")
 }
 
 /// For one thing after the other.

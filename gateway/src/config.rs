@@ -10,12 +10,14 @@ use hatchway_wire::admin::AdminArgs;
 use hatchway_wire::catalog::SourceArgs;
 use hatchway_wire::link::LinkTlsArgs;
 use hatchway_wire::listen::{self, Address, Listener};
+use hatchway_wire::member;
 use hatchway_wire::process::Exit;
 use hatchway_wire::tls::{self, Pair};
 use hatchway_wire::trace::TraceConfig;
 
 use crate::accept::DoorConfig;
 use crate::access::AccessConfig;
+use crate::registry::allow::Allowed;
 
 /// Level one of Hatchway: routes requests to nodes. Keeps nothing, needs no privilege.
 #[derive(Clone, Debug, Parser)]
@@ -34,14 +36,18 @@ pub struct Config {
     #[command(flatten)]
     pub source: SourceArgs,
     /// What operators call this gateway, in etcd too; HOST:PORT by default.
-    #[arg(long, value_parser = name)]
+    #[arg(long, value_parser = member::parse_name)]
     pub name: Option<String>,
     /// A folder of this gateway's own, for what it has applied: with it, a start does not need etcd.
     #[arg(long, value_name = "DIR", requires = "etcd")]
     pub state: Option<PathBuf>,
-    /// A node: IP:PORT or unix:/path. Repeat for more.
-    #[arg(long = "node", required = true)]
+    /// A node: IP:PORT or unix:/path. Repeat for more. With --etcd and none of these, those that are registered there.
+    #[arg(long = "node", required_unless_present = "etcd")]
     pub nodes: Vec<Address>,
+    /// Where registered nodes may be: 10.0.0.0/8, 10.0.0.0/8@8090-8099 or unix:/folder. Repeat for more; anywhere by default,
+    /// as far as links there are safe.
+    #[arg(long = "node-allow", value_name = "WHERE", requires = "etcd")]
+    pub node_allow: Vec<Allowed>,
     #[command(flatten)]
     pub link: LinkTlsArgs,
     #[command(flatten)]
@@ -57,29 +63,19 @@ pub struct Config {
     /// Threads, each with its own listener; as many as there are cores by default.
     #[arg(long)]
     pub cores: Option<usize>,
+    /// How long it goes on serving once it is told to stop, not ready any more, so that whoever spreads requests over gateways has
+    /// time to see it; in seconds.
+    #[arg(long, default_value_t = 0)]
+    pub leave_seconds: u64,
     /// How long running requests may take to finish once the gateway is told to stop, in seconds.
     #[arg(long, default_value_t = 30)]
     pub drain_seconds: u64,
 }
 
-/// A name is the last part of a key.
-fn name(text: &str) -> Result<String, String> {
-    let is_inside = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
-    match text.len() {
-        1..=253 if text.chars().all(is_inside) => Ok(text.to_owned()),
-        _ => Err("use letters, digits, '-', '_', '.' and ':', at most 253".to_owned()),
-    }
-}
-
 impl Config {
     /// What operators call this gateway, which listens on `address`.
     pub fn name(&self, address: &Address) -> String {
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let port = match address {
-            Address::Tcp(address) => address.port().to_string(),
-            Address::Unix(_) => std::process::id().to_string(),
-        };
-        self.name.clone().unwrap_or_else(|| format!("{}:{port}", host.trim()))
+        self.name.clone().unwrap_or_else(|| member::default_name(address))
     }
 }
 

@@ -4,7 +4,7 @@
 //! and limits), [`trigger`] (2: a protocol's head becomes an invocation), [`route`] (3: host and path to a
 //! function and its version), [`admit`] (4: limits), [`place`] (5: which node), [`forward`] (6: to the
 //! node), [`answer`] (11: a failure becomes a status) and [`degrade`] (what takes its place). [`mirror`] copies requests. [`overload`] is what one core takes on,
-//! [`access`] the log of what it has served, and [`trace`] the spans of some of it. [`rehearse`] says what other rules would do to the requests of now. [`catalog`] brings the rules in, and [`rollout`] moves
+//! [`access`] the log of what it has served, and [`trace`] the spans of some of it. [`rehearse`] says what other rules would do to the requests of now. [`catalog`] brings the rules in, [`registry`] the nodes, and [`rollout`] moves
 //! them from one version to the next.
 
 pub mod accept;
@@ -23,6 +23,7 @@ pub mod mirror;
 mod overload;
 pub mod place;
 mod rare;
+pub mod registry;
 pub mod rehearse;
 pub mod rollout;
 pub mod route;

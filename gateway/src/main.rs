@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use clap::Parser;
@@ -14,6 +15,7 @@ use hatchway_gateway::config::{Config, TlsPort};
 use hatchway_gateway::forward::{Fleet, RemoteNodes};
 use hatchway_gateway::handle::Gateway;
 use hatchway_gateway::metrics::EdgeMetrics;
+use hatchway_gateway::registry::Registry;
 use hatchway_gateway::rehearse::Heads;
 use hatchway_gateway::rollout;
 use hatchway_proto::link::hello;
@@ -24,7 +26,7 @@ use hatchway_wire::link::{self, Role, Security};
 use hatchway_wire::listen;
 use hatchway_wire::process::{self, Exit};
 use hatchway_wire::trace::Tracing;
-use prometheus::Registry;
+use prometheus::Registry as Metrics;
 
 /// Half of the instructions of glibc's for what a request allocates (`make perf-budget`).
 #[global_allocator]
@@ -38,7 +40,7 @@ fn main() -> ExitCode {
 }
 
 fn run(config: Config) -> Result<(), Exit> {
-    let registry = Registry::new();
+    let registry = Metrics::new();
     let (publisher, catalog) = catalog::channel();
     let metrics = Arc::new(EdgeMetrics::register(&registry, &catalog));
     let tracing = Tracing::start(&config.trace, "hatchway-gateway", &metrics.spans_dropped)?;
@@ -56,13 +58,16 @@ fn run(config: Config) -> Result<(), Exit> {
     let access = AccessLog::open(&config.access, &metrics.access_log_dropped)?;
     let operators = config.operators.check(&config.admin).map_err(Exit::config)?;
     let heads = Heads::with_room(config.keep_heads);
-    let api = api(&config, &address, &catalog, (&registry, intake.status(), heads.clone()));
+    let fleet = Fleet::from(config.nodes.clone());
+    let is_leaving = Arc::<AtomicBool>::default();
+    let ours = (&fleet, &is_leaving);
+    let api = api(&config, &address, &catalog, (&registry, intake.status(), heads.clone()), ours);
     let admin = Admin::start(operators, Vec::new(), Some(api))
         .map_err(|error| Exit::unavailable(format!("cannot listen on {}", config.admin), error))?;
 
     let rollouts = rollout::follow(&config.source, catalog.clone()).map_err(Exit::config)?;
     let shares = admit::fair::follow(&config.source, catalog.clone()).map_err(Exit::config)?;
-    let fleet = Fleet::from(config.nodes.clone());
+    let nodes = config.nodes.is_empty().then(|| follow_nodes(&config, &fleet, &security));
     fleet.register(&registry);
     let (reading, counts) = (catalog.clone(), Arc::clone(&metrics));
     let scribes = access.as_ref().map(AccessLog::scribes);
@@ -86,18 +91,31 @@ fn run(config: Config) -> Result<(), Exit> {
     process::until_stopped(async {
         let requests = || metrics.total();
         let publish = |objects| publish(&publisher, objects);
-        let catalog = intake.follow_as_gateway(&name, env!("CARGO_PKG_VERSION"), requests, publish);
+        let us = (&*name, env!("CARGO_PKG_VERSION"));
+        let hear = |found: &_, is_heard| {
+            if let Some(nodes) = &nodes {
+                nodes.hear(found, is_heard);
+            }
+        };
+        let catalog = intake.follow_as_gateway(us, requests, publish, hear);
+        let sweep = async {
+            if let Some(nodes) = &nodes {
+                nodes.sweep().await;
+            }
+        };
         let certificates = async {
             if let Some(following) = certificates {
                 following.await;
             }
         };
         let hangups = AccessLog::follow_hangups(access.as_ref());
-        tokio::join!(catalog, certificates, security.follow(), rollouts, shares, hangups);
+        tokio::join!(catalog, sweep, certificates, security.follow(), rollouts, shares, hangups);
         std::future::pending().await
     })?;
 
     tracing::info!("draining");
+    is_leaving.store(true, Ordering::Relaxed);
+    std::thread::sleep(Duration::from_secs(config.leave_seconds));
     gateway.drain();
     process::within(Duration::from_secs(config.drain_seconds), move || gateway.join())?;
     admin.stop();
@@ -111,6 +129,12 @@ fn secure(config: &Config) -> Result<Security, Exit> {
         security.check("--node", node).map_err(Exit::config)?;
     }
     Ok(security)
+}
+
+/// The nodes are those that are registered in etcd.
+fn follow_nodes(config: &Config, fleet: &Fleet, security: &Security) -> Registry {
+    let (allowed, state) = (config.node_allow.clone(), config.state.as_deref());
+    Registry::open(fleet.clone(), security.clone(), allowed, state)
 }
 
 /// Who writes down what was served asks nodes how.
@@ -136,7 +160,8 @@ fn api(
     config: &Config,
     address: &listen::Address,
     catalog: &Catalog,
-    (registry, source, heads): (&Registry, StatusReader, Option<Arc<Heads>>),
+    (registry, source, heads): (&Metrics, StatusReader, Option<Arc<Heads>>),
+    (fleet, is_leaving): (&Fleet, &Arc<AtomicBool>),
 ) -> Arc<GatewayApi> {
     Arc::new(GatewayApi {
         program: "hatchway-gateway",
@@ -148,5 +173,7 @@ fn api(
         started: (SystemTime::now(), Instant::now()),
         node: None,
         heads,
+        fleet: Some(fleet.clone()),
+        is_leaving: Arc::clone(is_leaving),
     })
 }

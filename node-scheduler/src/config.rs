@@ -7,6 +7,7 @@ use hatchway_wire::admin::AdminArgs;
 use hatchway_wire::catalog::SourceArgs;
 use hatchway_wire::link::LinkTlsArgs;
 use hatchway_wire::listen::Address;
+use hatchway_wire::member;
 use hatchway_wire::trace::TraceConfig;
 
 use crate::package::PackageArgs;
@@ -28,6 +29,15 @@ pub struct Config {
     /// Where the rules come from.
     #[command(flatten)]
     pub source: SourceArgs,
+    /// What operators call this node, in etcd too; HOST:PORT by default.
+    #[arg(long, value_parser = member::parse_name)]
+    pub name: Option<String>,
+    /// Where gateways connect, if that is not the address of --listen.
+    #[arg(long, value_name = "ADDRESS", requires = "etcd")]
+    pub advertise: Option<Address>,
+    /// Says something of this node: zone=a, set=gpu, lane=blue. Repeat for more.
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label, requires = "etcd")]
+    pub labels: Vec<(String, String)>,
     #[command(flatten)]
     pub trace: TraceConfig,
     /// How long running requests may take to finish once the node is told to stop, in seconds.
@@ -41,6 +51,15 @@ pub struct Config {
     /// What every node needs to know, `hatchway up` included.
     #[command(flatten)]
     pub machine: Machine,
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() && !value.is_empty() => {
+            Ok((name.to_owned(), value.to_owned()))
+        }
+        _ => Err("write NAME=VALUE, as in zone=a".to_owned()),
+    }
 }
 
 /// The machine that a node has, and how it uses it.

@@ -3,8 +3,8 @@
 //! Reading order, as a request goes on: [`serve`] (7: calls arrive from gateways in other processes),
 //! [`admit`] (8: a file answers, a slot is taken, or the request is refused), [`pool`] (9: warm reuse, hatch
 //! and reap), [`invoke`] (10: to the sandbox and back). [`hatch`] starts processes for the pool, from a [`zygote`]
-//! where there is one, over the files that [`package`] has, [`node`] puts the parts together.
-//! [`named`] is what the rules name.
+//! where there is one, over the files that [`package`] has, [`node`] puts the parts together, and [`register`] says in etcd that all
+//! of it is there. [`named`] is what the rules name.
 
 pub mod admin;
 pub mod admit;
@@ -21,6 +21,7 @@ mod named;
 pub mod node;
 pub mod package;
 pub mod pool;
+pub mod register;
 pub mod rules;
 pub mod serve;
 pub mod state;

@@ -11,12 +11,13 @@ use hatchway_node::config::{Config, IsolationMode};
 use hatchway_node::metrics::spans_dropped;
 use hatchway_node::node::{self, Node};
 use hatchway_node::pool::PoolEvent;
+use hatchway_node::register;
 use hatchway_node::rules;
 use hatchway_node::serve;
 use hatchway_wire::admin::Admin;
 use hatchway_wire::catalog::Intake;
 use hatchway_wire::core;
-use hatchway_wire::link::{Role, Security};
+use hatchway_wire::link::{self, Role, Security};
 use hatchway_wire::listen::{self, Address};
 use hatchway_wire::process::{self, Exit};
 use hatchway_wire::trace::Tracing;
@@ -56,21 +57,30 @@ fn run(config: Config) -> Result<(), Exit> {
     let admin = Admin::start(operators, vec![pages, health], None)
         .map_err(|error| Exit::unavailable(format!("cannot listen on {}", config.admin), error))?;
     let (pool, packages) = (node.pool.clone(), node.packages.clone());
+    let instance = link::draw_instance();
     let links = security.clone();
-    let serving = serve::start(listeners, (links, tracers), move |core| {
+    let serving = serve::start(listeners, instance, (links, tracers), move |core| {
         NodeCore::new(pool.clone(), packages.clone(), core)
     })
     .map_err(|error| Exit::unavailable("cannot start the cores".to_owned(), error))?;
+    let registrar = register::start(&config, &address, &node, instance)?;
     tracing::info!(%address, admin = %admin.address, "serving");
 
     process::until_stopped(follow(intake, &node, security))?;
 
     tracing::info!("draining");
+    // First to those who do not have a link yet.
+    if let Some(registrar) = &registrar {
+        registrar.drain();
+    }
     serving.drain();
     process::within(Duration::from_secs(config.drain_seconds), move || {
         serving.join();
         node.drain();
     })?;
+    if let Some(registrar) = registrar {
+        registrar.leave();
+    }
     admin.stop();
     remove_socket(&address);
     Ok(())

@@ -181,6 +181,8 @@ pub struct Node {
     named: Mutex<Named>,
     /// What the machine gives and what it does not.
     pub grants: Grants,
+    /// What it can start: `command`, and the interpreters that the machine has.
+    pub runtimes: Vec<&'static str>,
     thread: JoinHandle<()>,
 }
 
@@ -213,6 +215,13 @@ impl Prepared {
         mut told: impl FnMut(&PoolEvent) + Send + 'static,
     ) -> Result<Node, NodeError> {
         let counts = NodeMetrics::register(registry);
+        let found = [
+            ("command", true),
+            ("node", self.interpreters.node.is_ok()),
+            ("python", self.interpreters.python.is_ok()),
+        ];
+        let runtimes = found.iter().filter(|(_, is_there)| *is_there).map(|(word, _)| *word);
+        let runtimes = runtimes.collect();
         let logs = Logs::new(counts.log_lines_dropped.clone());
         let mut config = PoolConfig::with_budget(machine::budget(self.memory_mib));
         config.drain_limit = self.drain_limit.unwrap_or(config.drain_limit);
@@ -270,7 +279,7 @@ impl Prepared {
         let thread =
             Builder::new().name("node".to_owned()).spawn(run).map_err(NodeError::Thread)?;
         let (grants, named) = (self.grants, Mutex::default());
-        Ok(Node { pool, logs, packages, zygotes, named, grants, thread })
+        Ok(Node { pool, logs, packages, zygotes, named, grants, runtimes, thread })
     }
 }
 

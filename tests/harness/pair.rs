@@ -253,10 +253,19 @@ impl GatewayProgram {
     /// When it does not serve.
     #[track_caller]
     pub fn start_to(project: &Project, node: &str, more: &[String]) -> Self {
-        let words = ["--node", node, "--cores", "1"]
-            .into_iter()
-            .chain(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+        let node = ["--node".to_owned(), node.to_owned()];
+        Self::start_alone(project, &[&node, more].concat())
+    }
+
+    /// Starts with all that it is told: where its nodes are, for one.
+    ///
+    /// # Panics
+    /// When it does not serve.
+    #[track_caller]
+    pub fn start_alone(project: &Project, more: &[String]) -> Self {
+        let words = ["--cores", "1", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
             .map(str::to_owned)
+            .into_iter()
             .chain(more.iter().cloned())
             .collect::<Vec<_>>();
         let program = Program::start("hatchway-gateway", &words, &project.temporary());

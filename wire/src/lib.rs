@@ -9,7 +9,7 @@
 //! same, [`tls`] those who want to be alone with us, [`proxied`] those who come
 //! through a balancer. [`link`] carries many requests between a gateway and a node.
 //! [`backend`] is the seam between the two levels, [`account`] what is told across it when it is over,
-//! [`catalog`] brings rules in,
+//! [`catalog`] brings rules in, [`member`] is what a program is called,
 //! [`admin`] is the slow door for
 //! operators, [`backlog`] what requests leave behind for those who are slower than they, [`trace`] the spans among it. [`trie`] is a set that is cheap to change for one who shares it.
 
@@ -24,6 +24,7 @@ pub mod http1;
 pub mod http2;
 pub mod link;
 pub mod listen;
+pub mod member;
 mod pipe;
 pub mod process;
 pub mod proxied;

@@ -41,6 +41,21 @@ pub(crate) struct Status {
     isolation: Option<Isolation>,
     catalog: Catalog,
     pub(crate) functions: Vec<FunctionStatus>,
+    /// Of a gateway whose nodes are elsewhere.
+    #[serde(default)]
+    nodes: Vec<NodeStatus>,
+}
+
+/// A node, as a gateway sees it.
+#[derive(Debug, Deserialize)]
+struct NodeStatus {
+    name: String,
+    address: String,
+    labels: BTreeMap<String, String>,
+    state: String,
+    used_permille: Option<u16>,
+    in_flight: Option<u32>,
+    waiting: Option<u32>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -126,7 +141,13 @@ impl Status {
 /// Asks and shows.
 pub(crate) fn run(args: &Args) -> Outcome {
     if !args.etcd.etcd.is_empty() {
-        return gateways::show(&gateways::in_etcd(&args.etcd)?, args.json);
+        let (followers, nodes) = gateways::in_etcd(&args.etcd)?;
+        gateways::show(&followers, args.json)?;
+        if args.json {
+            return Ok(());
+        }
+        output::line("")?;
+        return gateways::show_nodes(&nodes);
     }
     let admin = Admin::new(&args.admin)?;
     if args.all {
@@ -162,6 +183,30 @@ pub(crate) fn run(args: &Args) -> Outcome {
             &function.urls.join("\n"),
         ]);
     }
+    output::show(&table)?;
+    nodes(&status.nodes)
+}
+
+/// Where the functions of a gateway run.
+fn nodes(nodes: &[NodeStatus]) -> Outcome {
+    if nodes.is_empty() {
+        return Ok(());
+    }
+    let mut table =
+        output::table(&["NODE", "STATE", "USED", "IN FLIGHT", "WAITING", "LABELS", "ADDRESS"]);
+    for node in nodes {
+        let used = node.used_permille.map(|used| format!("{} %", used / 10));
+        table.add_row([
+            &node.name,
+            &node.state,
+            &output::or_dash(used),
+            &output::or_dash(node.in_flight),
+            &output::or_dash(node.waiting),
+            &gateways::labels(&node.labels),
+            &node.address,
+        ]);
+    }
+    output::line("")?;
     output::show(&table)
 }
 

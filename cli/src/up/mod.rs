@@ -228,5 +228,7 @@ fn api(
         started: (SystemTime::now(), Instant::now()),
         node: Some(Arc::new(View::new(node))),
         heads: None,
+        fleet: None,
+        is_leaving: Arc::default(),
     })
 }

@@ -7,7 +7,7 @@ use hatchway_wire::admin::{Reply, json, queries};
 use super::GatewayApi;
 use super::ask::Ask;
 use super::refusal::Refusal;
-use crate::explain::Typed;
+use crate::explain::{Step, Typed};
 
 impl GatewayApi {
     /// Decides as a gateway would, by the rules that it serves by.
@@ -22,6 +22,11 @@ impl GatewayApi {
         let mut explanation = explained.map_err(Refusal::bad)?;
         if let (Some(node), Some(version)) = (&self.node, &explanation.version) {
             explanation.steps.extend(node.explain(version));
+        }
+        if let (Some(fleet), Some(version)) = (&self.fleet, &explanation.version)
+            && let Some((decision, because)) = fleet.explain(version)
+        {
+            explanation.steps.push(Step { stage: "place", decision, because });
         }
         Ok(json(&explanation))
     }

@@ -21,6 +21,7 @@ mod write;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Instant, SystemTime};
 
 use hatchway_wire::admin::{Api, Call, Pending};
@@ -29,6 +30,7 @@ use prometheus::Registry;
 
 use self::operation::routed;
 use crate::catalog::Catalog;
+use crate::forward::Fleet;
 use crate::rehearse::Heads;
 
 pub use openapi::document;
@@ -54,6 +56,10 @@ pub struct GatewayApi {
     pub node: Option<Arc<dyn NodeView>>,
     /// Heads of recent requests, where they are kept.
     pub heads: Option<Arc<Heads>>,
+    /// Nodes in other processes.
+    pub fleet: Option<Fleet>,
+    /// Set once this gateway leaves: whoever spreads requests should send it no more.
+    pub is_leaving: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for GatewayApi {

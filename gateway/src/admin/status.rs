@@ -1,6 +1,7 @@
 //! How this gateway is: whether it serves, what it serves, and how well.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hatchway_proto::name::{FunctionName, VersionId};
@@ -13,6 +14,7 @@ use serde::Serialize;
 use super::GatewayApi;
 use crate::catalog::{Snapshot, Target};
 use crate::explain::Step;
+use crate::forward::{Fleet, NodeStatus};
 
 /// What the node behind says of itself, where it is in this process.
 pub trait NodeView: Send + Sync {
@@ -45,6 +47,9 @@ pub(super) struct Status {
     isolation: Option<serde_json::Value>,
     catalog: CatalogStatus,
     functions: Vec<FunctionStatus>,
+    /// Of a gateway whose nodes are elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nodes: Option<Vec<NodeStatus>>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -82,6 +87,9 @@ fn millis(time: Duration) -> u64 {
 impl GatewayApi {
     /// Whether there is anything to serve by.
     pub(super) fn ready(&self) -> Reply {
+        if self.is_leaving.load(Ordering::Relaxed) {
+            return admin::problem(StatusCode::SERVICE_UNAVAILABLE, "this gateway drains");
+        }
         if self.catalog.snapshot().revision == 0 {
             return admin::problem(StatusCode::SERVICE_UNAVAILABLE, "no catalog was applied yet");
         }
@@ -112,6 +120,7 @@ impl GatewayApi {
                 problems: problems(&snapshot),
             },
             functions,
+            nodes: self.fleet.as_ref().map(Fleet::status),
         }
     }
 

@@ -1,13 +1,14 @@
 //! Stage 6: to a node in another process, over one link a node and core.
 //!
-//! [`fleet`] is all nodes and their loads ([`loads`]), for all cores; [`nodes`] is what one core makes of them, and [`slot`] the link to
-//! one; here a request is offered to the node that was [picked](crate::place). A node that refuses it, or is lost before it was
+//! [`fleet`] is all nodes and their loads ([`loads`]), for all cores; [`nodes`] is what one core makes of them, [`slot`] the link to
+//! one, and [`told`] what operators hear of all this; here a request is offered to the node that was [picked](crate::place). A node that refuses it, or is lost before it was
 //! sent, sends it on to the next one by itself: see [`offer`](hatchway_wire::link::offer).
 
 mod fleet;
 mod loads;
 mod nodes;
 mod slot;
+mod told;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -25,6 +26,7 @@ use tokio::time::Instant;
 use crate::answer::{self, CallError};
 
 pub use fleet::{Fleet, Node};
+pub use told::NodeStatus;
 
 use nodes::Nodes;
 

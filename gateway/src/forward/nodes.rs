@@ -169,9 +169,14 @@ async fn tend(nodes: Weak<Nodes>) {
     }
 }
 
+/// What a version is ranked by.
+pub(super) fn key(version: &VersionId) -> u64 {
+    spread([version.as_str(), ""])
+}
+
 /// A version that is asked for here for the first time.
 fn place(version: &VersionId, slots: &[Rc<Slot>], now: Instant) -> Place {
-    let key = spread([version.as_str(), ""]);
+    let key = key(version);
     Place::new(key, order(key, slots), now)
 }
 

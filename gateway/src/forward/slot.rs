@@ -94,7 +94,10 @@ impl Dialer {
         let load = Arc::clone(&member.load);
         let link = Link::open(stream, self.instance, self.settings, load, &self.ticker).await?;
         match member.node.instance {
-            Some(meant) if link.instance() != Some(meant) => Err(Unreached::NotThisNode),
+            Some(meant) if link.instance() != Some(meant) => {
+                link.leave();
+                Err(Unreached::NotThisNode)
+            }
             Some(_) | None => Ok(link),
         }
     }
@@ -120,14 +123,21 @@ impl Slot {
             self.health.replace(Health::joining(now));
         }
         if !is_same {
-            self.link.replace(Reached::No);
+            self.let_go();
+        }
+    }
+
+    /// The link there is closes when its calls are over.
+    fn let_go(&self) {
+        if let Reached::Yes(link) = self.link.replace(Reached::No) {
+            link.leave();
         }
     }
 
     /// The node has left.
     pub(super) fn leave(&self) {
         self.is_gone.set(true);
-        self.link.replace(Reached::No);
+        self.let_go();
     }
 
     /// The link, if it is open.
@@ -220,6 +230,8 @@ impl Slot {
             // Meanwhile it may have become another node.
             if is_meant {
                 this.link.replace(reached);
+            } else if let Ok(link) = &link {
+                link.leave();
             }
             tell.send_replace(Some(link.ok()));
         });

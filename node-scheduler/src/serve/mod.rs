@@ -11,7 +11,7 @@ use std::time::Duration;
 use hatchway_wire::Stream;
 use hatchway_wire::core::{Core, Cores, InFlight};
 use hatchway_wire::link::spread::{self, Seated, Share};
-use hatchway_wire::link::{self, Security, Served, Settings};
+use hatchway_wire::link::{Security, Served, Settings};
 use hatchway_wire::listen::{Accept, Listener};
 use hatchway_wire::process;
 use hatchway_wire::trace::Tracers;
@@ -23,19 +23,20 @@ use calls::GatewayCalls;
 /// Out of descriptors: trying again at once would only burn a core.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Starts a thread per listener. Gateways have to be who `security` asks for.
+/// Starts a thread per listener. Gateways have to be who `security` asks for, and are told `instance`, which was drawn when the
+/// program started.
 ///
 /// # Errors
 /// When a thread cannot be started.
 pub fn start<M>(
     listeners: Vec<Listener>,
+    instance: u128,
     (security, tracers): (Security, Option<Tracers>),
     make: M,
 ) -> io::Result<Cores>
 where
     M: Fn(&Core) -> NodeCore + Clone + Send + 'static,
 {
-    let instance = link::draw_instance();
     let shares = spread::shares(listeners.len());
     let shares: Vec<_> = listeners.into_iter().zip(shares).collect();
     Cores::start("node", shares, move |core, (listener, share)| {

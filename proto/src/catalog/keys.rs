@@ -5,7 +5,7 @@
 //! /hatchway/v1/versions/ID
 //! /hatchway/v1/routes/NAME
 //! /hatchway/v1/releases/TENANT/NAME
-//! /hatchway/v1/nodes/, gateways/ registrations under leases: no objects
+//! /hatchway/v1/nodes/NAME           leased: a node, as it says of itself
 //! /hatchway/v1/first/GATEWAY         leased: a change that one gateway serves by before the others
 //! /hatchway/v1/allow-empty       while it is there, a catalog without any object is meant
 //! ```
@@ -32,7 +32,8 @@ pub const DEFAULT_PREFIX: &str = "/hatchway/v1/";
 const ROUTE_NAME_BYTES: usize = 253;
 
 /// Folders and keys below the prefix that hold no objects.
-const ASIDE: [&str; 4] = ["changes/", "nodes/", "gateways/", ALLOW_EMPTY];
+const ASIDE: [&str; 3] = ["changes/", "gateways/", ALLOW_EMPTY];
+const NODES: &str = "nodes/";
 const FIRST: &str = "first/";
 const ALLOW_EMPTY: &str = "allow-empty";
 
@@ -123,6 +124,8 @@ pub struct Keys {
 pub enum Place {
     /// It holds an object.
     Object(Key),
+    /// A node of this name is registered.
+    Node(String),
     /// It is for others to read.
     Aside,
     /// It is on trial, at the gateway whose key it is.
@@ -180,6 +183,11 @@ impl Keys {
         format!("{}{FIRST}{gateway}", self.prefix)
     }
 
+    /// The folder of nodes that are registered.
+    pub fn nodes(&self) -> String {
+        format!("{}{NODES}", self.prefix)
+    }
+
     /// The folder of records of changes.
     pub fn history(&self) -> String {
         self.beside("history/")
@@ -222,6 +230,8 @@ impl Keys {
             Ok(Place::AllowEmpty)
         } else if below.starts_with(FIRST) {
             Ok(Place::Trial)
+        } else if let Some(name) = below.strip_prefix(NODES) {
+            Ok(Place::Node(name.to_owned()))
         } else if ASIDE.iter().any(|aside| below.starts_with(aside)) {
             Ok(Place::Aside)
         } else {
@@ -269,7 +279,8 @@ mod tests {
     #[test]
     fn what_belongs_to_others_is_told_apart() {
         let keys = Keys::default();
-        assert_eq!(keys.place(b"/hatchway/v1/nodes/n1"), Ok(Place::Aside));
+        assert_eq!(keys.place(b"/hatchway/v1/nodes/n1"), Ok(Place::Node("n1".to_owned())));
+        assert_eq!(keys.place(b"/hatchway/v1/gateways/g1"), Ok(Place::Aside));
         assert_eq!(keys.place(keys.first("gw-1").as_bytes()), Ok(Place::Trial));
         for beside in [keys.history(), keys.applied("gateways"), keys.demand()] {
             assert!(!beside.starts_with(keys.prefix()), "{beside}");

@@ -4,7 +4,7 @@
 //! [`route`] leads a request to a function, [`release`] from there to a [`version`]; [`condition`] is what both
 //! may ask of a request, an [`expression`] among it, and [`filters`] what both may do with it, [`check`] what is wrong with one of them. [`keys`] says
 //! where each stands in etcd, and an [`Object`] is one of them with its key. [`history`] is who changed what, and how it was
-//! before; [`Applied`] how far a follower has come, and a
+//! before; [`Applied`] how far a follower has come, a [`Registration`] what a node says of itself, and a
 //! [`Candidate`] a change that one follower tries before the others.
 
 mod applied;
@@ -20,6 +20,7 @@ pub mod history;
 pub mod keys;
 mod mirror;
 mod object;
+mod registration;
 mod release;
 mod route;
 mod trial;
@@ -44,6 +45,7 @@ pub use function::{DEFAULT_QUEUE_DEPTH, Function};
 pub use keys::{Key, Keys};
 pub use mirror::{MIRROR_BODY_BYTES, Mirror};
 pub use object::{OBJECT_BYTES, Object, ObjectError};
+pub use registration::{Nodes, Registration};
 pub use release::{BASIS_POINTS, Release, Rule, Share, Sticky};
 pub use route::{PathMatch, Route};
 pub use trial::{Candidate, Requests, Trial};

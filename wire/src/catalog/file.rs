@@ -193,7 +193,8 @@ impl FileSource {
 impl Source for FileSource {
     fn first(&self) -> Found {
         let objects = self.mirror.objects();
-        Found { kept: Arc::clone(&objects), objects, status: self.status.clone() }
+        let kept = Arc::clone(&objects);
+        Found { objects, kept, nodes: Arc::default(), status: self.status.clone() }
     }
 
     async fn follow(mut self, mut tell: impl FnMut(Found)) {

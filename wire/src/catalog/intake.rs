@@ -6,18 +6,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hatchway_proto::catalog::{Applied, Objects, Requests, Trial};
+use hatchway_proto::catalog::{Applied, Nodes, Objects, Requests, Trial};
 use prometheus::Registry;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::disk::{Folder, FolderError, Writer};
-use super::etcd::announce::announce;
-use super::etcd::{EtcdArgs, EtcdConfig, EtcdConfigError, EtcdSource, Known};
+use super::etcd::{EtcdArgs, EtcdConfig, EtcdConfigError, EtcdSource, Known, announce};
 use super::file::{FileError, FileSource};
 use super::mirror::Role;
 use super::reporter::{LINES, Reporter, StatusReader};
-use super::status::unix_ms;
+use super::status::{Link, unix_ms};
 use super::{Found, Source};
 
 /// While a change is on trial, so often is said how it goes.
@@ -134,13 +133,14 @@ impl Intake {
             .await;
     }
 
-    /// The same for a gateway, which says in etcd under `name` how far it has come. `apply` gives back what it has refused.
+    /// The same for a gateway, which says in etcd under `name` how far it has come. `apply` gives back what it has refused;
+    /// `nodes` hears which nodes are registered, whenever anything was heard or missed, and whether the source is there.
     pub async fn follow_as_gateway(
         self,
-        name: &str,
-        version: &str,
+        (name, version): (&str, &str),
         requests: impl Fn() -> Requests,
         mut apply: impl FnMut(Arc<Objects>) -> Refused,
+        mut nodes: impl FnMut(&Arc<Nodes>, bool),
     ) {
         let Self { mut source, mut reporter, etcd } = self;
         source.trying_as(Role::Gateway(name.to_owned()));
@@ -151,6 +151,7 @@ impl Intake {
             let (revision, quarantined) =
                 (found.status.applied_revision, Arc::clone(&found.status.quarantined));
             let on_trial = found.status.on_trial;
+            nodes(&found.nodes, matches!(found.status.link, Link::Connected { .. }));
             if on_trial != trial.get().map(|trial| trial.revision) {
                 let (before, since) = (requests(), Requests::default());
                 trial.set(on_trial.map(|revision| Trial { revision, before, since }));
@@ -190,7 +191,7 @@ impl Intake {
                 tokio::select! {
                     () = following => {}
                     () = counting => {}
-                    never = announce(etcd, key, says) => match never {},
+                    () = announce(etcd, key, says, drop) => {}
                 }
             }
         }

@@ -4,6 +4,7 @@
 //! out of order: of each key the newest revision counts. An object that cannot be read is quarantined and its last
 //! good form goes on being served. A source that has lost every object is not believed until an operator says so.
 
+mod nodes;
 mod trials;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,8 @@ use hatchway_proto::catalog::{Candidate, Key, Keys, Object, Objects};
 use super::status::Quarantine;
 
 pub(super) use self::trials::Role;
+
+use self::nodes::Registered;
 
 type HashMap<V> = std::collections::HashMap<u64, V, RandomState>;
 
@@ -49,6 +52,8 @@ pub(super) struct Mirror {
     trials: BTreeMap<String, (i64, Candidate)>,
     /// The objects with what is on trial, where anything is.
     tried: Option<Arc<Objects>>,
+    /// Nodes that are registered.
+    registered: Registered,
 }
 
 /// A whole source being read, page by page.
@@ -61,6 +66,7 @@ pub(super) struct Listing {
     again: usize,
     may_be_empty: bool,
     trials: BTreeMap<String, (i64, Vec<u8>)>,
+    nodes: Vec<(String, i64, Vec<u8>)>,
 }
 
 /// The keys of a source at one revision, to compare with.
@@ -96,6 +102,7 @@ impl Mirror {
             role: Role::Reader,
             trials: BTreeMap::new(),
             tried: None,
+            registered: Registered::default(),
         }
     }
 
@@ -123,6 +130,7 @@ impl Mirror {
             again: 0,
             may_be_empty: false,
             trials: BTreeMap::new(),
+            nodes: Vec::new(),
         }
     }
 
@@ -146,6 +154,10 @@ impl Mirror {
                 if self.concerns(&key) {
                     listing.trials.insert(key, (revision, value.to_vec()));
                 }
+                return;
+            }
+            Place::Node(name) => {
+                listing.nodes.push((name, revision, value.to_vec()));
                 return;
             }
             Place::Aside => return,
@@ -175,7 +187,8 @@ impl Mirror {
     /// What was read whole, as it was at `revision`, replaces what was known; what is not there any more goes. Where
     /// no object is left at all, everything is held instead.
     pub(super) fn replace(&mut self, listing: Listing, revision: i64) {
-        let Listing { mut objects, quarantined, seen, again, may_be_empty, trials } = listing;
+        let Listing { mut objects, quarantined, seen, again, may_be_empty, trials, nodes } =
+            listing;
         // Otherwise whatever was there is there still: the usual case.
         let may_have_gone = self.seen.is_empty() || self.is_held || again < self.seen.len();
         self.may_be_empty = may_be_empty;
@@ -200,6 +213,7 @@ impl Mirror {
             self.trial(key, Some((revision, &value)));
         }
         self.try_out();
+        self.replace_nodes(nodes);
     }
 
     /// Takes in changes that belong together, each a key, its value unless it was deleted, and the revision of the
@@ -212,6 +226,7 @@ impl Mirror {
         let mut has_changed = false;
         let mut must_list = false;
         let mut has_trial_changed = false;
+        let mut has_node_changed = false;
         for (key, value, revision) in events {
             match self.keys.place(key) {
                 Ok(Place::Object(object_key)) => {
@@ -224,6 +239,10 @@ impl Mirror {
                         self.trial(key, value.map(|value| (revision, value)));
                         has_trial_changed = true;
                     }
+                }
+                Ok(Place::Node(name)) => {
+                    self.node(name, value, revision);
+                    has_node_changed = true;
                 }
                 Ok(Place::Aside) => {}
                 Err(error) => {
@@ -239,6 +258,9 @@ impl Mirror {
         if self.is_held && self.seen.len() >= self.objects.len() {
             // What was held may have been put back, whole.
             self.is_held = !self.missing(&self.objects, &self.seen).is_empty();
+        }
+        if has_node_changed {
+            self.show_nodes();
         }
         // A trial that ends with its change ends in the same step.
         if has_trial_changed || has_changed && !self.trials.is_empty() {

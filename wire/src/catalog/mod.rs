@@ -19,7 +19,7 @@ pub mod store;
 use std::future::Future;
 use std::sync::Arc;
 
-use hatchway_proto::catalog::Objects;
+use hatchway_proto::catalog::{Nodes, Objects};
 
 pub use intake::{Intake, Refused, SourceArgs};
 pub use reporter::{Shown, StatusReader};
@@ -34,6 +34,8 @@ pub struct Found {
     pub objects: Arc<Objects>,
     /// Those that the source has for everybody: without what is on trial here.
     pub kept: Arc<Objects>,
+    /// Every node that is registered; none where the source is a file. The same allocation as before where nothing has changed.
+    pub nodes: Arc<Nodes>,
     /// How the source is doing.
     pub status: Status,
 }

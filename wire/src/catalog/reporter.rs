@@ -91,7 +91,7 @@ impl Reporter {
 
     /// The objects, when they are others than before.
     pub(super) fn take(&mut self, found: Found) -> Option<Arc<Objects>> {
-        let Found { objects, kept, status } = found;
+        let Found { objects, kept, status, .. } = found;
         tell_link(&self.status, &status);
         tell_held(&self.status, &status);
         tell_refused(&self.status, &status);

@@ -82,6 +82,13 @@ impl Link {
         state.over.is_none() && state.is_draining
     }
 
+    /// Offers no further call on it; it closes when the last one is over.
+    pub fn leave(&self) {
+        let state = &mut *self.0.state.borrow_mut();
+        state.is_draining = true;
+        state.wake_driver();
+    }
+
     /// True once the connection is over without either end having wished it.
     pub fn is_broken(&self) -> bool {
         let state = self.0.state.borrow();

@@ -6,11 +6,12 @@
 //! between tries are spread, so that it is bearable for etcd.
 //!
 //! [`config`] says where etcd is; [`connection`] asks one member; [`source`] is what follows it, and [`push`] what
-//! writes. [`announce`] tells how far a follower has come, and [`followers`] waits for that; a change on [`trial`] is one
+//! writes. [`mod@announce`] tells how far a follower has come, and [`followers`] waits for that; a [`registrar`] says that a node is
+//! there; a change on [`trial`] is one
 //! that a single gateway serves by. [`rollouts`] are kept beside the rules; of the gateways that follow them one leads,
 //! by its [`seat`]. By [`demands`] gateways divide limits among themselves.
 
-pub(super) mod announce;
+mod announce;
 mod config;
 mod connection;
 pub mod demands;
@@ -18,11 +19,13 @@ pub mod followers;
 mod lease;
 pub mod orders;
 pub mod push;
+pub mod registrar;
 pub mod rollouts;
 pub mod seat;
 mod source;
 pub mod trial;
 
+pub(super) use announce::announce;
 pub use config::{EtcdArgs, EtcdConfig, EtcdConfigError};
 pub use connection::EtcdError;
 pub use source::{COMPARE_EVERY, EtcdSource, Known};

@@ -95,7 +95,7 @@ impl EtcdSource {
 
     fn found(&self) -> Found {
         let (objects, kept) = (self.mirror.served(), self.mirror.objects());
-        Found { objects, kept, status: self.status.clone() }
+        Found { objects, kept, nodes: self.mirror.nodes(), status: self.status.clone() }
     }
 
     fn is_cluster(&mut self, cluster: u64) {

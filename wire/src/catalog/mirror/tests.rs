@@ -229,3 +229,33 @@ proptest! {
         prop_assert_eq!(served(&mirror), expected);
     }
 }
+
+fn registered(mirror: &Mirror) -> Vec<(String, String)> {
+    let nodes = mirror.nodes();
+    nodes.iter().map(|(name, node)| (name.clone(), node.address.clone())).collect()
+}
+
+fn node(address: &str) -> String {
+    format!(r#"{{"address":"{address}","instance":"1","capacity_mib":1}}"#)
+}
+
+#[test]
+fn nodes_come_and_go_beside_the_objects() {
+    const N: &str = "/hatchway/v1/nodes/n";
+    let mut mirror = two();
+    listed(&mut mirror, &[(A, &route("/a"), 3), (N, &node("unix:/n"), 6)], 9);
+    assert_eq!(registered(&mirror), [("n".to_owned(), "unix:/n".to_owned())]);
+    let before = mirror.nodes();
+    event(&mut mirror, A, Some(&route("/a2")), 10);
+    assert!(Arc::ptr_eq(&before, &mirror.nodes()), "no node has changed");
+    event(&mut mirror, N, Some("{}"), 11);
+    assert_eq!(registered(&mirror).len(), 1, "the last good form stays");
+    assert!(mirror.quarantined().contains_key("nodes/n"));
+    event(&mut mirror, N, None, 12);
+    event(&mut mirror, N, Some(&node("unix:/late")), 8);
+    assert_eq!(registered(&mirror), []);
+    assert_eq!(served(&mirror), ["a=/a2"]);
+    assert!(!mirror.quarantined().contains_key("nodes/n"));
+    listed(&mut mirror, &[(N, &node("unix:/n"), 14)], 20);
+    assert!(mirror.is_held() && registered(&mirror).len() == 1, "nodes are no objects");
+}
