@@ -68,7 +68,7 @@ impl<T: Keyed + Clone> Trie<T> {
         self.get_hashed(hash, key)
     }
 
-    /// The same for a key whose [hash](hash) is known.
+    /// The same for a key whose [hash] is known.
     pub fn get_hashed(&self, hash: u64, key: &T::Key) -> Option<&T> {
         let mut place = self.0.as_ref()?;
         let mut rest = hash;
