@@ -66,11 +66,12 @@ test: setup-test ## Run every test (ARGS="-p hatchway-proto", PROFILE=quick)
 	HATCHWAY_BIN=$(TEST_PROGRAMS) cargo test --no-fail-fast $(TEST_PROFILE) $(or $(ARGS),--workspace $(FEATURES))
 
 .PHONY: lint
-lint: setup-lint ## Formatting, clippy, docs, licences and sources of dependencies, shell scripts
+lint: setup-lint ## Formatting, clippy, docs, licences and sources of dependencies, manifests, shell scripts
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets $(FEATURES) -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet $(FEATURES)
 	$(TARGET)/tools/bin/cargo-deny --config deploy/deny.toml check --hide-inclusion-graph licenses bans sources
+	deploy/kubernetes/check.sh $(TARGET)/validator/bin/kubernetes-validate
 	shellcheck .ci/run $$(find deploy examples -name '*.sh' -not -path '*/node_modules/*' -not -path '*/.venv/*')
 
 .PHONY: rollout-figures

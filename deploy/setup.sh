@@ -68,6 +68,8 @@ needs_lint() {
     claim "a C compiler (cc)" build-essential command -v cc
     needs_protoc
     claim "shellcheck" shellcheck command -v shellcheck
+    claim "Python 3.9 or newer with venv and pip" python3-venv \
+        python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 9))'
 }
 
 needs_bench() {
@@ -227,6 +229,15 @@ cargo_deny() {
         --config profile.release.opt-level=1 --config profile.release.debug=false >&2 </dev/null
 }
 
+# Carries the schemas of Kubernetes with it.
+manifest_validator() {
+    local venv=$target/validator
+    [ -e "$venv/.ready" ] && return
+    say "installing kubernetes-validate into $venv"
+    python3 -m venv "$venv" && "$venv/bin/pip" install --quiet --disable-pip-version-check \
+        kubernetes-validate==1.37.0 >&2 </dev/null && touch "$venv/.ready"
+}
+
 # Fuzz targets are built by a nightly compiler, with its sanitizers.
 cargo_fuzz() {
     rustup run nightly rustc --version >/dev/null 2>&1 ||
@@ -240,7 +251,7 @@ cargo_fuzz() {
 case ${1:-run} in
 run) satisfy run && musl_target && example_packages ;;
 test) satisfy test && musl_target && example_packages && client_packages ;;
-lint) satisfy lint && cargo_deny ;;
+lint) satisfy lint && cargo_deny && manifest_validator ;;
 perf) satisfy perf && musl_target ;;
 fuzz) satisfy fuzz && cargo_fuzz ;;
 bench) satisfy bench && musl_target && envoy && perf_tool ;;
