@@ -1,6 +1,6 @@
 //! What of a folder goes into a package for a store.
 //!
-//! Everything that counts for a version (see [`digest`](super::digest)), but for what `.hatchwayignore` files say, which are read
+//! Everything that counts for a version (see [`digest`]), but for what `.hatchwayignore` files say, which are read
 //! as `.gitignore` files are: one in each folder, for that and those below. The manifest stays behind as well, so
 //! that a change of memory or routes alone finds the package in the store, and on every node, already.
 
