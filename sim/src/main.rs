@@ -1,6 +1,6 @@
 //! `make sim`: a thousand nodes and four gateways with the real placement (`hatchway_gateway::place`), on simulated time.
 //!
-//! [`world`] is what is asked for, [`node`] what a node does with it, [`gateway`] places, and [`run`] lets time pass. Seeds are fixed: the
+//! [`world`] is what is asked for, [`node`] what a node does with it, [`gateway`] places, and [`mod@run`] lets time pass. Seeds are fixed: the
 //! same program prints the same tables.
 
 mod gateway;
