@@ -157,12 +157,12 @@ fn filled_with_garbage() {
         ("routes/deep", &"[".repeat(10_000)),
         ("routes/a", "null"),
         ("elsewhere/x", "{}"),
-        ("nodes/n1", "not ours to read"),
+        ("nodes/n1", "no node"),
     ] {
         etcd.put(key, value);
     }
     etcd.put("routes/long", &long);
-    source.says("each is refused", |status| status.quarantined.len() == 8);
+    source.says("each is refused", |status| status.quarantined.len() == 9);
     let path = format!("long=/{}", "x".repeat(100_000));
     source.serves(&["a=/a", &path]);
     let again = followed(&etcd);
