@@ -52,11 +52,11 @@ fn a_thousand_slow_streams_on_one_link_do_not_grow() {
         }
         resident(&pair)
     };
-    // Spare buffers are kept, up to 4 MiB in each program; it takes some rounds until they are there.
+    // Spare buffers are kept, up to 4 MiB by each core; it takes some rounds until they are there.
     let early = (0..20).map(|_| round()).max().expect("twenty rounds");
     let late = (0..40).map(|_| round()).max().expect("forty rounds");
     // Forty rounds are 40 MB.
-    assert!(late < early + (8 << 20), "{early} bytes became {late}");
+    assert!(late < early + (16 << 20), "{early} bytes became {late}");
     drop(streams);
     pair.node.admin.wait_in_flight("server", 0);
 }
@@ -78,7 +78,8 @@ fn pass_through(bytes: u64) {
     pass(bytes);
     let after = resident(&pair);
     println!("{bytes} bytes up and down: {before} bytes resident in both before, {after} after");
-    assert!(after < before + (8 << 20), "{before} became {after}");
+    // Each core of both keeps up to 4 MiB of spare buffers; what was passed is many times that.
+    assert!(after < before + (24 << 20), "{before} became {after}");
 }
 
 #[test]
