@@ -93,8 +93,9 @@ fn keys_that_are_none_are_named() {
     let mut mirror = two();
     event(&mut mirror, "/hatchway/v1/router/a", Some("{}"), 6);
     event(&mut mirror, "/hatchway/v1/nodes/n1", Some("{}"), 7);
-    assert_eq!(mirror.quarantined().keys().collect::<Vec<_>>(), ["router/a"]);
+    assert_eq!(mirror.quarantined().keys().collect::<Vec<_>>(), ["nodes/n1", "router/a"]);
     event(&mut mirror, "/hatchway/v1/router/a", None, 8);
+    event(&mut mirror, "/hatchway/v1/nodes/n1", None, 9);
     assert!(mirror.quarantined().is_empty());
 }
 
