@@ -107,6 +107,7 @@ fn pair(site: &Site, routes: usize) -> Result<Stage> {
     let mut node = Counted::start("hatchway-node", &node, &site.dir)?;
     node.wait_until(|| listens(admin))?;
     let mut gateway = Counted::start("hatchway-gateway", &gateway, &site.dir)?;
-    gateway.wait_until(|| listens(address))?;
+    // A program under count is slow to greet another: its link may take several attempts.
+    gateway.wait_until(|| get(address, "/ok").is_ok_and(|answer| answer.status == 200))?;
     Ok(Stage { address, counted: vec![gateway, node] })
 }
