@@ -41,7 +41,8 @@ class Collector(service.TraceServiceServicer):
         return messages.ExportTraceServiceResponse()
 
 
-server = grpc.server(futures.ThreadPoolExecutor(max_workers=4))
+# One worker: a line and its end are written apart, and two workers' lines would run into each other.
+server = grpc.server(futures.ThreadPoolExecutor(max_workers=1))
 service.add_TraceServiceServicer_to_server(Collector(), server)
 port = server.add_insecure_port("127.0.0.1:0")
 server.start()
