@@ -89,6 +89,18 @@ pub(crate) const CASES: &[Case] = &[
         warm_up: 4,
         rounds: 40,
     },
+    Case {
+        name: "routes",
+        what: "the same with 100,000 routes hit evenly; both programs",
+        stage: Group::Routes,
+        load: Load::Kept {
+            connections: CONNECTIONS,
+            at_once: 1,
+            request: |index| get(&super::stage::host(index), ""),
+        },
+        warm_up: 4,
+        rounds: 40,
+    },
 ];
 
 /// What a browser sends, twenty lines with the host.

@@ -9,7 +9,7 @@ use rustix::process::{Pid, setpriority_process};
 use super::callgrind::Counted;
 use crate::error::{BenchError, During as _, Result};
 use crate::load::get;
-use crate::peers::{Plan, Site, free_address, write_project};
+use crate::peers::{Plan, ROUTES, Site, free_address, write_project};
 use crate::process::threads;
 
 /// Cases that share their programs.
@@ -19,9 +19,11 @@ pub(crate) enum Group {
     Up,
     /// `hatchway-gateway` and `hatchway-node`, joined by a Unix socket.
     Pair,
+    /// The same with a large table.
+    Routes,
 }
 
-pub(crate) const ALL: [Group; 2] = [Group::Up, Group::Pair];
+pub(crate) const ALL: [Group; 3] = [Group::Up, Group::Pair, Group::Routes];
 
 /// Programs that serve, and are counted.
 #[derive(Debug)]
@@ -30,11 +32,17 @@ pub(crate) struct Stage {
     pub(crate) counted: Vec<Counted>,
 }
 
+/// The host of a request; neighbours in time are not neighbours in the table.
+pub(crate) fn host(index: usize) -> String {
+    format!("h{}.example", index * 7919 % ROUTES)
+}
+
 impl Group {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Up => "hatchway up",
             Self::Pair => "hatchway-gateway and hatchway-node",
+            Self::Routes => "hatchway-gateway with 100,000 routes, and hatchway-node",
         }
     }
 
@@ -42,7 +50,8 @@ impl Group {
     pub(crate) fn start(self, site: &Site) -> Result<Stage> {
         let stage = match self {
             Self::Up => up(site)?,
-            Self::Pair => pair(site)?,
+            Self::Pair => pair(site, 0)?,
+            Self::Routes => pair(site, ROUTES)?,
         };
         let answer = get(stage.address, "/ok")?;
         if answer.status != 200 {
@@ -90,8 +99,8 @@ fn up(site: &Site) -> Result<Stage> {
     Ok(Stage { address, counted: vec![program] })
 }
 
-fn pair(site: &Site) -> Result<Stage> {
-    let Plan { mut node, mut gateway, address, admin } = Plan::make(site, 0)?;
+fn pair(site: &Site, routes: usize) -> Result<Stage> {
+    let Plan { mut node, mut gateway, address, admin } = Plan::make(site, routes)?;
     // Most of what the process holds is callgrind's own.
     gateway.args(["--own-memory-mib", "65536"]);
     keep_name(&mut node);

@@ -24,7 +24,7 @@ use crate::process::Tree;
 
 pub(crate) use certificate::Certificate;
 pub(crate) use hatchway::{Daemon, Sandbox, write_project};
-pub(crate) use pair::Plan;
+pub(crate) use pair::{Plan, ROUTES};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -89,7 +89,7 @@ impl Peer {
             Self::Direct => direct::start(site),
             Self::Hatchway => hatchway::start(site, front),
             Self::Pair => pair::start(site, 0),
-            Self::Routes => pair::start(site, pair::ROUTES),
+            Self::Routes => pair::start(site, ROUTES),
             Self::Nginx => nginx::start(site, front),
             Self::Haproxy => haproxy::start(site, front),
             Self::Envoy => envoy::start(site, front),

@@ -15,7 +15,7 @@ use crate::load::get;
 use crate::process::Tree;
 
 /// Routes of the large table, each with a host of its own: `h0.example` and on.
-pub(super) const ROUTES: usize = 100_000;
+pub(crate) const ROUTES: usize = 100_000;
 
 /// The two programs, ready to be started, the node first.
 #[derive(Debug)]

@@ -3,7 +3,8 @@
 //! Kept as they are: method, path, host, the client's address, and every field but those that [`FIELDS`] names. Their
 //! values, those of cookies, and those of query parameters that [`PARAMETERS`] names are replaced by digests under a key that
 //! is drawn at the start: what was equal stays equal, so that a rule that tells clients apart by it tells as many apart.
-//! Cookies and parameters that a rule of the function looks at stay as they are, or it could not be seen what the rule does.
+//! Cookies and parameters that a rule of the function looks at stay as they are, or it could not be seen what the rule does; of
+//! a function with very many routes, those that its first ones look at.
 
 use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
@@ -58,6 +59,10 @@ const FRAMING: [&str; 8] = [
     "upgrade",
 ];
 
+/// Routes of a function that are looked through for such names, beside the one that was taken: a function may have a hundred
+/// thousand, and a request waits for it. What only further ones look at is replaced.
+const ROUTES: usize = 64;
+
 /// Names that rules look at.
 #[derive(Debug, Default)]
 struct Named<'s> {
@@ -111,12 +116,13 @@ fn digest(value: &[u8], secret: &RandomState) -> [u8; 16] {
 }
 
 impl<'s> Named<'s> {
-    /// By the release of the function that the request leads to, and by that function's routes.
+    /// By the route that the request takes, by others of its function, and by the release of that.
     fn of(snapshot: &'s Snapshot, asked: Asked<'_>) -> Self {
         let mut named = Self::default();
         let Some(found) = snapshot.resolve(asked) else { return named };
         let function = &found.target.name;
-        for route in snapshot.routes_of(function) {
+        let others = snapshot.routes_of(function).take(ROUTES);
+        for route in snapshot.route(found.route).into_iter().chain(others) {
             named.add(&route.when);
         }
         let Some(release) = snapshot.objects.releases.get(function) else { return named };
@@ -215,6 +221,27 @@ mod tests {
         assert!(!masked.contains("Content-Length") && !masked.contains("close"), "{masked}");
         let head = parse_request(masked.as_bytes(), &Limits::default()).unwrap().unwrap();
         assert_eq!((head.len, head.method), (masked.len(), "POST"));
+    }
+
+    #[test]
+    fn of_many_routes_the_one_that_is_taken_and_the_first_are_looked_through() {
+        let route = |n: usize| {
+            let cookie = serde_json::json!({"name": format!("c{n:03}"), "value": "v"});
+            let when = serde_json::json!({"cookies": [cookie]});
+            let route = serde_json::json!({"path": "/a", "function": "local/a", "when": when});
+            (format!("r{n:03}"), route)
+        };
+        let routes: serde_json::Map<_, _> = (0..1000).map(route).collect();
+        let objects = serde_json::json!({"functions": {"local/a": {}}, "versions": {}, "releases": {}, "routes": routes});
+        let snapshot =
+            apply(&Snapshot::default(), Arc::new(serde_json::from_value(objects).unwrap()));
+        let cookies = "c001=first; c998=other; c999=v";
+        let text = format!("GET /a HTTP/1.1\r\nHost: h\r\nCookie: {cookies}\r\n\r\n");
+        let head = parse_request(text.as_bytes(), &Limits::default()).unwrap().unwrap();
+        let masked = masked(&head, None, &snapshot, &RandomState::new());
+        let masked = String::from_utf8(masked).unwrap();
+        assert!(masked.contains("c001=first; ") && masked.contains("; c999=v\r\n"), "{masked}");
+        assert!(!masked.contains("other"), "{masked}");
     }
 
     #[test]
