@@ -11,6 +11,7 @@ use hatchway_proto::name::FunctionName;
 use imbl::ordmap::DiffItem;
 
 use super::snapshot::{Snapshot, Target, served};
+use super::targets::Place;
 use crate::admit::{Line, Rate};
 use crate::degrade::Degrades;
 use crate::route::{Releases, table};
@@ -20,8 +21,9 @@ pub fn apply(before: &Snapshot, objects: Arc<Objects>) -> Snapshot {
     let mut after = before.clone();
     let was = std::mem::replace(&mut after.objects, objects);
     for function in after.objects.changed_functions(&was) {
+        let was_there = after.targets.get(&function).is_some();
         after.set_function(&function);
-        after.look_for_dangling(&function);
+        after.look_at_routes_of(&function, was_there, &was);
     }
     let now = Arc::clone(&after.objects);
     for change in was.routes.diff(&now.routes) {
@@ -75,6 +77,7 @@ impl Snapshot {
             |known: &&Arc<Target>| known.function.max_in_flight == function.max_in_flight;
         let target = Target {
             name: name.clone(),
+            place: Place::default(),
             function: Arc::clone(function),
             degrade: Degrades::new(function, release.map(|release| &**release)),
             releases,
@@ -93,15 +96,24 @@ impl Snapshot {
             None => drop(self.limited.remove(name)),
         }
         self.lanes += usize::from(target.knows_lanes());
-        let before = self.targets.insert(Arc::new(target));
+        let before = self.targets.insert(target);
         self.lanes -= before.map_or(0, |before| usize::from(before.knows_lanes()));
     }
 
-    /// Names the routes to a function that is not there, and no others.
-    fn look_for_dangling(&mut self, function: &FunctionName) {
+    /// Names the routes to a function that is not there, and no others; tells those that waited for it where it stands.
+    fn look_at_routes_of(&mut self, function: &FunctionName, was_there: bool, was: &Objects) {
+        let is_there = self.targets.get(function).is_some();
+        if was_there == is_there {
+            return;
+        }
+        let place = self.targets.place(function);
         let names: Vec<_> = self.names_of(function).cloned().collect();
         for name in names {
             self.say_whether_dangling(&name, function);
+            if let Some(route) = served(&self.kept, was, &name).filter(|_| is_there).cloned() {
+                let put = self.table.insert(&name, &route, place);
+                debug_assert_eq!(put, Ok(()), "what was compiled once can be compiled again");
+            }
         }
     }
 
@@ -118,7 +130,7 @@ impl Snapshot {
         let before = served(&self.kept, was, name).cloned();
         let added = match route.mistakes().first() {
             Some(mistake) => Err(mistake.to_string()),
-            None => self.table.insert(name, route),
+            None => self.table.insert(name, route, self.targets.place(&route.function)),
         };
         if let Err(why) = added {
             self.kept.insert(Arc::clone(name), before);

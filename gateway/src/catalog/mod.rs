@@ -1,15 +1,17 @@
 //! The rules, as the whole process reads them: one immutable snapshot, swapped in whole.
 //!
-//! [`snapshot`] is what a request sees, [`apply`] turns objects into it.
+//! [`snapshot`] is what a request sees, the functions among it in [`targets`]; [`apply`] turns objects into it.
 
 pub mod apply;
 pub mod snapshot;
+pub mod targets;
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
 pub use snapshot::{ReleaseTarget, Snapshot, Target};
+pub use targets::{Place, Targets};
 
 /// The reading end, cloned into every core.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use hatchway_proto::catalog::{Function, Objects, Route};
 use hatchway_proto::name::{FunctionName, VersionId};
-use hatchway_wire::trie::{Keyed, Trie};
+use hatchway_wire::trie::Keyed;
 use imbl::{OrdMap, OrdSet};
 
 use crate::admit::{Line, Rate};
@@ -14,13 +14,15 @@ use crate::degrade::Degrades;
 use crate::metrics::{FunctionMetrics, VersionMetrics};
 use crate::route::{Asked, Found, Releases, Table, lane};
 
+use super::{Place, Targets};
+
 /// The rules of one revision. Shares with the one before what did not change.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// Requests to functions, by name.
     pub(super) table: Table,
-    /// Every function, by name.
-    pub targets: Trie<Arc<Target>>,
+    /// Every function.
+    pub targets: Targets,
     /// The limits of functions that have one.
     pub limited: OrdMap<FunctionName, Arc<Rate>>,
     /// Routes that are wrong as they are now: their last good form serves, where there is one.
@@ -43,7 +45,7 @@ impl Default for Snapshot {
     fn default() -> Self {
         Self {
             table: Table::default(),
-            targets: Trie::default(),
+            targets: Targets::default(),
             limited: OrdMap::new(),
             kept: OrdMap::new(),
             routes_of: OrdSet::new(),
@@ -58,11 +60,11 @@ impl Default for Snapshot {
 
 impl Snapshot {
     /// The function that a request leads to, and by which route.
-    pub fn resolve<'p>(&self, asked: Asked<'p>) -> Option<Found<'_, 'p, Arc<Target>>> {
-        let Found { target, target_hash, route, filters, lane, accepts_lane, rest, tag } =
+    pub fn resolve<'s, 'p>(&'s self, asked: Asked<'p>) -> Option<Found<'s, 'p, &'s Arc<Target>>> {
+        let Found { target: (place, name), route, filters, lane, accepts_lane, rest, tag } =
             self.table.resolve(asked)?;
-        let target = self.targets.get_hashed(target_hash, target)?;
-        Some(Found { target, target_hash, route, filters, lane, accepts_lane, rest, tag })
+        let target = self.targets.at(place, name)?;
+        Some(Found { target, route, filters, lane, accepts_lane, rest, tag })
     }
 
     /// The lane of a request that took a route, before its release is looked at, and whether there are lanes at all.
@@ -123,6 +125,8 @@ pub(super) fn served<'s>(
 pub struct Target {
     /// Its name.
     pub name: FunctionName,
+    /// Where it stands among all.
+    pub(super) place: Place,
     /// Its settings.
     pub function: Arc<Function>,
     /// Who answers; none when it has no release yet.

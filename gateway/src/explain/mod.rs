@@ -9,7 +9,7 @@ use hatchway_proto::name::{FunctionName, VersionId};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::catalog::{Snapshot, Target};
+use crate::catalog::{Place, Snapshot, Target};
 use crate::mirror::{Mirror, MirrorTo};
 use crate::route::Matcher;
 use crate::route::filters::location;
@@ -129,7 +129,7 @@ pub fn explain(snapshot: &Snapshot, asked: Asked<'_>) -> Explanation {
     told
 }
 
-fn route(told: &mut Explanation, snapshot: &Snapshot, found: &Found<'_, '_, Arc<Target>>) {
+fn route(told: &mut Explanation, snapshot: &Snapshot, found: &Found<'_, '_, &Arc<Target>>) {
     let route = snapshot.route(found.route);
     let place = route.map(|route| place(route)).unwrap_or_default();
     let decision = format!("function {}", found.target.name);
@@ -254,7 +254,7 @@ fn other_routes(
     for (name, route) in snapshot.routes().filter(|(name, _)| Some(&***name) != winner) {
         let with = |route: &Arc<Route>| {
             let mut alone = Table::default();
-            alone.insert(name, route).is_ok() && alone.resolve(asked).is_some()
+            alone.insert(name, route, Place::default()).is_ok() && alone.resolve(asked).is_some()
         };
         let bare = Arc::new(Route { when: Default::default(), ..(**route).clone() });
         if told.others.len() == OTHERS {

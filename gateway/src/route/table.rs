@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use hatchway_proto::catalog::{PathMatch, Route, check};
 use hatchway_proto::name::FunctionName;
-use hatchway_wire::trie::{Keyed, Trie, hash};
+use hatchway_wire::trie::{Keyed, Trie};
 use regex::RegexSet;
 
 use super::Filters;
 use super::condition::{Asked, Matcher, Rank};
+use crate::catalog::Place;
 
 #[cfg(test)]
 mod tests;
@@ -47,8 +48,8 @@ struct Candidate {
     name: Arc<str>,
     route: Arc<Route>,
     compiled: Option<Arc<Compiled>>,
-    /// Of the function that it leads to: of a hundred thousand, its name is in no cache.
-    target_hash: u64,
+    /// Where the function stands that it leads to.
+    target: Place,
 }
 
 #[derive(Debug)]
@@ -87,9 +88,7 @@ impl Keyed for Candidates {
 #[derive(Debug)]
 pub struct Found<'t, 'p, T> {
     /// What the route leads to.
-    pub target: &'t T,
-    /// Of the name of its function.
-    pub target_hash: u64,
+    pub target: T,
     /// The name of the route.
     pub route: &'t str,
     /// What the route does with the request.
@@ -104,12 +103,21 @@ pub struct Found<'t, 'p, T> {
     pub tag: Option<&'p str>,
 }
 
+/// To a function by its name, which is looked for at a place.
+type Leads<'t, 'p> = Found<'t, 'p, (Place, &'t FunctionName)>;
+
 impl Table {
-    /// Adds the route `name`, or puts it in the place of one with the same name, host and path.
+    /// Adds the route `name`, or puts it in the place of one with the same name, host and path. `target` is where its
+    /// function stands.
     ///
     /// # Errors
     /// What is wrong with it; the table is as it was.
-    pub fn insert(&mut self, name: &Arc<str>, route: &Arc<Route>) -> Result<(), String> {
+    pub fn insert(
+        &mut self,
+        name: &Arc<str>,
+        route: &Arc<Route>,
+        target: Place,
+    ) -> Result<(), String> {
         let when = match route.when.is_empty() {
             true => None,
             false => Some(Matcher::new(&route.when)?),
@@ -118,8 +126,7 @@ impl Table {
         let is_plain = when.is_none() && filters.is_none();
         let compiled = (!is_plain).then(|| Arc::new(Compiled { when, filters }));
         let (name, route) = (Arc::clone(name), Arc::clone(route));
-        let target_hash = hash(&route.function);
-        let candidate = Candidate { name, route: Arc::clone(&route), compiled, target_hash };
+        let candidate = Candidate { name, route: Arc::clone(&route), compiled, target };
         self.change(&route, |paths| paths.insert(candidate))
     }
 
@@ -152,7 +159,7 @@ impl Table {
     }
 
     /// The most particular route that matches: the exact host, the host behind a tag, the longest wildcard, any host.
-    pub fn resolve<'p>(&self, asked: Asked<'p>) -> Option<Found<'_, 'p, FunctionName>> {
+    pub fn resolve<'p>(&self, asked: Asked<'p>) -> Option<Leads<'_, 'p>> {
         let (host, path) = (lower(without_port(asked.head.host)), asked.head.path);
         if let Some(found) = self.hosts.get(&host).and_then(|paths| paths.resolve(path, asked)) {
             return Some(found);
@@ -222,7 +229,7 @@ impl Paths {
         self.exact.is_empty() && self.prefixes.is_empty() && self.regexes.is_none()
     }
 
-    fn resolve<'p>(&self, path: &'p str, asked: Asked<'_>) -> Option<Found<'_, 'p, FunctionName>> {
+    fn resolve<'p>(&self, path: &'p str, asked: Asked<'_>) -> Option<Leads<'_, 'p>> {
         if let Some(found) = self.exact.get(path).and_then(|all| all.first(asked)) {
             return Some(found.at(path));
         }
@@ -300,12 +307,11 @@ impl Candidate {
         (Reverse(self.when().map(Matcher::rank)), &self.name)
     }
 
-    fn at<'p>(&self, rest: &'p str) -> Found<'_, 'p, FunctionName> {
+    fn at<'p>(&self, rest: &'p str) -> Leads<'_, 'p> {
         let filters = self.compiled.as_ref().and_then(|compiled| compiled.filters.as_ref());
         let (lane, accepts_lane) = (self.route.lane.as_deref(), self.route.accepts_lane);
-        let (target, target_hash) = (&self.route.function, self.target_hash);
-        let route = &*self.name;
-        Found { target, target_hash, route, filters, lane, accepts_lane, rest, tag: None }
+        let (target, route) = ((self.target, &self.route.function), &*self.name);
+        Found { target, route, filters, lane, accepts_lane, rest, tag: None }
     }
 }
 

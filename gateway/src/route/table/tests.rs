@@ -7,7 +7,7 @@ fn table(routes: &[(&str, &str)]) -> Table {
     for (name, text) in routes {
         let route: Route = serde_json::from_str(text).unwrap();
         assert_eq!(route.mistakes(), []);
-        table.insert(&Arc::from(*name), &Arc::new(route)).unwrap();
+        table.insert(&Arc::from(*name), &Arc::new(route), Place::default()).unwrap();
     }
     table
 }
