@@ -49,6 +49,8 @@ fn connect(address: SocketAddr, number: usize) -> std::io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.bind(&SocketAddr::from((Ipv4Addr::new(127, 0, 1, last), 0)).into())?;
     socket.connect(&address.into())?;
+    // What is said in several writes would wait for the other side's delayed acknowledgement.
+    socket.set_tcp_nodelay(true)?;
     Ok(socket.into())
 }
 
