@@ -99,7 +99,7 @@ bench-rules: PROFILE := quick
 bench-rules: setup-test ## What 100,000 functions cost: memory, changes, starts (FUNCTIONS=10000, STORM=10s)
 	cargo build --profile $(PROFILE) -p hatchway-gateway --bins
 	HATCHWAY_BIN=$(PROFILE_DIR) cargo test --profile $(PROFILE) -p hatchway-tests --test rules_figures -- \
-		--ignored --nocapture $(ARGS)
+		--ignored --nocapture --test-threads 1 $(ARGS)
 
 .PHONY: bench-density
 bench-density: setup-bench build bench-programs ## Memory of so many live Node functions in one node (FUNCTIONS=500, ARGS="--registered 2000")

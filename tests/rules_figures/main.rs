@@ -3,7 +3,7 @@
 //! `FUNCTIONS` says how many functions there are, each with a version, a route and a release (100,000 by default), `STORM` how
 //! long rules change without pause (`60s`). Reading order: [`catalog`] the rules; [`compiled`] what one gateway does with
 //! them, in this process; [`fleet`] four real gateways and a real etcd; [`storm`] requests while rules change; [`report`] the
-//! table.
+//! table of each half.
 
 mod catalog;
 mod compiled;
@@ -29,12 +29,19 @@ fn storm_lasts() -> Duration {
 }
 
 #[test]
-#[ignore = "takes minutes and an optimised build: make bench-rules runs it"]
-fn many_rules_cost_what_they_may() {
+#[ignore = "takes an optimised build: make bench-rules runs it"]
+fn in_one_process() {
     let count = functions();
     let mut report = Report::of(count);
     compiled::measure(count, &mut report);
+    report.print();
+}
 
+#[test]
+#[ignore = "takes minutes and an optimised build: make bench-rules runs it"]
+fn over_a_fleet() {
+    let count = functions();
+    let mut report = Report::of(count);
     let project = Project::new("");
     let mut etcd = Etcd::start();
     catalog::write(&etcd, count);
