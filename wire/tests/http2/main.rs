@@ -8,6 +8,8 @@ mod flow;
 mod heads;
 mod kit;
 mod net;
+#[path = "../http1/kit/peer.rs"]
+#[allow(dead_code, reason = "the tests of HTTP/1.1 use all of it")]
 mod peer;
 mod raw;
 mod scripted;

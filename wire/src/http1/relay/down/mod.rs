@@ -1,12 +1,12 @@
-//! The answer's way: interim heads, the head, then the body in a form that the client understands.
+//! The answer's way: interim heads, the head ([`heads`]), then the body in a form that the client understands ([`body`]).
+
+mod body;
+mod heads;
 
 use std::io::ErrorKind;
 use std::task::{Context, Poll};
 
-use hatchway_proto::http1::{
-    self, BodyDecoder, BodyError, Framing, Limits, Piece, ResponseHead, Version,
-};
-use hatchway_proto::link::AnswerHead;
+use hatchway_proto::http1::{self, BodyDecoder, Framing, Limits, ResponseHead, Version};
 use tokio::time::Instant;
 
 use crate::http1::client::Client;
@@ -15,8 +15,7 @@ use crate::http1::exchange::Cause;
 use crate::http1::pending::Pending;
 use crate::http1::relay::splice::Splice;
 use crate::http1::service::{Request, Shape};
-use crate::http1::upgrade;
-use crate::ticker::{self, Ticker};
+use crate::ticker::Ticker;
 use crate::{Stream, pipe};
 
 /// Writes the head of an answer for the client; false when the client is not to get it.
@@ -253,196 +252,4 @@ impl<'a> Down<'a> {
             State::Done => unreachable!("a finished answer is not read on"),
         }
     }
-
-    /// Reads interim heads, then the final one and what came of its body.
-    fn read_heads(
-        &mut self,
-        mut bytes: &[u8],
-        asked: Asked,
-        client: &mut Stream,
-        cx: &mut Context<'_>,
-    ) -> Result<(), Cause> {
-        self.state = State::Head(Vec::new());
-        while !bytes.is_empty() {
-            let parsed = http1::parse_response(bytes, self.terms.is_head, &self.limits);
-            let Some(head) = parsed.map_err(Cause::BadAnswer)? else {
-                self.state = State::Head(bytes.to_vec());
-                return Ok(());
-            };
-            let rest = &bytes[head.len..];
-            match head.status {
-                101 => return self.begin_tunnel(&head, rest, asked),
-                100..=199 => self.pass_interim(&head),
-                _ => return self.begin_body(&head, rest, asked, client, cx),
-            }
-            bytes = rest;
-        }
-        Ok(())
-    }
-
-    /// 100 is ours to give, and was given; others are for clients that know interim answers.
-    fn pass_interim(&mut self, head: &ResponseHead<'_>) {
-        if head.status != 100 && self.terms.version == Version::Http11 {
-            (self.respond)(head, self.terms.interim(), self.out.buffer());
-        }
-    }
-
-    /// Only what was asked for, and only when the request is over: the rest of its body would be taken for
-    /// the first words of the new protocol (RFC 9110 section 7.8).
-    fn begin_tunnel(
-        &mut self,
-        head: &ResponseHead<'_>,
-        rest: &[u8],
-        asked: Asked,
-    ) -> Result<(), Cause> {
-        if !self.terms.wants_upgrade || !asked.is_whole || upgrade::granted(head).is_none() {
-            return Err(Cause::UnwantedUpgrade);
-        }
-        self.note_head(head.status);
-        (self.respond)(head, Shape { upgrades: true, ..self.terms.interim() }, self.out.buffer());
-        self.out.buffer().extend_from_slice(rest);
-        self.answer.is_tunnel = true;
-        self.state = State::Done;
-        Ok(())
-    }
-
-    fn begin_body(
-        &mut self,
-        head: &ResponseHead<'_>,
-        rest: &[u8],
-        asked: Asked,
-        client: &mut Stream,
-        cx: &mut Context<'_>,
-    ) -> Result<(), Cause> {
-        let terms = self.terms;
-        let (framing, form) = match (head.framing, terms.version) {
-            (Framing::UntilClose, Version::Http11) => (Framing::Chunked, Form::Chunk),
-            (Framing::Chunked, Version::Http10) => (Framing::UntilClose, Form::Unchunk),
-            (framing, _) => (framing, Form::AsIs),
-        };
-        let ends_by_close = framing == Framing::UntilClose;
-        let keep_alive = self.keeps_client(asked) && !ends_by_close;
-        self.note_head(head.status);
-        self.answer.ends_by_close = ends_by_close;
-        self.answer.keep_client = keep_alive;
-        self.answer.keep_upstream = head.keep_alive && head.framing != Framing::UntilClose;
-        let shape = Shape { version: terms.version, keep_alive, framing, upgrades: false };
-        let is_first = self.out.is_empty();
-        if !(self.respond)(head, shape, self.out.buffer()) {
-            return Err(Cause::Declined);
-        }
-        if let Stream::Call(call) = client
-            && terms.told.tells
-            && is_first
-            && keep_alive
-        {
-            let head_bytes = self.out.rest().len();
-            call.tell(AnswerHead { status: head.status, framing, head_bytes });
-        }
-        self.pass_body(BodyDecoder::new(head.framing), form, (0, rest), client, cx)
-    }
-
-    /// The client may send another request behind this one, as far as is known before its answer.
-    fn keeps_client(&self, asked: Asked) -> bool {
-        // What follows a refused upgrade may be words of the protocol that was hoped for.
-        let is_ambiguous = self.terms.wants_upgrade && asked.has_more;
-        self.terms.keep_alive && !is_ambiguous && !self.ticker.is_draining()
-    }
-
-    /// True when a head that a node has told of is what this client is to read.
-    fn passes(&self, asked: Asked) -> bool {
-        self.terms.told.passes
-            && self.terms.version == Version::Http11
-            && self.keeps_client(asked)
-            && matches!(&self.state, State::Head(partial) if partial.is_empty())
-    }
-
-    /// Passes on a head as it is, and what came of its body.
-    fn pass_told(
-        &mut self,
-        told: AnswerHead,
-        bytes: &[u8],
-        client: &mut Stream,
-        cx: &mut Context<'_>,
-    ) -> Result<(), Cause> {
-        self.note_head(told.status);
-        (self.answer.keep_client, self.answer.keep_upstream) = (true, true);
-        let decoder = BodyDecoder::new(told.framing);
-        self.pass_body(decoder, Form::AsIs, (told.head_bytes, bytes), client, cx)
-    }
-
-    fn note_head(&mut self, status: u16) {
-        self.answer.status = status;
-        self.answer.first_byte = Some(ticker::recent());
-    }
-
-    /// Passes on what `bytes` hold of the body, behind what waits and with the `front` of them, which is a head as it is.
-    fn pass_body(
-        &mut self,
-        mut decoder: BodyDecoder,
-        form: Form,
-        (front, bytes): (usize, &[u8]),
-        client: &mut Stream,
-        cx: &mut Context<'_>,
-    ) -> Result<(), Cause> {
-        // Whatever breaks from here on breaks an answer that has begun.
-        self.state = State::Body(decoder, form);
-        let used = match form {
-            Form::AsIs => {
-                let used = front + decoder.advance(&bytes[front..]).map_err(Cause::BadBody)?;
-                let sent = self.out.send(&bytes[..used], client, cx);
-                self.answer.bytes += sent.map_err(|_| Cause::ClientGone)? as u64;
-                used
-            }
-            Form::Chunk | Form::Unchunk => {
-                reframe(&mut decoder, form, bytes, self.out.buffer()).map_err(Cause::BadBody)?
-            }
-        };
-        if decoder.is_done() {
-            // Bytes behind the end were not asked for: whoever sends them is not trusted again.
-            self.answer.keep_upstream &= used == bytes.len();
-            self.state = State::Done;
-        } else {
-            self.state = State::Body(decoder, form);
-        }
-        Ok(())
-    }
-
-    fn end_body(&mut self, mut decoder: BodyDecoder, form: Form) -> Result<(), Cause> {
-        self.state = State::Body(decoder, form);
-        decoder.end_of_input().map_err(Cause::BadBody)?;
-        if form == Form::Chunk {
-            http1::write_last_chunk(self.out.buffer(), &[]);
-        }
-        self.state = State::Done;
-        Ok(())
-    }
-}
-
-/// Writes the data of a body in another form; says how many bytes belong to it.
-fn reframe(
-    decoder: &mut BodyDecoder,
-    form: Form,
-    bytes: &[u8],
-    out: &mut Vec<u8>,
-) -> Result<usize, BodyError> {
-    let mut used = 0;
-    while !decoder.is_done() {
-        match decoder.next(&bytes[used..])? {
-            Piece::NeedMore | Piece::Done => break,
-            Piece::Framing { len } | Piece::Trailers { len } => used += len,
-            Piece::Data { start, len } => {
-                let data = &bytes[used + start..used + start + len];
-                if form == Form::Chunk {
-                    http1::write_chunk_head(out, data.len() as u64);
-                    out.extend_from_slice(data);
-                    out.extend_from_slice(http1::CHUNK_END);
-                } else {
-                    out.extend_from_slice(data);
-                }
-                used += start + len;
-            }
-        }
-    }
-    Ok(used)
 }
