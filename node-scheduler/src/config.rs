@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, ValueEnum};
+use hatchway_proto::network::Network;
 use hatchway_wire::admin::AdminArgs;
 use hatchway_wire::catalog::SourceArgs;
 use hatchway_wire::link::LinkTlsArgs;
@@ -94,6 +95,10 @@ pub struct Machine {
     /// default, and never what they need.
     #[arg(long)]
     pub zygote_memory_mib: Option<u64>,
+    /// A network that functions may reach through the egress proxy, of those that it leads nobody to: private ones, the loopback,
+    /// link-local ones. An address of this node, or of a cloud's metadata, has to be given by itself. May be given more than once.
+    #[arg(long, value_name = "NETWORK")]
+    pub egress_allow: Vec<Network>,
 }
 
 /// How functions start after the first time.

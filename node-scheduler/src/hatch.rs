@@ -18,6 +18,7 @@ use tokio::net::unix::pipe;
 use tokio::time::timeout;
 
 use crate::boost::{BOOSTED_MILLIS, Boost, Boosts, UNANSWERED};
+use crate::egress::{Egress, Outlet};
 use crate::logs::{Logs, Origin};
 use crate::package::{Held, Packages};
 use crate::pool::{Exit, HatchFailure, Hatched, Hatchery, LiveSandbox, StartPhases, Usage};
@@ -33,6 +34,7 @@ pub struct ProcessHatchery {
     boosts: Boosts,
     zygotes: Zygotes,
     packages: Packages,
+    egress: Egress,
     trial: Trial,
 }
 
@@ -43,8 +45,9 @@ pub struct Process {
     boost: Option<Arc<Boost>>,
     /// Kept where one request runs at a time.
     current: Option<Current>,
-    /// Its files stay as long as it lives.
+    /// Its files, and its way out where it has one, stay as long as it lives.
     _package: Held,
+    _outlet: Option<Outlet>,
     was_hung: AtomicBool,
 }
 
@@ -68,7 +71,7 @@ impl ProcessHatchery {
     pub(crate) fn new(
         spawner: Spawner,
         zygotes: Zygotes,
-        packages: Packages,
+        (packages, egress): (Packages, Egress),
         interpreters: Interpreters,
         adapters: Adapters,
         logs: Logs,
@@ -76,7 +79,7 @@ impl ProcessHatchery {
     ) -> Self {
         let trial = Trial::new(&interpreters, &adapters);
         let boosts = Boosts::new(boosts);
-        Self { spawner, interpreters, adapters, logs, boosts, zygotes, packages, trial }
+        Self { spawner, interpreters, adapters, logs, boosts, zygotes, packages, egress, trial }
     }
 
     fn plan(
@@ -137,7 +140,7 @@ impl ProcessHatchery {
         package: &Held,
     ) -> Option<Hatched<Process>> {
         let ordered = Instant::now();
-        let parked = self.zygotes.take(&version_id).await?;
+        let (parked, outlet) = self.zygotes.take(&version_id).await?;
         let forked = ordered.elapsed();
         let loading = Instant::now();
         let sandbox = parked.go(&id.to_string());
@@ -145,7 +148,7 @@ impl ProcessHatchery {
         let (reason, detail) = match timeout(CHILD_CLOCK, sandbox.ready()).await {
             Ok(Ok(_)) => {
                 let phases = vec![("fork", forked), ("load", loading.elapsed())];
-                let process = Process::new(sandbox, None, current, package.clone());
+                let process = Process::new(sandbox, None, current, (package.clone(), outlet));
                 return Some(Hatched { sandbox: process, phases: StartPhases(phases) });
             }
             Ok(Err(why)) => ("child-failed", why.to_string()),
@@ -204,6 +207,10 @@ fn specify(
     (package, plan): (&Held, StartPlan),
 ) -> SandboxSpec {
     let resources = &version.resources;
+    let plan = match version.network {
+        catalog::Network::EgressProxy => plan.through_proxy(),
+        catalog::Network::None | catalog::Network::Open => plan,
+    };
     SandboxSpec {
         id,
         name: format!("{}@{version_id}", version.function),
@@ -218,6 +225,7 @@ fn specify(
         tmp_bytes: resources.tmp_bytes,
         network: match version.network {
             catalog::Network::None => Network::None,
+            catalog::Network::EgressProxy => Network::Proxied,
             catalog::Network::Open => Network::Open,
         },
         entry: if plan.inherits_listener {
@@ -263,6 +271,7 @@ impl Hatchery for ProcessHatchery {
         let spec = self.plan(id, &version_id, &version, &package)?;
         // Dropped on the way, the sandbox is killed.
         let sandbox = self.spawner.hatch(spec).await.map_err(|error| not_hatched(&error))?;
+        let outlet = self.egress.open(&version, sandbox.take_proxy());
         let boost = self.boost(&sandbox, version.resources.cpu_millis);
         let current = self
             .capture(id, version_id, &version, &sandbox)
@@ -276,7 +285,7 @@ impl Hatchery for ProcessHatchery {
             ("load", loading.elapsed()),
         ];
         let phases = fetched.into_iter().chain(started).collect();
-        let process = Process::new(sandbox, boost, current, package.clone());
+        let process = Process::new(sandbox, boost, current, (package.clone(), outlet));
         process.end_boost_in_time();
         self.zygotes.consider(|| self.blueprint(version_id, &version, package));
         Ok(Hatched { sandbox: process, phases: StartPhases(phases) })
@@ -313,13 +322,14 @@ impl Process {
         sandbox: Sandbox,
         boost: Option<Boost>,
         current: Option<Current>,
-        package: Held,
+        (package, outlet): (Held, Option<Outlet>),
     ) -> Self {
         Self {
             sandbox: Arc::new(sandbox),
             boost: boost.map(Arc::new),
             current,
             _package: package,
+            _outlet: outlet,
             was_hung: AtomicBool::new(false),
         }
     }

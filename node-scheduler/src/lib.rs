@@ -4,13 +4,14 @@
 //! [`admit`] (8: a file answers, a slot is taken, or the request is refused), [`pool`] (9: warm reuse, hatch
 //! and reap), [`invoke`] (10: to the sandbox and back). [`hatch`] starts processes for the pool, from a [`zygote`]
 //! where there is one, over the files that [`package`] has, [`node`] puts the parts together, and [`register`] says in etcd that all
-//! of it is there. [`named`] is what the rules name.
+//! of it is there. [`named`] is what the rules name, and [`egress`] the way out for functions that have one.
 
 pub mod admin;
 pub mod admit;
 mod assets;
 mod boost;
 pub mod config;
+mod egress;
 mod h2c;
 pub mod hatch;
 pub mod invoke;

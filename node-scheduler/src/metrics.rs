@@ -10,6 +10,7 @@ use prometheus::{
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
+use crate::egress::Moved;
 use crate::hatch::ProcessHatchery;
 use crate::pool::{Exit, Pool, PoolEvent};
 use crate::zygote::Zygotes;
@@ -163,6 +164,69 @@ impl ZygoteMetrics {
                 IntCounterVec::new(fallbacks, &["reason"]).expect(good),
             ),
         }
+    }
+}
+
+/// What is counted of the way out.
+#[derive(Clone, Debug)]
+pub(crate) struct EgressMetrics {
+    requests: IntCounterVec,
+    bytes: IntCounterVec,
+    open: IntGaugeVec,
+}
+
+/// A connection of a function to the proxy, counted until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Open(IntGauge);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl EgressMetrics {
+    /// Registers the families.
+    ///
+    /// # Panics
+    /// When they are registered already: a registry has one node.
+    pub(crate) fn register(registry: &Registry) -> Self {
+        let good = "the names are good";
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            registered(registry, IntCounterVec::new(Opts::new(name, help), labels).expect(good))
+        };
+        let open = Opts::new(
+            "node_egress_connections",
+            "Connections of functions to the egress proxy that are open.",
+        );
+        Self {
+            requests: counters(
+                "node_egress_requests_total",
+                "Requests and tunnels asked of the egress proxy, by result: ok, or why it was refused.",
+                &["function", "result"],
+            ),
+            bytes: counters(
+                "node_egress_bytes_total",
+                "Bytes that functions have sent out and got in through the egress proxy.",
+                &["function", "direction"],
+            ),
+            open: registered(registry, IntGaugeVec::new(open, &["function"]).expect(good)),
+        }
+    }
+
+    pub(crate) fn count(&self, function: &FunctionName, result: &str) {
+        self.requests.with_label_values(&[function.as_str(), result]).inc();
+    }
+
+    pub(crate) fn open(&self, function: &FunctionName) -> Open {
+        let open = self.open.with_label_values(&[function.as_str()]);
+        open.inc();
+        Open(open)
+    }
+
+    pub(crate) fn moved(&self, function: &FunctionName) -> Moved {
+        let bytes = |way| self.bytes.with_label_values(&[function.as_str(), way]);
+        Moved { out: bytes("out"), into: bytes("in") }
     }
 }
 

@@ -7,6 +7,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use hatchway_proto::catalog::Objects;
+use hatchway_proto::network::Network;
 use hatchway_sandbox::runtime::{InterpreterSettings, Interpreters, install_adapters};
 use hatchway_sandbox::spawner::DEFAULT_UID_BASE;
 use hatchway_sandbox::{Grants, Identity, Isolation, Spawner, SpawnerConfig, programs};
@@ -16,10 +17,13 @@ use tokio::runtime;
 
 use crate::admin::NodePages;
 use crate::config::{IsolationMode, Machine, Starts};
+use crate::egress::Egress;
 use crate::hatch::ProcessHatchery;
 use crate::logs::Logs;
 use crate::machine;
-use crate::metrics::{self, NodeMetrics, PackageMetrics, PoolCollector, ZygoteMetrics};
+use crate::metrics::{
+    self, EgressMetrics, NodeMetrics, PackageMetrics, PoolCollector, ZygoteMetrics,
+};
 use crate::named::Named;
 use crate::package::{PackageArgs, Packages};
 use crate::pool::{Pool, PoolConfig, PoolEvent};
@@ -68,6 +72,7 @@ pub struct Prepared {
     memory_mib: Option<u64>,
     start_boosts: usize,
     zygotes: ZygoteSettings,
+    egress_allow: Vec<Network>,
     /// From [`Node::drain`] until whatever still runs is killed; the pool's default where nobody says.
     pub drain_limit: Option<Duration>,
     /// Where packages come from that are no folder of this machine; from nowhere where nobody says.
@@ -123,6 +128,7 @@ pub fn prepare(
         memory_mib: machine.memory_mib,
         start_boosts: machine.start_boosts.unwrap_or_else(hatchway_wire::core::available),
         zygotes: zygote_settings(machine),
+        egress_allow: machine.egress_allow.clone(),
         drain_limit: None,
         packages: None,
         state,
@@ -225,9 +231,13 @@ impl Prepared {
         let logs = Logs::new(counts.log_lines_dropped.clone());
         let mut config = PoolConfig::with_budget(machine::budget(self.memory_mib));
         config.drain_limit = self.drain_limit.unwrap_or(config.drain_limit);
+        let metrics = EgressMetrics::register(registry);
+        let (egress, egress_thread) =
+            Egress::start(self.egress_allow, metrics).map_err(NodeError::Thread)?;
         let zygotes = Zygotes::new(
             self.spawner.clone(),
             logs.clone(),
+            egress.clone(),
             self.zygotes,
             ZygoteMetrics::register(registry),
         );
@@ -239,7 +249,7 @@ impl Prepared {
         let hatchery = ProcessHatchery::new(
             self.spawner.clone(),
             zygotes.clone(),
-            packages.clone(),
+            (packages.clone(), egress),
             self.interpreters,
             self.adapters,
             logs.clone(),
@@ -274,6 +284,7 @@ impl Prepared {
                 tokio::task::yield_now().await;
                 following.abort();
             });
+            egress_thread.stop();
             drop(state);
         };
         let thread =

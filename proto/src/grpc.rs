@@ -75,7 +75,9 @@ impl Status {
                 Self::DeadlineExceeded
             }
             (_, 413 | 429 | 431) => Self::ResourceExhausted,
-            (ProxyError::HttpRequestDenied, _) => Self::PermissionDenied,
+            (ProxyError::HttpRequestDenied | ProxyError::DestinationIpProhibited, _) => {
+                Self::PermissionDenied
+            }
             (
                 ProxyError::HttpRequestError
                 | ProxyError::HttpProtocolError
@@ -87,6 +89,7 @@ impl Status {
             }
             (
                 ProxyError::DestinationUnavailable
+                | ProxyError::DnsError
                 | ProxyError::ConnectionLimitReached
                 | ProxyError::ConnectionTerminated
                 | ProxyError::HttpResponseIncomplete,

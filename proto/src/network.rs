@@ -11,6 +11,11 @@ pub struct Network {
 }
 
 impl Network {
+    /// True when it is one address and no more.
+    pub fn is_one_address(&self) -> bool {
+        self.bits == if self.address.is_ipv4() { 32 } else { 128 }
+    }
+
     /// True for an address of this network.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {

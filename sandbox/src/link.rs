@@ -31,6 +31,8 @@ pub(crate) struct Hatched {
     pub(crate) groups: GroupPaths,
     pub(crate) tier: Tier,
     pub(crate) phases: PhasesNs,
+    /// The listener of a proxied one.
+    pub(crate) proxy: Option<OwnedFd>,
 }
 
 /// How a start may end badly, as the link sees it.
@@ -233,7 +235,8 @@ fn hand_out(waiting: &mut Waiting, event: Event, attached: Vec<OwnedFd>) {
     match event {
         Event::Hatched { id, pid, groups, tier, phases } => {
             if let Some(hatch) = waiting.hatches.remove(&id) {
-                let _ = hatch.send(Ok(Hatched { pid, groups, tier, phases }));
+                let proxy = attached.into_iter().next();
+                let _ = hatch.send(Ok(Hatched { pid, groups, tier, phases, proxy }));
             }
         }
         Event::Failed { id, error } => {

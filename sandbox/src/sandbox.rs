@@ -65,6 +65,7 @@ pub struct Sandbox {
     groups: GroupPaths,
     exit: watch::Receiver<Option<Exit>>,
     output: Mutex<Option<(OwnedFd, OwnedFd)>>,
+    proxy: Mutex<Option<OwnedFd>>,
     ready: Option<ReadyPipe>,
     socket: Option<SocketFile>,
     way: Way,
@@ -88,6 +89,7 @@ impl Sandbox {
             groups: hatched.groups,
             exit,
             output: Mutex::new(Some((kept.stdout, kept.stderr))),
+            proxy: Mutex::new(hatched.proxy),
             ready: kept.ready.map(ReadyPipe::new),
             socket: kept.socket,
             way,
@@ -104,6 +106,12 @@ impl Sandbox {
     /// A sandbox whose output nobody reads stops when the pipe is full.
     pub fn take_output(&self) -> Option<(OwnedFd, OwnedFd)> {
         self.output.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The listener on [`PROXY_PORT`](crate::spec::PROXY_PORT) of a [proxied](Network::Proxied) sandbox; the first caller
+    /// gets it. Whatever is forked from a zygote shares that of the zygote. Nobody answers there until somebody accepts.
+    pub fn take_proxy(&self) -> Option<OwnedFd> {
+        self.proxy.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Waits until the function serves. Cancel safe.

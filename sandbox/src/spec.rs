@@ -11,6 +11,9 @@ pub const PRIVATE_DIR: &str = "/run/hatchway";
 /// The name a probed function's Unix socket has in [`PRIVATE_DIR`].
 pub const SOCKET_NAME: &str = "http.sock";
 
+/// Where a proxied sandbox finds its node's proxy on its loopback.
+pub const PROXY_PORT: u16 = 3128;
+
 /// Below this not even a shell starts under a memory limit.
 const MIN_MEMORY_BYTES: u64 = 4 << 20;
 const MAX_MEMORY_BYTES: u64 = 1 << 40;
@@ -61,8 +64,21 @@ pub struct SandboxSpec {
 pub enum Network {
     /// A network namespace of its own in which only the loopback is up.
     None,
+    /// The same, and in it a listener on [`PROXY_PORT`] that the node is given: what connects there has come out of this
+    /// sandbox, and of no other.
+    Proxied,
     /// The host's network.
     Open,
+}
+
+impl Network {
+    /// What the nest of such a sandbox is made with: nests know no listener yet.
+    pub(crate) fn of_nest(self) -> Self {
+        match self {
+            Self::None | Self::Proxied => Self::None,
+            Self::Open => Self::Open,
+        }
+    }
 }
 
 /// How the node reaches the function.

@@ -36,6 +36,11 @@ impl Zygote {
         self.sandbox.take_output()
     }
 
+    /// As [`Sandbox::take_proxy`]: of the zygote and of all that is forked from it.
+    pub fn take_proxy(&self) -> Option<OwnedFd> {
+        self.sandbox.take_proxy()
+    }
+
     /// Waits until it can be forked. Cancel safe.
     ///
     /// # Errors

@@ -144,6 +144,13 @@ fn a_hostile_function_in_c_stays_inside() {
     is_kept_inside("a_hostile_function_in_c_stays_inside", C);
 }
 
+/// A way out for what it lists is none for the rest.
+#[test]
+fn a_hostile_function_behind_the_proxy_stays_inside() {
+    let run = format!("{C}\nnetwork = \"egress-proxy\"\negress = [\"*\"]");
+    is_kept_inside("a_hostile_function_behind_the_proxy_stays_inside", &run);
+}
+
 #[test]
 fn a_hostile_function_in_python_stays_inside() {
     is_kept_inside("a_hostile_function_in_python_stays_inside", PYTHON);
@@ -258,7 +265,7 @@ fn an_ordinary_user_keeps_it_inside_as_well() {
     let text =
         [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
     assert!(output.status.success(), "{}", text.concat());
-    assert!(text[0].contains("4 passed"), "{}", text.concat());
+    assert!(text[0].contains("5 passed"), "{}", text.concat());
     if text[1].contains("SKIPPED") {
         skipped(test, &text[1]);
     }

@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::nursery::{Family, Zygotes};
 use super::table::{BACK_OFF, Bar};
 use super::trial::Trial;
+use crate::egress::Outlet;
 use crate::logs::Origin;
 use crate::package::Held;
 
@@ -56,7 +57,7 @@ impl Zygotes {
             Err(bar) => Err(bar),
         };
         match made {
-            Ok(zygote) => self.keep(version, zygote, blueprint.package),
+            Ok((zygote, outlet)) => self.keep(version, zygote, outlet, blueprint.package),
             Err(bar) => {
                 tracing::info!(function = %blueprint.version.function, reason = bar.reason, detail = bar.detail, "no zygote");
                 drop(self.table().bar(&version, bar, None));
@@ -65,15 +66,16 @@ impl Zygotes {
     }
 
     /// Starts a zygote and waits until it can be forked.
-    async fn load(&self, blueprint: &Blueprint) -> Result<Zygote, Bar> {
+    async fn load(&self, blueprint: &Blueprint) -> Result<(Zygote, Option<Outlet>), Bar> {
         let spec = SandboxSpec { id: self.id(), ..blueprint.spec.clone() };
         let failed = |reason, detail| Bar { reason, detail };
         let zygote = self.0.spawner.zygote(spec).await;
         let zygote =
             zygote.map_err(|error| failed("isolation", hatchway_wire::process::chain(&error)))?;
+        let outlet = self.0.egress.open(&blueprint.version, zygote.take_proxy());
         self.capture(&zygote, blueprint);
         match zygote.ready().await {
-            Ok(_) => Ok(zygote),
+            Ok(_) => Ok((zygote, outlet)),
             Err(why) => Err(Bar { reason: reason_word(&why), detail: detail(&why) }),
         }
     }
@@ -93,11 +95,12 @@ impl Zygotes {
         }
     }
 
-    fn keep(&self, version: VersionId, zygote: Zygote, package: Held) {
+    fn keep(&self, version: VersionId, zygote: Zygote, outlet: Option<Outlet>, package: Held) {
         let memory_bytes = zygote.usage().map_or(0, |usage| usage.memory_bytes);
         let ended = zygote.exited();
         let zygote = Arc::new(zygote);
-        let family = Family { zygote: Arc::clone(&zygote), parked: None, _package: package };
+        let family =
+            Family { zygote: Arc::clone(&zygote), parked: None, outlet, _package: package };
         if self.table().ready(&version, family, memory_bytes, Instant::now()).is_err() {
             return;
         }

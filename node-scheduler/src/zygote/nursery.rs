@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::ZygoteSettings;
 use super::make::Blueprint;
 use super::table::{BACK_OFF, Bar, Table, ZygoteStatus};
+use crate::egress::{Egress, Outlet};
 use crate::logs::Logs;
 use crate::metrics::ZygoteMetrics;
 use crate::package::Held;
@@ -35,6 +36,8 @@ const FIRST_ID: u64 = 1 << 48;
 pub(super) struct Family {
     pub(super) zygote: Arc<Zygote>,
     pub(super) parked: Option<Parked>,
+    /// The way out of the zygote and of all that is forked from it, where it has one.
+    pub(super) outlet: Option<Outlet>,
     /// The files that both see.
     pub(super) _package: Held,
 }
@@ -47,6 +50,7 @@ pub(crate) struct Zygotes(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     pub(super) spawner: Spawner,
     pub(super) logs: Logs,
+    pub(super) egress: Egress,
     pub(super) settings: ZygoteSettings,
     table: Mutex<Table<Family>>,
     /// How many starts somebody waits for.
@@ -71,12 +75,14 @@ impl Zygotes {
     pub(crate) fn new(
         spawner: Spawner,
         logs: Logs,
+        egress: Egress,
         settings: ZygoteSettings,
         metrics: ZygoteMetrics,
     ) -> Self {
         Self(Arc::new(Inner {
             spawner,
             logs,
+            egress,
             settings,
             table: Mutex::default(),
             starts: watch::Sender::new(0),
@@ -97,12 +103,12 @@ impl Zygotes {
         self.table().status(Instant::now())
     }
 
-    /// A child of the version's zygote, to be let go. None when the start is to be an ordinary one; where
+    /// A child of the version's zygote, to be let go, and the way out that it shares. None when the start is to be an ordinary one; where
     /// that is a fallback, it is counted.
     ///
     /// Cancel safe: dropped on the way, the child ends.
-    pub(crate) async fn take(&self, version: &VersionId) -> Option<Parked> {
-        let zygote = {
+    pub(crate) async fn take(&self, version: &VersionId) -> Option<(Parked, Option<Outlet>)> {
+        let (zygote, outlet) = {
             let mut table = self.table();
             let now = Instant::now();
             if let Some(reason) = table.barred(version, now) {
@@ -112,13 +118,14 @@ impl Zygotes {
             let family = table.use_now(version, now)?;
             let parked = family.parked.take().filter(|parked| !parked.has_ended());
             self.refill_later(*version);
+            let outlet = family.outlet.clone();
             match parked {
-                Some(parked) => return Some(parked),
-                None => Arc::clone(&family.zygote),
+                Some(parked) => return Some((parked, outlet)),
+                None => (Arc::clone(&family.zygote), outlet),
             }
         };
         match timeout(CHILD_CLOCK, zygote.park(self.id())).await {
-            Ok(Ok(parked)) => Some(parked),
+            Ok(Ok(parked)) => Some((parked, outlet)),
             Ok(Err(error)) => {
                 self.disappoint(version, "fork-failed", hatchway_wire::process::chain(&error));
                 None

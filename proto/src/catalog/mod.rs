@@ -12,6 +12,7 @@ pub mod check;
 mod condition;
 mod degrade;
 mod difference;
+mod egress;
 mod expression;
 mod filters;
 mod function;
@@ -37,6 +38,7 @@ pub use applied::Applied;
 pub use condition::{Conditions, FieldMatch};
 pub use degrade::{DEGRADE_BODY_BYTES, Degrade, StaticAnswer};
 pub use difference::{Difference, differences};
+pub use egress::{Destination, Egress, Host};
 pub use expression::{EXPRESSION_BYTES, Number, Order, Relation, Test, Text};
 pub use filters::{
     Filters, HeaderField, HeaderModifier, PathModifier, RequestRedirect, Scheme, UrlRewrite,

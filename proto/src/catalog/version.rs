@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::egress::Egress;
 use crate::name::FunctionName;
 use crate::seldom::Seldom;
 use crate::units;
@@ -40,6 +41,9 @@ pub struct Version {
     /// What network the sandbox sees.
     #[serde(default)]
     pub network: Network,
+    /// Where its node's proxy lets it go; only where that is its network.
+    #[serde(default, skip_serializing_if = "Seldom::is_blank")]
+    pub egress: Seldom<Vec<Egress>>,
     /// What its server speaks.
     #[serde(default, skip_serializing_if = "Protocol::is_default")]
     pub protocol: Protocol,
@@ -179,6 +183,8 @@ pub enum Network {
     /// A namespace of its own with nothing but its loopback.
     #[default]
     None,
+    /// The same, and on its loopback a proxy of the node that leads where `egress` says.
+    EgressProxy,
     /// The node's own network.
     Open,
 }

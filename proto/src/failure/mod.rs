@@ -28,6 +28,10 @@ pub enum ProxyError {
     DestinationNotFound,
     /// It cannot be started now.
     DestinationUnavailable,
+    /// A name was not found.
+    DnsError,
+    /// A name leads to an address that nobody is led to.
+    DestinationIpProhibited,
     /// Refused by policy, a rate limit for example.
     HttpRequestDenied,
     /// The request itself is wrong.
@@ -54,6 +58,8 @@ impl ProxyError {
         match self {
             Self::DestinationNotFound => "destination_not_found",
             Self::DestinationUnavailable => "destination_unavailable",
+            Self::DnsError => "dns_error",
+            Self::DestinationIpProhibited => "destination_ip_prohibited",
             Self::HttpRequestDenied => "http_request_denied",
             Self::HttpRequestError => "http_request_error",
             Self::ConnectionLimitReached => "connection_limit_reached",

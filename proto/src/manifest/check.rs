@@ -1,6 +1,7 @@
 //! From the manifest as written to the manifest as checked: one file, one function after the other.
 
 use super::defaults;
+use super::egress;
 use super::limits;
 use super::read::{At, Given, Report};
 use super::run;
@@ -52,6 +53,7 @@ fn function(
         }
     }
     let assets = assets(&table.assets, report);
+    let (network, egress) = egress::network(&table, report);
     let places = Places {
         name: at_name.span.clone(),
         runtime: run.as_ref().map(|at| at.span.clone()).unwrap_or_default(),
@@ -74,7 +76,8 @@ fn function(
         idle_timeout: table.idle_timeout.value().map_or(defaults::IDLE_TIMEOUT, |span| span.0),
         clocks,
         env: table.env.value().unwrap_or_default().0,
-        network: table.network.value().unwrap_or_default(),
+        network,
+        egress,
         protocol,
         assets,
         places,

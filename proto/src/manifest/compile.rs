@@ -23,6 +23,7 @@ impl Function {
             clocks: self.clocks,
             env: self.env.clone().into(),
             network: self.network,
+            egress: self.egress.clone().into(),
             protocol: self.protocol,
             assets: self.assets.clone(),
         }

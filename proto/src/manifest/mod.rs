@@ -2,7 +2,7 @@
 //!
 //! A text goes through four hands, each of which reports every mistake it finds where it stands:
 //! `syntax` makes tables of it; `written` says which tables and fields there are, and `read` types what
-//! stands in them (`quantity`, `entry`, `trigger`, `env`, `object`); `check` fills in `defaults` and
+//! stands in them (`quantity`, `entry`, `trigger`, `env`, `egress`, `object`); `check` fills in `defaults` and
 //! decides what must agree (`run`, `limits`); `clash` compares functions with each other.
 //! What passes becomes catalog objects in `compile`. Files are looked at by whoever has a disk.
 
@@ -11,6 +11,7 @@ mod clash;
 mod compile;
 pub mod defaults;
 mod diagnostic;
+mod egress;
 mod entry;
 mod env;
 mod limits;
@@ -36,7 +37,7 @@ pub use diagnostic::{Diagnostic, Place, Source};
 pub use nearest::nearest;
 pub use schema::schema;
 
-use crate::catalog::{self, Clocks, Network, Protocol, Resources, Route, Runtime};
+use crate::catalog::{self, Clocks, Egress, Network, Protocol, Resources, Route, Runtime};
 use crate::name::{FunctionName, TenantName};
 
 /// What the file is called.
@@ -82,6 +83,8 @@ pub struct Function {
     pub env: BTreeMap<String, String>,
     /// What network its sandboxes see.
     pub network: Network,
+    /// Where the proxy of their node lets them go.
+    pub egress: Vec<Egress>,
     /// What its server speaks.
     pub protocol: Protocol,
     /// A folder of the package that is answered without starting the function.

@@ -145,7 +145,8 @@ impl Choice for RuntimeWord {
 
 impl Choice for Network {
     const NOUN: &'static str = "a network";
-    const WORDS: &'static [(&'static str, Self)] = &[("none", Self::None), ("open", Self::Open)];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("none", Self::None), ("egress-proxy", Self::EgressProxy), ("open", Self::Open)];
 }
 
 impl Choice for Protocol {

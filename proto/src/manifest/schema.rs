@@ -68,7 +68,12 @@ mod tests {
                 ("runtime", format!("runtime = \"{runtime}\"\n")),
                 ("http", "http = { path = \"/a\" }\n".to_owned()),
                 ("main", "main = \"a.js\"\n".to_owned()),
+                ("network", "network = \"egress-proxy\"\n".to_owned()),
             ] {
+                // The one belongs to the other.
+                if other == "network" && *name != "egress" {
+                    continue;
+                }
                 let is_run = matches!(*name, "handler" | "app" | "command");
                 if other != *name && !(other == "main" && is_run) {
                     text.push_str(&line);

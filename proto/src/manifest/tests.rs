@@ -132,6 +132,30 @@ const LINES: &[(&str, &str, &str, &str)] = &[
     ("rate = 0", "0", "`rate` cannot be 0", "from 1"),
     ("network = \"opne\"", "\"opne\"", "is not a network", "did you mean \"open\"?"),
     (
+        "network = \"egress-proxy\"",
+        "\"egress-proxy\"",
+        "leads nowhere without `egress`",
+        "egress = [\"api.example.com\"]",
+    ),
+    (
+        "egress = [\"a.example\"]",
+        "[\"a.example\"]",
+        "what the proxy of the node allows",
+        "network = \"egress-proxy\"",
+    ),
+    (
+        "network = \"egress-proxy\"\negress = [\"https://a.example\"]",
+        "\"https://a.example\"",
+        "is a URL",
+        "",
+    ),
+    (
+        "network = \"egress-proxy\"\negress = \"a.example\"",
+        "\"a.example\"",
+        "a list of strings",
+        "egress = [",
+    ),
+    (
         "degrade = [{ on = [\"oomm\"], answer = { status = 503 } }]",
         "[{ on = [\"oomm\"], answer = { status = 503 } }]",
         "degrade[0].on: \"oomm\" is no failure of a call: did you mean \"oom\"?",

@@ -5,6 +5,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::egress::EgressList;
 use super::entry::{App, Argv, Handler, Inside};
 use super::env::Env;
 use super::object::Degrades;
@@ -142,8 +143,11 @@ table! {
     /// Copies of its requests for another function, whose answers are thrown away. Of a release that is there already it
     /// changes nothing.
     mirror: Mirror = { function = "next", basis_points = 500 },
-    /// What network the function sees: "none" or "open"; "none" when absent.
+    /// What network the function sees: "none", "egress-proxy" for the hosts of `egress`, or "open"; "none" when absent.
     network: Network = "open",
+    /// The hosts that it may reach through its node's proxy, which its environment names (HTTP_PROXY, HTTPS_PROXY): a name, an
+    /// address, or `*.` before a domain; with a port, or else 80 and 443.
+    egress: EgressList = ["api.example.com", "*.example.com:8443"],
     /// What its server speaks: "http1", or "h2c" for HTTP/2 without TLS, as gRPC servers do; "http1" when absent.
     protocol: Protocol = "h2c",
     /// Environment of the function, beside what the platform sets.

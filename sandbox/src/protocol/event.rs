@@ -21,6 +21,7 @@ pub(crate) enum Welcome {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Event {
+    /// Beside it: the listener of a proxied one.
     Hatched {
         id: u64,
         /// The function's process as the host numbers it.

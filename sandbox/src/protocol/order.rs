@@ -156,7 +156,7 @@ mod tests {
         let path = "(/[a-z0-9.]{0,2}[a-z]{1,8}){1,4}";
         let entry =
             prop_oneof![Just(Entry::Inherited), (1u16..).prop_map(|port| Entry::Probed { port }),];
-        let network = prop_oneof![Just(Network::None), Just(Network::Open)];
+        let network = prop_oneof![Just(Network::None), Just(Network::Proxied), Just(Network::Open)];
         let numbers = (1u64..1 << 50, 4u64 << 20..1 << 40, 10u32..1_024_000, 1u32..32_768);
         (words, variables, path, numbers, network, entry).prop_map(
             |(argv, env, package, (id, memory_bytes, cpu_millis, pids), network, entry)| {

@@ -41,6 +41,8 @@ pub(crate) struct Assign {
     pub(crate) processes: Option<u64>,
     pub(crate) tmp_bytes: u64,
     pub(crate) entry: Entry,
+    /// Whether a listener for the node's proxy is to be made, and sent along with `Executing`.
+    pub(crate) proxied: bool,
     /// Where the package and the extra folders are on the host, for a sandbox that has no root
     /// of its own to put them into.
     pub(crate) folders: Vec<String>,
@@ -68,7 +70,7 @@ pub(crate) enum Report {
     /// The nest is isolated and waits. Beside it: a pidfd of the process that will be the
     /// function.
     Parked,
-    /// The nest is about to give way to the function's program.
+    /// The nest is about to give way to the function's program. Beside it: the listener of a proxied one.
     Executing,
     Failed(StepError),
     /// The function's process has ended, by this status of wait(2).

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{Adapters, Interpreters, Missing, Runtime, command, node, python};
-use crate::spec::{PACKAGE_DIR, PRIVATE_DIR, SOCKET_NAME};
+use crate::spec::{PACKAGE_DIR, PRIVATE_DIR, PROXY_PORT, SOCKET_NAME};
 
 /// `PORT` of every function. Free in a sandbox, which has a loopback of its own.
 pub const PORT: u16 = 8080;
@@ -105,6 +105,36 @@ impl StartPlan {
     }
 }
 
+/// By what stock clients find a proxy: curl, Python's `urllib` and `requests`, Go, and Node where it looks (from 22.21
+/// on `NODE_USE_ENV_PROXY` has it). `http_proxy` is the one spelling that all of them read for plain HTTP.
+fn proxy_environment() -> [(&'static str, String); 7] {
+    let proxy = || format!("http://127.0.0.1:{PROXY_PORT}");
+    let own = || "localhost,127.0.0.1,::1".to_owned();
+    [
+        ("HTTP_PROXY", proxy()),
+        ("HTTPS_PROXY", proxy()),
+        ("NODE_USE_ENV_PROXY", "1".to_owned()),
+        ("NO_PROXY", own()),
+        ("http_proxy", proxy()),
+        ("https_proxy", proxy()),
+        ("no_proxy", own()),
+    ]
+}
+
+impl StartPlan {
+    /// For a [proxied](crate::Network::Proxied) sandbox: tells where the proxy is, by those variables that the
+    /// function has not set itself.
+    #[must_use]
+    pub fn through_proxy(mut self) -> Self {
+        for (name, value) in proxy_environment() {
+            if let Err(place) = self.env.binary_search_by(|(known, _)| known.as_str().cmp(name)) {
+                self.env.insert(place, (name.to_owned(), value));
+            }
+        }
+        self
+    }
+}
+
 /// The base, then the function's own variables, then the platform's, each layer over the one
 /// before.
 fn environment(
@@ -193,6 +223,15 @@ mod tests {
         assert_eq!(value(&plan, "HATCHWAY_TENANT"), Some("acme"));
         assert_eq!(value(&plan, "HATCHWAY_LISTENER"), None);
         assert_eq!(value(&plan, "PORT"), Some("8080"));
+    }
+
+    #[test]
+    fn a_proxied_function_is_told_where_and_may_know_better() {
+        let own = BTreeMap::from([("https_proxy".to_owned(), "http://mine".to_owned())]);
+        let plan = plan_with(&own).through_proxy();
+        assert_eq!(value(&plan, "https_proxy"), Some("http://mine"));
+        assert_eq!(value(&plan, "http_proxy"), Some("http://127.0.0.1:3128"));
+        assert!(plan.env.is_sorted());
     }
 
     #[test]

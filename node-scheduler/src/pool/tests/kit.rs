@@ -208,6 +208,7 @@ pub(in crate::pool) fn version() -> Version {
         },
         env: BTreeMap::new().into(),
         network: Network::None,
+        egress: Default::default(),
         protocol: Default::default(),
         assets: None,
     }

@@ -63,6 +63,10 @@ fn become_function(
         StepError::new(Step::Check, "descriptors of the assignment", &error)
     })?;
     let program = Command::parse(assign)?;
+    let proxy = match assign.proxied {
+        true => Some(steps::namespaces::listen_for_proxy(&prepare.steps)?),
+        false => None,
+    };
     let has_root = prepare.steps.contains(&Step::Root);
     if has_root {
         for (tree, inside) in trees.iter().zip(&assign.mounts) {
@@ -79,7 +83,8 @@ fn become_function(
         steps::seccomp::filter()?;
     }
     let given: Vec<BorrowedFd<'_>> = given.iter().map(AsFd::as_fd).collect();
-    packet::send_message(socket, &Report::Executing, &[]).at(Step::Process, "report")?;
+    let attached: Vec<_> = proxy.iter().map(AsFd::as_fd).collect();
+    packet::send_message(socket, &Report::Executing, &attached).at(Step::Process, "report")?;
     // The low numbers are about to become the function's.
     let socket = rustix::io::fcntl_dupfd_cloexec(socket, 64).at(Step::Descriptors, "socket")?;
     let ready = steps::descriptors::place(&given)
@@ -198,6 +203,7 @@ mod tests {
             processes: None,
             tmp_bytes: 0,
             entry: Entry::Inherited,
+            proxied: false,
             folders: Vec::new(),
         }
     }

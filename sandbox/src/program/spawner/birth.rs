@@ -165,6 +165,7 @@ pub(super) fn assign(
         processes: (!counts).then(|| spec.pids.into()),
         tmp_bytes: spec.tmp_bytes,
         entry: spec.entry,
+        proxied: spec.network == Network::Proxied,
         folders: match ground.steps.contains(&Step::Root) {
             true => Vec::new(),
             false => hosts(spec).map(|path| path.display().to_string()).collect(),

@@ -21,10 +21,10 @@ pub(super) fn open(resident: &Resident, door: Door, steps: &[Step]) -> io::Resul
     let has_network = steps.contains(&Step::NetworkNamespace);
     match (door, resident.network) {
         (Door::Unix, _) => open_unix(guest),
-        (Door::Tcp, Network::None) if has_network => {
+        (Door::Tcp, Network::None | Network::Proxied) if has_network => {
             socket_in_network_of(resident.child.pidfd.as_fd(), guest.port)
         }
-        (Door::Tcp, Network::None | Network::Open) => open_loopback(guest.port),
+        (Door::Tcp, Network::None | Network::Proxied | Network::Open) => open_loopback(guest.port),
     }
 }
 

@@ -26,9 +26,9 @@ impl Keeper {
     ) -> Result<(), StepError> {
         let clock = self.check_in(spec.id, decided)?;
         let luggage = birth::pack(&self.ground, spec)?;
-        let key = match self.nests.take(spec.network, clock.received) {
+        let key = match self.nests.take(spec.network.of_nest(), clock.received) {
             Some(key) => key,
-            None => self.start_nest(spec.network)?,
+            None => self.start_nest(spec.network.of_nest())?,
         };
         self.move_in(key, spec, clock, given, luggage)?;
         self.starting.insert(key);
@@ -155,6 +155,7 @@ impl Keeper {
             child: newborn.child,
             reaper: Some(newborn.reaper),
             nest: Some(newborn.nest),
+            proxy: None,
             function: None,
             network,
             seat,

@@ -74,9 +74,10 @@ impl Keeper {
     /// Tells the node how a start came out. A nest that failed before anybody wanted it is no
     /// more than a note.
     pub(super) fn announce(&mut self, key: u64) {
-        let Some(resident) = self.residents.get(&key) else {
+        let Some(resident) = self.residents.get_mut(&key) else {
             return;
         };
+        let proxy = resident.proxy.take();
         let id = resident.guest.as_ref().map(|guest| guest.id);
         let event = match (&resident.stage, &resident.guest) {
             (Stage::Running, Some(guest)) => Event::Hatched {
@@ -99,7 +100,8 @@ impl Keeper {
             (Stage::Preparing | Stage::Parked | Stage::Executing | Stage::Running, _) => return,
         };
         self.starting.remove(&key);
-        self.tell(&event, &[]);
+        let attached: Vec<_> = proxy.iter().map(AsFd::as_fd).collect();
+        self.tell(&event, &attached);
         // A start that has failed is over for the node: its id may come again.
         if let (Event::Failed { .. }, Some(id)) = (event, id) {
             self.keys.remove(&id);

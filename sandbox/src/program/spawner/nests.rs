@@ -62,8 +62,8 @@ impl Nests {
     }
 
     fn kind(&mut self, network: Network) -> &mut Kind {
-        match network {
-            Network::None => &mut self.kinds[0],
+        match network.of_nest() {
+            Network::None | Network::Proxied => &mut self.kinds[0],
             Network::Open => &mut self.kinds[1],
         }
     }

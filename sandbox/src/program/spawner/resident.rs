@@ -22,6 +22,8 @@ pub(super) struct Resident {
     pub(super) reaper: Option<OwnedFd>,
     /// The socket of the half that becomes the function; gone once it has.
     pub(super) nest: Option<OwnedFd>,
+    /// The listener of a proxied one, until the node has it.
+    pub(super) proxy: Option<OwnedFd>,
     /// The process that is or will be the function, once parked.
     pub(super) function: Option<OwnedFd>,
     pub(super) network: Network,
@@ -104,6 +106,7 @@ impl Resident {
                 if let Some(guest) = &mut self.guest {
                     guest.clock.executing = now;
                 }
+                self.proxy = attached.into_iter().next();
                 self.advance(&Stage::Parked, Stage::Executing);
                 false
             }
