@@ -18,6 +18,7 @@ use tokio::net::unix::pipe;
 use tokio::time::timeout;
 
 use crate::boost::{BOOSTED_MILLIS, Boost, Boosts, UNANSWERED};
+use crate::code::{Codes, Part};
 use crate::egress::{Egress, Outlet};
 use crate::logs::{Logs, Origin};
 use crate::package::{Held, Packages};
@@ -35,6 +36,7 @@ pub struct ProcessHatchery {
     zygotes: Zygotes,
     packages: Packages,
     egress: Egress,
+    codes: Codes,
     trial: Trial,
 }
 
@@ -71,7 +73,7 @@ impl ProcessHatchery {
     pub(crate) fn new(
         spawner: Spawner,
         zygotes: Zygotes,
-        (packages, egress): (Packages, Egress),
+        (packages, egress, codes): (Packages, Egress, Codes),
         interpreters: Interpreters,
         adapters: Adapters,
         logs: Logs,
@@ -79,7 +81,18 @@ impl ProcessHatchery {
     ) -> Self {
         let trial = Trial::new(&interpreters, &adapters);
         let boosts = Boosts::new(boosts);
-        Self { spawner, interpreters, adapters, logs, boosts, zygotes, packages, egress, trial }
+        Self {
+            spawner,
+            interpreters,
+            adapters,
+            logs,
+            boosts,
+            zygotes,
+            packages,
+            egress,
+            codes,
+            trial,
+        }
     }
 
     fn plan(
@@ -87,7 +100,7 @@ impl ProcessHatchery {
         id: SandboxId,
         version_id: &VersionId,
         version: &Version,
-        package: &Held,
+        (package, part): (&Held, Option<&Part>),
     ) -> Result<SandboxSpec, HatchFailure> {
         let sandbox = id.to_string();
         let (runtime, assignment) =
@@ -99,6 +112,10 @@ impl ProcessHatchery {
             reason: "no-interpreter",
             message: missing.to_string(),
         })?;
+        let plan = match part {
+            Some(part) => plan.with_code(part.code()),
+            None => plan,
+        };
         Ok(specify(id.0, version_id, version, (package, plan)))
     }
 
@@ -268,7 +285,8 @@ impl Hatchery for ProcessHatchery {
             forked.phases.0.splice(0..0, fetched);
             return Ok(forked);
         }
-        let spec = self.plan(id, &version_id, &version, &package)?;
+        let part = self.codes.part(&version_id, &version);
+        let spec = self.plan(id, &version_id, &version, (&package, part.as_ref()))?;
         // Dropped on the way, the sandbox is killed.
         let sandbox = self.spawner.hatch(spec).await.map_err(|error| not_hatched(&error))?;
         let outlet = self.egress.open(&version, sandbox.take_proxy());
@@ -277,7 +295,10 @@ impl Hatchery for ProcessHatchery {
             .capture(id, version_id, &version, &sandbox)
             .map_err(|error| HatchFailure { reason: "isolation", message: error.to_string() })?;
         let loading = Instant::now();
-        sandbox.ready().await.map_err(|why| not_ready(&why))?;
+        let report = sandbox.ready().await.map_err(|why| not_ready(&why))?;
+        if let Some(part) = part {
+            part.served(&report.value, &sandbox);
+        }
         let started = [
             ("order", sandbox.phases.order),
             ("isolate", sandbox.phases.isolate),

@@ -230,6 +230,18 @@ impl EgressMetrics {
     }
 }
 
+/// Counts what ordinary starts of Node had to do with records of compiled code.
+///
+/// # Panics
+/// When it is registered already: a registry has one node.
+pub(crate) fn code_records(registry: &Registry) -> IntCounterVec {
+    let records = Opts::new(
+        "node_code_records_total",
+        "Records of compiled code: used, rejected (and thrown away), recorded, or unrecorded, by a start that ended too soon.",
+    );
+    registered(registry, IntCounterVec::new(records, &["result"]).expect("the names are good"))
+}
+
 /// What is counted of packages.
 #[derive(Clone, Debug)]
 pub(crate) struct PackageMetrics {

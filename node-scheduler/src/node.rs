@@ -16,6 +16,7 @@ use prometheus::Registry;
 use tokio::runtime;
 
 use crate::admin::NodePages;
+use crate::code::Codes;
 use crate::config::{IsolationMode, Machine, Starts};
 use crate::egress::Egress;
 use crate::hatch::ProcessHatchery;
@@ -246,10 +247,13 @@ impl Prepared {
             Packages::open(self.packages.as_ref(), &self.state.path, metrics).map_err(
                 |source| StateError::Io { path: self.state.path.join("packages"), source },
             )?;
+        let records = metrics::code_records(registry);
+        let codes = Codes::open(&self.state.path, &self.interpreters, records)
+            .map_err(|source| StateError::Io { path: self.state.path.join("code"), source })?;
         let hatchery = ProcessHatchery::new(
             self.spawner.clone(),
             zygotes.clone(),
-            (packages.clone(), egress),
+            (packages.clone(), egress, codes),
             self.interpreters,
             self.adapters,
             logs.clone(),

@@ -75,6 +75,13 @@ impl ReadyPipe {
         }
     }
 
+    /// What has come after the line so far, and the pipe for the rest.
+    pub(crate) fn rest(&self) -> io::Result<(Vec<u8>, OwnedFd)> {
+        let line = self.line();
+        let end = line.iter().position(|byte| *byte == b'\n').map_or(line.len(), |end| end + 1);
+        Ok((line[end..].to_vec(), self.pipe.try_clone()?))
+    }
+
     /// What the function had said when it ended. It may have ended before we heard of it.
     pub(crate) fn last_words(&self) -> Option<Result<ReadyReport, NotReady>> {
         let mut piece = [0; 4096];

@@ -140,6 +140,15 @@ impl Sandbox {
         }
     }
 
+    /// What it says after its word on the ready pipe: the beginning, and where the rest comes from, to its end. None for a
+    /// probed function.
+    ///
+    /// # Errors
+    /// `EMFILE`.
+    pub fn rest(&self) -> io::Result<Option<(Vec<u8>, OwnedFd)>> {
+        self.ready.as_ref().map(ReadyPipe::rest).transpose()
+    }
+
     /// A pipe that closes without a word mostly belongs to a function that has ended, whose
     /// end is then on its way. One that lives has closed it on purpose.
     async fn ended_or_silent(&self) -> NotReady {

@@ -19,6 +19,7 @@ macro_rules! adapter {
 const FILES: &[(&str, &[u8])] = &[
     adapter!("node/answer.cjs"),
     adapter!("node/arguments.cjs"),
+    adapter!("node/code.cjs"),
     adapter!("node/context.cjs"),
     adapter!("node/handler.cjs"),
     adapter!("node/heap.cjs"),
@@ -26,6 +27,7 @@ const FILES: &[(&str, &[u8])] = &[
     adapter!("node/log.cjs"),
     adapter!("node/problem.cjs"),
     adapter!("node/ready.cjs"),
+    adapter!("node/record.cjs"),
     adapter!("node/zygote/fitness.cjs"),
     adapter!("node/zygote/fork.cjs"),
     adapter!("node/zygote/life.cjs"),

@@ -23,5 +23,5 @@ mod zygote;
 pub use adapters::{Adapters, install_adapters};
 pub use entry::{NodeEntry, PythonEntry, Runtime};
 pub use interpreter::{Interpreter, InterpreterSettings, Interpreters, Missing, Version};
-pub use plan::{Assignment, Layout, PORT, StartPlan};
+pub use plan::{Assignment, Code, Layout, PORT, StartPlan};
 pub use trial::Unforkable;

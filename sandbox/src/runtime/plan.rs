@@ -105,6 +105,35 @@ impl StartPlan {
     }
 }
 
+/// What a start has to do with compiled code: see `adapters/node/code.cjs`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// It is to send a record of it, after its word on the ready pipe.
+    Record,
+    /// A record of an earlier start is the file `code` in this folder of the host.
+    Recall(PathBuf),
+}
+
+/// Where a record is inside the sandbox.
+const CODE_DIR: &str = "/hatchway-code";
+
+impl StartPlan {
+    /// For an ordinary start of Node.
+    #[must_use]
+    pub fn with_code(mut self, code: Code) -> Self {
+        let word = match code {
+            Code::Record => "record".to_owned(),
+            Code::Recall(folder) => {
+                self.read_only_mounts.push((folder, CODE_DIR.into()));
+                format!("{CODE_DIR}/code")
+            }
+        };
+        self.env.push(("HATCHWAY_CODE".to_owned(), word));
+        self.env.sort_unstable();
+        self
+    }
+}
+
 /// By what stock clients find a proxy: curl, Python's `urllib` and `requests`, Go, and Node where it looks (from 22.21
 /// on `NODE_USE_ENV_PROXY` has it). `http_proxy` is the one spelling that all of them read for plain HTTP.
 fn proxy_environment() -> [(&'static str, String); 7] {
