@@ -69,7 +69,7 @@ impl Gateway {
         let now = self.at(now);
         let seen = used.iter().zip(&self.health).map(|(used, health)| Seen {
             used_permille: Some(*used),
-            failures: health.failures(now),
+            failures: health.failures(),
             ramp_permille: health.ramp_permille(now),
             ..Seen::default()
         });

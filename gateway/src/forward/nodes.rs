@@ -11,10 +11,10 @@ use hatchway_proto::name::VersionId;
 use hatchway_wire::link::{Again, Call, Link, Placer, Security, Settings, Tries, Why};
 use hatchway_wire::random::draw;
 use hatchway_wire::ticker::Ticker;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::fleet::{Fleet, Members};
-use super::slot::{Dialer, Slot};
+use super::slot::{Dialer, SLOW_CONNECT, Slot};
 use crate::place::order::rank;
 use crate::place::{Because, Board, Pick, Place, RetryBudget, Standing};
 use crate::spread::spread;
@@ -113,7 +113,13 @@ impl Nodes {
         if let Some(link) = slot.link() {
             return Some(link);
         }
-        let link = slot.reach(&self.dialer).await;
+        let has_others = self.view.borrow().board.present() > 1;
+        let reaching = slot.reach(&self.dialer);
+        // The attempt goes on by itself.
+        let link = match has_others {
+            true => timeout(SLOW_CONNECT, reaching).await.unwrap_or_default(),
+            false => reaching.await,
+        };
         if link.is_none() {
             let board = &mut self.view.borrow_mut().board;
             if let Some(node) = tries.asked().last()

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hatchway_wire::Stream;
+use hatchway_proto::link::LinkError;
 use hatchway_wire::link::{self, Ended, Link, Security, Settings};
 use hatchway_wire::listen::Address;
 use hatchway_wire::process;
@@ -21,9 +22,9 @@ use crate::place::{Health, Seen};
 const CONNECT_CLOCK: Duration = Duration::from_secs(1);
 
 /// A node to which a connection takes longer than this is not waited for while others are there.
-const SLOW_CONNECT: Duration = Duration::from_millis(100);
+pub(super) const SLOW_CONNECT: Duration = Duration::from_millis(100);
 
-/// A node that owes a sign of life for so long gets nothing new, long before its link is given up: it may be frozen.
+/// A node that owes a sign of life for so long gets nothing new, long before its link is given up: it may be frozen, or cut off.
 const SILENCE: Duration = Duration::from_secs(2);
 
 /// A place for a node among those of a core. Requests know nodes by the number of their place, so it stays when its node leaves.
@@ -32,6 +33,8 @@ pub(super) struct Slot {
     pub(super) member: RefCell<Arc<Member>>,
     link: RefCell<Reached>,
     health: RefCell<Health>,
+    /// Why it was not reached last: told once.
+    told: RefCell<String>,
     /// Its node has left.
     pub(super) is_gone: Cell<bool>,
 }
@@ -111,6 +114,7 @@ impl Slot {
             member: RefCell::new(member),
             link: RefCell::new(Reached::No),
             health: RefCell::new(health),
+            told: RefCell::default(),
             is_gone: Cell::new(false),
         })
     }
@@ -118,12 +122,20 @@ impl Slot {
     /// What is known of the node has changed. Links to another process than the one that is meant go when their calls are over.
     pub(super) fn is_now(&self, member: &Arc<Member>, now: Instant) {
         let was = self.member.replace(Arc::clone(member));
-        let is_same = was.node.is_same_process(&member.node);
+        let is_same = was.node.is_same_process(&member.node) && self.may_be(member);
         if !is_same || self.is_gone.replace(false) {
             self.health.replace(Health::joining(now));
         }
         if !is_same {
             self.let_go();
+        }
+    }
+
+    /// False when the link leads to another process: it was made while nobody knew which one is meant.
+    fn may_be(&self, member: &Member) -> bool {
+        match (&*self.link.borrow(), member.node.instance) {
+            (Reached::Yes(link), Some(meant)) => link.instance() == Some(meant),
+            (Reached::Yes(_) | Reached::Soon(..) | Reached::No, _) => true,
         }
     }
 
@@ -161,10 +173,18 @@ impl Slot {
 
     /// How it stands. A link that has broken since the last look is counted.
     pub(super) fn look(&self, now: Instant) -> Seen {
-        let is_broken = matches!(&*self.link.borrow(), Reached::Yes(link) if link.is_broken());
-        if is_broken {
+        let broken = match &*self.link.borrow() {
+            Reached::Yes(link) if link.is_broken() => link.ended(),
+            Reached::Yes(_) | Reached::Soon(..) | Reached::No => None,
+        };
+        if let Some(why) = broken {
             self.link.replace(Reached::No);
-            self.health.borrow_mut().broke(now);
+            let health = &mut *self.health.borrow_mut();
+            match why {
+                // Whoever asked it now would wait as well.
+                Ended::Ours(LinkError::Silence) => health.failed(now),
+                _ => health.broke(now),
+            }
         }
         let is_slow = match &*self.link.borrow() {
             Reached::Soon(_, since) => *since + SLOW_CONNECT <= now,
@@ -176,7 +196,7 @@ impl Slot {
         Seen {
             used_permille: load.map(|load| load.used_permille),
             is_leaving: self.is_leaving() || load.is_some_and(|load| load.is_draining),
-            failures: health.failures(now).max(is_slow.into()),
+            failures: health.failures().max(is_slow.into()),
             ramp_permille: health.ramp_permille(now),
         }
     }
@@ -189,7 +209,7 @@ impl Slot {
             Reached::Yes(link) => link.ended().is_some(),
             Reached::Soon(..) => false,
         };
-        !is_known && has_none && self.health.borrow().failures(now) == 0
+        !is_known && has_none && !self.health.borrow().rests(now)
     }
 
     /// The link, connected if need be. None when the node cannot be reached: it rests then. Cancel safe: an attempt
@@ -200,6 +220,15 @@ impl Slot {
         }
         let mut attempt = self.dial(dialer);
         attempt.wait_for(Option::is_some).await.ok().and_then(|link| link.clone()).flatten()
+    }
+
+    /// Says why the node is not reached, unless that was said before.
+    fn tell(&self, member: &Member, error: String) {
+        let node = &*member.node.facts.name;
+        if *self.told.borrow() != error {
+            tracing::warn!(node, address = %member.node.address, error, "a node is not reached");
+        }
+        self.told.replace(error);
     }
 
     /// Begins to connect, unless somebody has.
@@ -217,13 +246,12 @@ impl Slot {
             let reached = match &link {
                 Ok(link) => {
                     this.health.borrow_mut().reached(Instant::now());
+                    this.told.borrow_mut().clear();
                     Reached::Yes(link.clone())
                 }
                 Err(error) => {
                     this.health.borrow_mut().failed(Instant::now());
-                    let error = process::chain(error);
-                    let node = &*member.node.facts.name;
-                    tracing::warn!(node, address = %member.node.address, error, "a node is not reached");
+                    this.tell(&member, process::chain(error));
                     Reached::No
                 }
             };

@@ -28,7 +28,7 @@ pub struct Seen {
     pub used_permille: Option<u16>,
     /// It takes nothing new, by its own word.
     pub is_leaving: bool,
-    /// How often in a row it has failed, while it is left alone for that.
+    /// How often in a row it has failed, while nobody has reached it since.
     pub failures: u32,
     /// How far it is on its way back, in thousandths: below 1,000 it takes only a part of the versions that it is the first choice
     /// of.

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The first rest of a node that could not be reached, and the longest: each failure doubles it.
-const REST: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(8));
+/// The first rest of a node that could not be reached, and the longest: each failure doubles it. No request waits for the trial at its
+/// end, so that may come soon.
+const REST: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
 
 /// A node that was reached again for so long is as good as any.
 const HOLDS: Duration = Duration::from_secs(10);
@@ -20,7 +21,7 @@ const RAMP: Duration = Duration::from_secs(10);
 /// What a core has seen of a node.
 #[derive(Clone, Debug, Default)]
 pub struct Health {
-    /// Not asked before this, and then as a trial.
+    /// Not tried before this.
     resting_until: Option<Instant>,
     /// How often in a row it could not be reached.
     failures: u32,
@@ -63,9 +64,14 @@ impl Health {
         }
     }
 
-    /// How often in a row it has failed, while it rests; otherwise 0.
-    pub fn failures(&self, now: Instant) -> u32 {
-        if self.resting_until.is_some_and(|until| until > now) { self.failures } else { 0 }
+    /// How often in a row it has failed: 0 once it was reached again. A rest that is over proves nothing.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// It is not to be tried yet.
+    pub fn rests(&self, now: Instant) -> bool {
+        self.resting_until.is_some_and(|until| until > now)
     }
 
     /// How far it is on its way back, in thousandths.
@@ -81,7 +87,7 @@ mod tests {
     use super::*;
 
     fn rest(health: &Health, now: Instant) -> Duration {
-        let ends = (0..).map(Duration::from_millis).find(|ms| health.failures(now + *ms) == 0);
+        let ends = (0..).map(Duration::from_millis).find(|ms| !health.rests(now + *ms));
         ends.expect("a rest ends")
     }
 
@@ -90,12 +96,12 @@ mod tests {
         let (mut node, now) = (Health::default(), Instant::now());
         for (failures, times) in [(1, 1), (2, 2), (3, 4)] {
             node.failed(now);
-            assert_eq!((node.failures(now), rest(&node, now)), (failures, REST.0 * times));
+            assert_eq!((node.failures(), rest(&node, now)), (failures, REST.0 * times));
         }
         (0..40).for_each(|_| node.failed(now));
         assert_eq!(rest(&node, now), REST.1);
         node.reached(now);
-        assert_eq!(node.failures(now), 0);
+        assert_eq!((node.failures(), node.rests(now)), (0, false));
         node.failed(now);
         assert_eq!(rest(&node, now), REST.0);
     }
@@ -106,18 +112,18 @@ mod tests {
         for _ in 1..BREAKS {
             node.reached(now);
             node.broke(now);
-            assert_eq!(node.failures(now), 0);
+            assert_eq!(node.failures(), 0);
         }
         node.reached(now);
         node.broke(now);
-        assert_eq!(node.failures(now), 1);
+        assert_eq!(node.failures(), 1);
         let later = now + HOLDS;
         let mut steady = Health::default();
         for _ in 0..10 {
             steady.reached(now);
             steady.broke(later);
         }
-        assert_eq!(steady.failures(later), 0);
+        assert_eq!(steady.failures(), 0);
     }
 
     #[test]

@@ -4,8 +4,10 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::mpsc;
 
+use hatchway_gateway::forward::Node;
 use hatchway_proto::link::cases;
 use hatchway_proto::link::{Cancel, Frame, Refusal, Side};
+use hatchway_wire::listen::Address;
 
 use super::kit::script::{Peer, Said, play};
 use super::kit::{Edge, Recorder, catalog};
@@ -268,4 +270,25 @@ fn a_node_that_breaks_the_rules_is_told_which_and_the_next_link_is_a_good_one() 
         assert!(is_told && is_closed, "{claim}");
     }
     assert_eq!(client.ask(GET).status(), 204);
+}
+
+#[test]
+fn a_link_from_before_it_was_known_who_is_meant_goes_when_that_is_somebody_else() {
+    let node = play(|peer| {
+        while let Some(call) = peer.call() {
+            peer.answer(call, "HTTP/1.1 204 No Content\r\n\r\n");
+        }
+    });
+    let edge = edge(&[node]);
+    let mut client = edge.client();
+    assert_eq!(client.ask(GET).status(), 204);
+    let somebody_else = Some(u128::MAX);
+    edge.fleet.set(vec![Node { instance: somebody_else, ..Node::at(Address::Tcp(node)) }]);
+    // Requests hear of it a moment later.
+    loop {
+        let answer = client.ask(GET);
+        if answer.status() != 204 {
+            return assert_eq!(answer.reason(), "no-node");
+        }
+    }
 }

@@ -95,9 +95,10 @@ impl Link {
         !state.is_draining && state.over.as_ref().is_some_and(|why| !matches!(why, Ended::Drained))
     }
 
-    /// A sign of life was asked for at least `limit` before `now`, and nothing has come since.
+    /// A sign of life was asked for at least `limit` before `now`, and has not come. Whatever else comes is none: what is sent to the
+    /// node may be lost while what it sends arrives.
     pub fn is_silent(&self, now: Instant, limit: Duration) -> bool {
-        self.0.state.borrow().waits_since.is_some_and(|since| since + limit <= now)
+        self.0.state.borrow().owed_since.is_some_and(|since| since + limit <= now)
     }
 
     /// True for a call that goes to this node, as far as it has been placed.

@@ -123,7 +123,6 @@ impl<H: Half> Driver<H> {
     /// Takes the frames that are whole, and what has come of DATA; keeps the rest.
     fn take(&mut self, block: &Rc<Block>, count: usize) -> Result<(), Ended> {
         self.heard = Instant::now();
-        self.shared.state.borrow_mut().waits_since = None;
         let bytes = &block.bytes()[..count];
         let mut used = 0;
         if let Some(front) = self.rest {
@@ -191,20 +190,25 @@ impl<H: Half> Driver<H> {
             let is_late = now >= self.began + settings.hello_clock;
             return if is_late { Err(Ended::Ours(LinkError::Silence)) } else { Ok(()) };
         }
-        let waits_since = self.shared.state.borrow().waits_since;
-        let silent_since = if H::IS_NODE { self.heard } else { waits_since.unwrap_or(now) };
-        if now >= silent_since + settings.silence {
+        let owed_since = self.shared.state.borrow().owed_since;
+        if self.silent_since(owed_since).is_some_and(|since| now >= since + settings.silence) {
             return Err(Ended::Ours(LinkError::Silence));
         }
         if H::IS_NODE {
             self.tell_load(now, &settings);
-        } else if now >= self.pinged + settings.ping_every {
+        } else if owed_since.is_none() && now >= self.pinged + settings.ping_every {
             self.pinged = now;
             let state = &mut *self.shared.state.borrow_mut();
-            state.waits_since.get_or_insert(now);
+            state.owed_since = Some(now);
             state.send(&Frame::Ping(0));
         }
         Ok(())
+    }
+
+    /// Since when nothing has come although something should have: a node is asked by gateways time and again, a gateway waits for
+    /// the answer when it has asked.
+    fn silent_since(&self, owed_since: Option<Instant>) -> Option<Instant> {
+        if H::IS_NODE { Some(self.heard) } else { owed_since.map(|asked| asked.max(self.heard)) }
     }
 
     /// Says how full this program is, if that has changed, and that it drains.
@@ -247,9 +251,11 @@ impl<H: Half> Driver<H> {
         if self.shared.state.borrow().session.peer().is_none() {
             return self.began + settings.hello_clock;
         }
-        let mut next = match H::IS_NODE {
-            true => self.load.1 + settings.load_every,
-            false => self.pinged + settings.ping_every,
+        let owed_since = self.shared.state.borrow().owed_since;
+        let mut next = match self.silent_since(owed_since) {
+            _ if H::IS_NODE => self.load.1 + settings.load_every,
+            Some(since) => since + settings.silence,
+            None => self.pinged + settings.ping_every,
         };
         if let Some(since) = self.idle_since {
             next = next.min(since + settings.drain_grace);

@@ -27,7 +27,8 @@ pub struct Settings {
     /// From the connection to the greeting: the kernel connects by itself, a program has to be scheduled, on a machine that
     /// may be very busy.
     pub hello_clock: Duration,
-    /// Between two signs of life that a gateway asks for.
+    /// Between a sign of life and the next one that a gateway asks for: a node that says nothing more is found out in this time and
+    /// what the gateway waits for the answer, and what it is asked until then hangs.
     pub ping_every: Duration,
     /// Without a sign of life: several pings, so that a stopped process is not taken for a dead one at once.
     pub silence: Duration,
@@ -52,7 +53,7 @@ impl Default for Settings {
             flood_bytes: 4 * 1024 * 1024,
             calls: 16 * 1024,
             hello_clock: Duration::from_secs(5),
-            ping_every: Duration::from_secs(2),
+            ping_every: Duration::from_secs(1),
             silence: Duration::from_secs(15),
             load_every: Duration::from_secs(1),
             load_fresh: Duration::from_millis(100),

@@ -72,8 +72,8 @@ pub(super) struct State {
     promised: u64,
     /// The other end opens, or takes, no further call.
     pub(super) is_draining: bool,
-    /// Since when an answer to a ping is waited for.
-    pub(super) waits_since: Option<Instant>,
+    /// Gateway: since when an answer to a ping is waited for.
+    pub(super) owed_since: Option<Instant>,
     /// Gateway: who is told what the node says of its load.
     teller: Option<Teller>,
 }
@@ -105,7 +105,7 @@ impl Shared {
             over: None,
             promised: 0,
             is_draining: false,
-            waits_since: None,
+            owed_since: None,
             teller: load.map(Teller::new),
         };
         let stream = RefCell::new(Some(stream));
@@ -201,7 +201,7 @@ impl Shared {
             }
             Frame::Drain => state.is_draining = true,
             Frame::Ping(number) => state.send(&Frame::Pong(number)),
-            Frame::Pong(_) => {}
+            Frame::Pong(_) => state.owed_since = None,
             Frame::Error { text, .. } => return Err(Ended::Theirs(text.into())),
         }
         Ok(None)

@@ -1,8 +1,11 @@
 //! Links that are lost, and nodes that fall silent.
 
+use std::time::Duration;
+
 use hatchway_proto::link::hello::VERSION;
-use hatchway_proto::link::{Frame, Hello, LinkError};
+use hatchway_proto::link::{Frame, Hello, LinkError, LoadSummary};
 use hatchway_wire::link::{Broken, Ended};
+use tokio::time::Instant;
 
 use super::kit::{Call, Raw, link_to, listener, run};
 
@@ -83,6 +86,31 @@ fn a_node_that_falls_silent_is_asked_and_then_given_up() {
         assert!(
             peer.hear(|frame| matches!(frame, Frame::Error { code, .. } if *code == silence)).await
         );
+    });
+}
+
+#[test]
+fn what_a_node_says_unasked_is_no_sign_that_it_hears() {
+    run(async {
+        let (node, address) = listener().await;
+        let serving = async {
+            let mut peer = Raw::of(node.accept().await.expect("a gateway comes").0);
+            peer.say(&[HELLO]).await;
+            peer
+        };
+        let (mut peer, link) = tokio::join!(serving, link_to(address));
+        let link = link.expect("it greets");
+        let is_silent = || link.is_silent(Instant::now(), Duration::ZERO);
+        assert!(!is_silent(), "nothing was asked");
+        assert!(peer.hear(|frame| matches!(frame, Frame::Ping(_))).await);
+        let load = LoadSummary { in_flight: 1, ..LoadSummary::default() };
+        // What it is asked itself shows that the gateway has read all of it.
+        peer.say(&[Frame::Load(load), Frame::Ping(7)]).await;
+        assert!(peer.hear(|frame| *frame == Frame::Pong(7)).await);
+        assert!(is_silent());
+        peer.say(&[Frame::Pong(0), Frame::Ping(8)]).await;
+        assert!(peer.hear(|frame| *frame == Frame::Pong(8)).await);
+        assert!(!is_silent());
     });
 }
 

@@ -20,6 +20,8 @@ use super::{Client, Recorder};
 pub(crate) struct Edge {
     pub(crate) address: SocketAddr,
     cores: Option<Cores>,
+    /// Its nodes.
+    pub(crate) fleet: Fleet,
     registry: Registry,
 }
 
@@ -83,11 +85,12 @@ impl Edge {
         let Address::Tcp(address) = bound else { panic!("bound to a path") };
         let fleet = Fleet::from(nodes.into_iter().map(Address::Tcp).collect::<Vec<_>>());
         fleet.register(&registry);
+        let of_cores = fleet.clone();
         let cores = accept::start(listeners, door, move |core| {
-            let nodes = RemoteNodes::new(&fleet, Security::default(), &core.ticker);
+            let nodes = RemoteNodes::new(&of_cores, Security::default(), &core.ticker);
             Gateway::new(catalog.cached(), nodes, Arc::clone(&metrics))
         });
-        Self { address, cores: Some(cores.expect("threads can be started")), registry }
+        Self { address, cores: Some(cores.expect("threads can be started")), fleet, registry }
     }
 
     pub(crate) fn client(&self) -> Client {
