@@ -76,8 +76,14 @@ impl Gateway {
         self.board.look(self.facts.iter().zip(seen).map(Some));
     }
 
-    /// Places a request among `nodes`.
-    pub(crate) fn place(&mut self, f: u32, of: &Function, nodes: &mut [Node], now: u64) -> Placed {
+    /// Places a request that runs for `runs_us` among `nodes`.
+    pub(crate) fn place(
+        &mut self,
+        f: u32,
+        of: &Function,
+        (nodes, runs_us): (&mut [Node], u64),
+        now: u64,
+    ) -> Placed {
         let at = self.at(now);
         self.retries = self.retries.offered();
         let (mut tried, mut refusals) = (Vec::with_capacity(TRIES), 0);
@@ -92,7 +98,7 @@ impl Gateway {
             }
             tried.push(node);
             let is_choosy = is_choosy && tried.len() < TRIES && self.retries.is_ample();
-            let admitted = nodes[node].offer(f, of, is_choosy, now);
+            let admitted = nodes[node].offer(f, of, (is_choosy, runs_us), now);
             if admitted != Admitted::Refused {
                 return Placed { node: Some(node), admitted, refusals };
             }

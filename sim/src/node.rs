@@ -1,12 +1,13 @@
 //! A node: what it admits and what it reaps, by the rules of `node-scheduler/src/pool` as far as placing depends on them. One sandbox of
-//! a function is like another, so they are counted.
+//! a function is like another, so they are counted; their slots are served in turn.
 
-use std::collections::{BTreeSet, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap, HashMap};
 
 use crate::world::Function;
 
-/// Of one node.
-const MEMORY_MIB: u32 = 6 * 1024;
+/// Memory of one node.
+pub(crate) const MEMORY_MIB: u32 = 6 * 1024;
 const CORES: u32 = 4;
 
 /// Processor time of a running request, in thousandths of a core: it waits for others most of the time.
@@ -24,11 +25,18 @@ const START_US: u64 = 40_000;
 /// Idle sandboxes are kept for so long.
 const IDLE_US: u64 = 60_000_000;
 
+/// Nobody waits longer for a slot: the queue clock.
+const QUEUE_US: u64 = 5_000_000;
+
 /// Sandboxes of one function.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 struct Pool {
     sandboxes: u32,
+    /// Requests that run or wait.
     in_flight: u32,
+    /// When each slot is free for whoever comes next.
+    slots: BinaryHeap<Reverse<u64>>,
+    /// When the newest sandbox is there.
     ready_us: u64,
     /// Since when nothing runs.
     idle_us: u64,
@@ -36,16 +44,16 @@ struct Pool {
     spare_us: Option<u64>,
 }
 
-/// What came of a call.
+/// What came of a call: microseconds until it ran.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admitted {
     /// A live sandbox had a slot.
     Warm,
-    /// It waited for a start, so long.
+    /// It waited for a start.
     Cold(u64),
-    /// It waited for a slot of others.
-    Waited,
-    /// No slot, and it could go elsewhere; or no room at all.
+    /// It waited for a slot that others held.
+    Waited(u64),
+    /// No slot, and it could go elsewhere; or none before the queue clock rings.
     Refused,
 }
 
@@ -53,6 +61,7 @@ pub(crate) enum Admitted {
 pub(crate) struct Node {
     pools: HashMap<u32, Pool>,
     idle: BTreeSet<(u64, u32)>,
+    memory_mib: u32,
     used_mib: u32,
     /// Of a sandbox of each.
     memory_of: HashMap<u32, u32>,
@@ -61,44 +70,60 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(crate) fn offer(&mut self, f: u32, of: &Function, is_choosy: bool, now: u64) -> Admitted {
-        let pool = self.pools.get(&f).copied().unwrap_or_default();
-        let slots = pool.sandboxes * of.concurrency;
-        let has_slot = pool.in_flight < slots;
-        let wants_more = (pool.in_flight + 1) * 100 > slots * CROWDED_PERCENT;
+    pub(crate) fn new(memory_mib: u32) -> Self {
+        Self { memory_mib, ..Self::default() }
+    }
+
+    /// A call that runs for `runs_us` once it has a slot.
+    pub(crate) fn offer(
+        &mut self,
+        f: u32,
+        of: &Function,
+        (is_choosy, runs_us): (bool, u64),
+        now: u64,
+    ) -> Admitted {
+        let (sandboxes, in_flight) =
+            self.pools.get(&f).map_or((0, 0), |pool| (pool.sandboxes, pool.in_flight));
+        let slots = sandboxes * of.concurrency;
+        let has_slot = in_flight < slots;
+        let wants_more = (in_flight + 1) * 100 > slots * CROWDED_PERCENT;
         // Early growth is a guess, and ends nobody's sandbox.
-        let has_grown = wants_more && pool.sandboxes < MAX && self.hatch(f, of, !has_slot, now);
-        let admitted = if has_slot && pool.ready_us <= now {
-            Admitted::Warm
-        } else if has_slot {
-            Admitted::Cold(pool.ready_us - now)
-        } else if has_grown {
-            Admitted::Cold(START_US)
-        } else if is_choosy || slots == 0 {
+        let has_grown = wants_more && sandboxes < MAX && self.hatch(f, of, !has_slot, now);
+        if !has_slot && !has_grown && (is_choosy || slots == 0) {
             return Admitted::Refused;
-        } else {
-            Admitted::Waited
-        };
+        }
         let pool = self.pools.get_mut(&f).expect("it has a sandbox");
+        let Reverse(free) = *pool.slots.peek().expect("a sandbox has slots");
+        let waits = free.saturating_sub(now);
+        if waits > QUEUE_US {
+            return Admitted::Refused;
+        }
+        pool.slots.pop();
+        pool.slots.push(Reverse(now + waits + runs_us));
         if pool.in_flight == 0 {
             self.idle.remove(&(pool.idle_us, f));
         }
         pool.in_flight += 1;
         self.in_flight += 1;
-        admitted
+        match waits {
+            0 => Admitted::Warm,
+            _ if free == pool.ready_us => Admitted::Cold(waits),
+            _ => Admitted::Waited(waits),
+        }
     }
 
     /// One more sandbox, if need be in the place of idle ones of others, the idlest first.
     fn hatch(&mut self, f: u32, of: &Function, may_evict: bool, now: u64) -> bool {
-        while self.used_mib + of.memory_mib > MEMORY_MIB {
+        while self.used_mib + of.memory_mib > self.memory_mib {
             let victim = self.idle.iter().find(|(_, other)| *other != f).copied();
             let Some((_, other)) = victim.filter(|_| may_evict) else { return false };
             self.end(other);
         }
         self.used_mib += of.memory_mib;
         let pool = self.pools.entry(f).or_default();
+        pool.ready_us = now + START_US;
+        pool.slots.extend((0..of.concurrency).map(|_| Reverse(now + START_US)));
         if pool.sandboxes == 0 {
-            pool.ready_us = now + START_US;
             pool.idle_us = now;
             self.idle.insert((now, f));
         }
@@ -139,6 +164,8 @@ impl Node {
                 pool.spare_us = None;
             } else if *pool.spare_us.get_or_insert(now) + IDLE_US <= now {
                 pool.sandboxes -= 1;
+                // Those that are free: more are, or it would be needed.
+                (0..of.concurrency).for_each(|_| _ = pool.slots.pop());
                 pool.spare_us = Some(now);
                 self.used_mib -= of.memory_mib;
             }
@@ -147,12 +174,12 @@ impl Node {
 
     /// As it tells gateways.
     pub(crate) fn used_permille(&self) -> u16 {
-        let memory = self.used_mib * 1000 / MEMORY_MIB;
+        let memory = u64::from(self.used_mib) * 1000 / u64::from(self.memory_mib);
         let cpu = self.in_flight * CPU_MILLIS / CORES;
-        u16::try_from(memory.max(cpu)).unwrap_or(u16::MAX)
+        u16::try_from(memory.max(cpu.into())).unwrap_or(u16::MAX)
     }
 
-    pub(crate) fn memory_mib(&self) -> u32 {
+    pub(crate) fn taken_mib(&self) -> u32 {
         self.used_mib
     }
 
@@ -161,14 +188,10 @@ impl Node {
         self.pools.keys().copied()
     }
 
-    pub(crate) fn sandboxes(&self) -> u32 {
-        self.pools.values().map(|pool| pool.sandboxes).sum()
-    }
-
     /// It dies with all that it runs; how many requests that are.
     pub(crate) fn die(&mut self) -> u32 {
         let lost = self.in_flight;
-        *self = Self { is_dead: true, ..Self::default() };
+        *self = Self { is_dead: true, ..Self::new(self.memory_mib) };
         lost
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 
 use hatchway_gateway::place::Policy;
 
+use crate::delays::Delays;
 use crate::gateway::Gateway;
 use crate::node::{Admitted, Node};
 use crate::world::World;
@@ -24,6 +25,8 @@ pub(crate) struct Plan {
     /// Figures are taken behind the first third.
     pub(crate) seconds: u64,
     pub(crate) seed: u64,
+    /// Of each node.
+    pub(crate) memory_mib: u32,
     pub(crate) fault: Fault,
 }
 
@@ -40,7 +43,7 @@ pub(crate) enum Fault {
 }
 
 /// What came of it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Figures {
     pub(crate) requests: u64,
     pub(crate) cold: u64,
@@ -48,11 +51,12 @@ pub(crate) struct Figures {
     pub(crate) failed: u64,
     pub(crate) lost: u64,
     pub(crate) refusals: u64,
+    /// What placing and starting cost each request.
+    pub(crate) delays: Delays,
     /// Sums over looks, once a second.
     looks: u64,
     nodes_of_live: f64,
     memory_gib: f64,
-    sandboxes: f64,
     imbalance: f64,
 }
 
@@ -67,8 +71,15 @@ impl Figures {
         self.mean(self.memory_gib)
     }
 
-    pub(crate) fn sandboxes(&self) -> f64 {
-        self.mean(self.sandboxes)
+    /// Of all requests.
+    #[expect(clippy::cast_precision_loss, reason = "counts of a simulation")]
+    pub(crate) fn percent(&self, count: u64) -> f64 {
+        count as f64 * 100.0 / self.requests.max(1) as f64
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "counts of a simulation")]
+    pub(crate) fn count(&self, count: u64) -> f64 {
+        count as f64
     }
 
     /// Mean of: the fullest hundredth of the nodes, over the mean of all.
@@ -84,7 +95,7 @@ impl Figures {
 
 pub(crate) fn run(plan: &Plan, policy: Policy) -> Figures {
     let mut world = World::new(plan.functions, plan.per_second, plan.seed);
-    let mut nodes: Vec<Node> = (0..plan.nodes).map(|_| Node::default()).collect();
+    let mut nodes: Vec<Node> = (0..plan.nodes).map(|_| Node::new(plan.memory_mib)).collect();
     let functions = plan.functions as usize;
     let mut gateways: Vec<_> = (0..plan.gateways)
         .map(|n| Gateway::new(policy, plan.nodes, functions, plan.seed + n as u64))
@@ -128,22 +139,22 @@ pub(crate) fn run(plan: &Plan, policy: Policy) -> Figures {
         let gateway = usize::try_from(hatchway_gateway::spread::mix(now)).unwrap_or_default();
         let gateway = gateway % gateways.len();
         let of = world.functions[f as usize];
-        let placed = gateways[gateway].place(f, &of, &mut nodes, now);
+        let placed = gateways[gateway].place(f, &of, (&mut nodes, runs_us), now);
+        let waits = match placed.admitted {
+            Admitted::Cold(waits) | Admitted::Waited(waits) => waits,
+            Admitted::Warm | Admitted::Refused => 0,
+        };
         if let Some(node) = placed.node {
-            let waits = match placed.admitted {
-                Admitted::Cold(waits) => waits,
-                Admitted::Waited => runs_us / 2,
-                Admitted::Warm | Admitted::Refused => 0,
-            };
             ends.push(Reverse((now + waits + runs_us, node, f)));
         }
         if now >= measured_from {
             figures.requests += 1;
             figures.refusals += u64::from(placed.refusals);
+            figures.delays.count(waits);
             match placed.admitted {
                 Admitted::Warm => {}
                 Admitted::Cold(_) => figures.cold += 1,
-                Admitted::Waited => figures.waited += 1,
+                Admitted::Waited(_) => figures.waited += 1,
                 Admitted::Refused => figures.failed += 1,
             }
         }
@@ -187,8 +198,7 @@ fn look(figures: &mut Figures, nodes: &[Node], functions: usize) {
     nodes.iter().flat_map(Node::functions).for_each(|f| nodes_of[f as usize] += 1);
     let live = nodes_of.iter().filter(|count| **count > 0).count().max(1);
     let pools: u32 = nodes_of.iter().sum();
-    let memory: u32 = nodes.iter().map(Node::memory_mib).sum();
-    let sandboxes: u32 = nodes.iter().map(Node::sandboxes).sum();
+    let memory: u32 = nodes.iter().map(Node::taken_mib).sum();
     let mut used: Vec<_> =
         nodes.iter().filter(|node| !node.is_dead).map(Node::used_permille).collect();
     used.sort_unstable_by(|a, b| b.cmp(a));
@@ -199,6 +209,5 @@ fn look(figures: &mut Figures, nodes: &[Node], functions: usize) {
     let ratio = |part: usize, whole: usize| part as f64 / whole.max(1) as f64;
     figures.nodes_of_live += ratio(pools as usize, live);
     figures.memory_gib += f64::from(memory) / 1024.0;
-    figures.sandboxes += f64::from(sandboxes);
     figures.imbalance += ratio(usize::from(fullest) * used.len(), total as usize);
 }
