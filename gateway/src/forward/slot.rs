@@ -6,8 +6,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hatchway_wire::Stream;
 use hatchway_proto::link::LinkError;
+use hatchway_wire::Stream;
 use hatchway_wire::link::{self, Ended, Link, Security, Settings};
 use hatchway_wire::listen::Address;
 use hatchway_wire::process;
@@ -122,7 +122,7 @@ impl Slot {
     /// What is known of the node has changed. Links to another process than the one that is meant go when their calls are over.
     pub(super) fn is_now(&self, member: &Arc<Member>, now: Instant) {
         let was = self.member.replace(Arc::clone(member));
-        let is_same = was.node.is_same_process(&member.node) && self.may_be(member);
+        let is_same = was.node.is_same_process(&member.node) && self.leads_there();
         if !is_same || self.is_gone.replace(false) {
             self.health.replace(Health::joining(now));
         }
@@ -131,12 +131,24 @@ impl Slot {
         }
     }
 
-    /// False when the link leads to another process: it was made while nobody knew which one is meant.
-    fn may_be(&self, member: &Member) -> bool {
-        match (&*self.link.borrow(), member.node.instance) {
-            (Reached::Yes(link), Some(meant)) => link.instance() == Some(meant),
-            (Reached::Yes(_) | Reached::Soon(..) | Reached::No, _) => true,
+    /// False when a link leads to another process: it was made while nobody knew which one is meant.
+    fn may_be(&self, link: &Link) -> bool {
+        let meant = self.member.borrow().node.instance;
+        meant.is_none_or(|meant| link.instance() == Some(meant))
+    }
+
+    /// False when the link there is leads to another process.
+    fn leads_there(&self) -> bool {
+        match &*self.link.borrow() {
+            Reached::Yes(link) => self.may_be(link),
+            Reached::Soon(..) | Reached::No => true,
         }
+    }
+
+    /// Whoever asks now waits for the attempt that `tell` ends.
+    fn waits_for(&self, tell: &watch::Sender<Option<Option<Link>>>) -> bool {
+        let is_it = |attempt: &watch::Receiver<_>| attempt.same_channel(&tell.subscribe());
+        matches!(&*self.link.borrow(), Reached::Soon(attempt, _) if is_it(attempt))
     }
 
     /// The link there is closes when its calls are over.
@@ -242,8 +254,11 @@ impl Slot {
         let member = Arc::clone(&this.member.borrow());
         tokio::task::spawn_local(async move {
             let link = dialer.dial(&member).await;
-            let is_meant = Arc::ptr_eq(&member, &this.member.borrow()) && !this.is_gone.get();
             let reached = match &link {
+                Ok(link) if !this.may_be(link) => {
+                    link.leave();
+                    Reached::No
+                }
                 Ok(link) => {
                     this.health.borrow_mut().reached(Instant::now());
                     this.told.borrow_mut().clear();
@@ -255,8 +270,8 @@ impl Slot {
                     Reached::No
                 }
             };
-            // Meanwhile it may have become another node.
-            if is_meant {
+            // Meanwhile it may have become another node, or more may be known of it.
+            if this.waits_for(&tell) {
                 this.link.replace(reached);
             } else if let Ok(link) = &link {
                 link.leave();

@@ -1,7 +1,7 @@
 //! What a gateway makes of what nodes say on their links.
 
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc;
 
 use hatchway_gateway::forward::Node;
@@ -9,7 +9,7 @@ use hatchway_proto::link::cases;
 use hatchway_proto::link::{Cancel, Frame, Refusal, Side};
 use hatchway_wire::listen::Address;
 
-use super::kit::script::{Peer, Said, play};
+use super::kit::script::{Peer, Said, play, play_at};
 use super::kit::{Edge, Recorder, catalog};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -137,7 +137,7 @@ fn a_node_is_asked_to_refuse_rather_than_to_keep_waiting_while_there_are_others(
 #[test]
 fn nodes_that_cannot_be_reached_do_not_count_as_asked() {
     let gone = || {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has ports");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has ports");
         listener.local_addr().expect("a listener has an address")
     };
     let recorder = Recorder::start();
@@ -291,4 +291,27 @@ fn a_link_from_before_it_was_known_who_is_meant_goes_when_that_is_somebody_else(
             return assert_eq!(answer.reason(), "no-node");
         }
     }
+}
+
+#[test]
+fn a_node_of_which_more_becomes_known_while_it_is_connected_to_is_reached() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    let address = listener.local_addr().expect("a listener has an address");
+    let edge = edge(&[address]);
+    let mut first = edge.client();
+    first.send(GET);
+    let (stream, _) = listener.accept().expect("the gateway connects, and waits for a greeting");
+    edge.fleet.set(vec![Node { instance: Some(1), ..Node::at(Address::Tcp(address)) }]);
+    // This one sees the change, and waits as well.
+    let mut second = edge.client();
+    second.send(GET);
+    while edge.metric(r#"gateway_requests_in_flight{function="local/a"}"#) < 2.0 {
+        std::thread::yield_now();
+    }
+    play_at(listener, Some(stream), |peer| {
+        while let Some(call) = peer.call() {
+            peer.answer(call, "HTTP/1.1 204 No Content\r\n\r\n");
+        }
+    });
+    assert_eq!([first.answer().status(), second.answer().status()], [204, 204]);
 }

@@ -44,15 +44,24 @@ pub(crate) struct Peer {
 pub(crate) fn play(play: impl Fn(&mut Peer) + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
     let address = listener.local_addr().expect("a listener has an address");
+    play_at(listener, None, play);
+    address
+}
+
+/// The same where somebody has connected already, and may have been accepted.
+pub(crate) fn play_at(
+    listener: TcpListener,
+    accepted: Option<TcpStream>,
+    play: impl Fn(&mut Peer) + Send + 'static,
+) {
     std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
+        for stream in accepted.into_iter().chain(listener.incoming().flatten()) {
             stream.set_read_timeout(Some(GUARD)).expect("a socket has a clock");
             let mut peer = Peer { stream, ahead: Vec::new() };
             peer.send(&[Frame::Hello(Hello::of_node(1, 64 * 1024, 100))]);
             play(&mut peer);
         }
     });
-    address
 }
 
 impl Peer {
