@@ -90,6 +90,12 @@ soak: setup-test build ## Random load over a hundred functions, then 10 GiB up a
 	HATCHWAY_BIN=$(PROFILE_DIR) cargo test -p hatchway-tests --test soak --test streaming --test two_processes -- \
 		--ignored --nocapture --test-threads 1 $(ARGS)
 
+.PHONY: chaos
+chaos: PROFILE := quick
+chaos: setup-test build ## Everything that can fail does, by a seed, under load (DURATION=10m, SEED=1)
+	HATCHWAY_BIN=$(PROFILE_DIR) cargo test --profile $(PROFILE) -p hatchway-tests --test faults -- \
+		--ignored --nocapture $(ARGS)
+
 .PHONY: bench
 bench: setup-bench build bench-programs ## Figures beside nginx, HAProxy and Envoy (ARGS="--quick", "--help")
 	@$(BENCH) --envoy $(TARGET)/envoy $(ARGS)

@@ -61,6 +61,8 @@ needs_test() {
     claim "etcd" etcd-server command -v etcd
     claim "etcdctl" etcd-client command -v etcdctl
     claim "slowhttptest" slowhttptest command -v slowhttptest
+    claim "ip" iproute2 command -v ip
+    claim "libfaketime" faketime command -v faketime
 }
 
 needs_lint() {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use hatchway_tests::{Client, eventually};
 
@@ -16,6 +17,8 @@ pub(crate) struct Load {
 struct Shared {
     /// Gateways that are ready, as a balancer would know it.
     gateways: RwLock<Vec<SocketAddr>>,
+    /// Between two requests of a client.
+    pause: Duration,
     is_over: AtomicBool,
     asked: AtomicUsize,
     failures: Mutex<Vec<String>>,
@@ -24,8 +27,20 @@ struct Shared {
 impl Load {
     /// `clients` that ask the `functions` in turn, each by a gateway in turn.
     pub(crate) fn start(clients: usize, functions: usize, gateways: Vec<SocketAddr>) -> Self {
+        Self::paced(clients, functions, gateways, f64::INFINITY)
+    }
+
+    /// The same, of about so many requests a second.
+    pub(crate) fn paced(
+        clients: usize,
+        functions: usize,
+        gateways: Vec<SocketAddr>,
+        per_second: f64,
+    ) -> Self {
+        let pause = Duration::from_secs_f64(clients as f64 / per_second);
         let shared = Arc::new(Shared {
             gateways: RwLock::new(gateways),
+            pause,
             is_over: AtomicBool::new(false),
             asked: AtomicUsize::new(0),
             failures: Mutex::default(),
@@ -70,6 +85,7 @@ impl Shared {
             if self.is_over.load(Ordering::Relaxed) {
                 return;
             }
+            std::thread::sleep(self.pause);
             // Held while it asks: whoever takes a gateway away knows that nobody is on the way to it.
             let gateways = self.gateways.read().expect("nobody panics with it");
             let address = gateways[turn / 8 % gateways.len()];

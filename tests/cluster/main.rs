@@ -1,8 +1,6 @@
 //! Several gateways and nodes that know each other by etcd: where functions go, and what becomes of requests when programs leave.
 
 mod bench;
-#[path = "../soak/draw.rs"]
-mod draw;
 mod load;
 mod site;
 

@@ -19,6 +19,8 @@ pub(crate) struct Site {
     pub(crate) gateways: Vec<GatewayProgram>,
     pub(crate) hosts: Vec<Host>,
     started: usize,
+    /// What nodes are told beside.
+    words: Vec<String>,
     pub(crate) project: Project,
     pub(crate) etcd: Etcd,
 }
@@ -35,8 +37,20 @@ impl Site {
     /// The same over the functions of a project.
     #[track_caller]
     pub(crate) fn over(project: Project, nodes: usize, gateways: usize) -> Self {
-        let etcd = Etcd::start();
-        let mut site = Self { gateways: Vec::new(), hosts: Vec::new(), started: 0, project, etcd };
+        Self::told(project, nodes, gateways, &[])
+    }
+
+    /// The same with nodes that are told more.
+    #[track_caller]
+    pub(crate) fn told(project: Project, nodes: usize, gateways: usize, words: &[&str]) -> Self {
+        let mut site = Self {
+            gateways: Vec::new(),
+            hosts: Vec::new(),
+            started: 0,
+            words: words.iter().map(|word| (*word).to_owned()).collect(),
+            project,
+            etcd: Etcd::start(),
+        };
         apply_to(&site.project, &site.rules());
         (0..nodes).for_each(|_| site.add_node());
         for _ in 0..gateways {
@@ -58,7 +72,8 @@ impl Site {
         self.started += 1;
         let zone = format!("zone=z{}", self.started % 2);
         let words = ["--name", &name, "--label", &zone].map(str::to_owned);
-        let node = NodeProgram::start_with(&project, &[&self.rules()[..], &words].concat());
+        let words = [&self.rules()[..], &words, &self.words].concat();
+        let node = NodeProgram::start_with(&project, &words);
         self.hosts.push(Host { name: name.clone(), node, _project: project });
         for gateway in &self.gateways {
             eventually(&name, || (state(gateway, &name)? == "up").then_some(()));

@@ -106,13 +106,13 @@ impl Traces {
         table.lines().filter(|line| line.contains(&*root)).map(|l| format!("mount {l}")).collect()
     }
 
-    /// Unix sockets below its folders, and its ports while somebody listens there.
+    /// Unix sockets below its folders, and its ports while somebody listens there: in the network of whoever looks.
     fn sockets(&self) -> Vec<String> {
         let root = self.root.to_string_lossy();
-        let table = fs::read_to_string("/proc/net/unix").expect("proc is mounted");
+        let table = fs::read_to_string("/proc/thread-self/net/unix").expect("proc is mounted");
         let unix = table.lines().filter(|line| line.contains(&*root));
         let mut found: Vec<_> = unix.map(|line| format!("socket {line}")).collect();
-        let table = fs::read_to_string("/proc/net/tcp").expect("proc is mounted");
+        let table = fs::read_to_string("/proc/thread-self/net/tcp").expect("proc is mounted");
         for line in table.lines().skip(1) {
             let fields: Vec<_> = line.split_whitespace().collect();
             let port = fields[1].rsplit(':').next().and_then(|p| u16::from_str_radix(p, 16).ok());

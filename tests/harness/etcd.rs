@@ -9,12 +9,15 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::eventually;
+use crate::hosts::Host;
 
 /// A running `etcd`. Ended when dropped.
 #[derive(Debug)]
 pub struct Etcd {
     child: Child,
     root: TempDir,
+    /// Where it runs, when that is not where the test runs.
+    host: Option<Host>,
     /// Each start with nothing, or with a backup, has a data folder of its own.
     generation: u32,
     url: String,
@@ -33,6 +36,16 @@ impl Etcd {
     #[track_caller]
     pub fn start() -> Self {
         Self::start_as("http", Vec::new(), Vec::new())
+    }
+
+    /// Starts one on a host of its own.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    #[track_caller]
+    pub fn start_on(host: &Host) -> Self {
+        let url = |port| format!("http://{}", host.at(port));
+        Self::launch(Some(host.clone()), (url(2379), url(2380)), Vec::new(), Vec::new())
     }
 
     /// Starts one that speaks TLS alone, and only with those whose certificate is of the authority in `folder`
@@ -55,11 +68,21 @@ impl Etcd {
     }
 
     fn start_as(scheme: &str, flags: Vec<String>, access: Vec<String>) -> Self {
-        let root = tempfile::Builder::new().prefix("hw-etcd").tempdir().expect("a folder");
         let url = format!("{scheme}://127.0.0.1:{}", free_port());
         let peer = format!("http://127.0.0.1:{}", free_port());
-        let child = spawn(&root, 0, &url, &peer, &flags);
-        let etcd = Self { child, root, generation: 0, url, peer, flags, access };
+        Self::launch(None, (url, peer), flags, access)
+    }
+
+    #[track_caller]
+    fn launch(
+        host: Option<Host>,
+        (url, peer): (String, String),
+        flags: Vec<String>,
+        access: Vec<String>,
+    ) -> Self {
+        let root = tempfile::Builder::new().prefix("hw-etcd").tempdir().expect("a folder");
+        let child = spawn(host.as_ref(), (&root, 0), (&url, &peer), &flags);
+        let etcd = Self { child, root, host, generation: 0, url, peer, flags, access };
         etcd.wait_until_it_answers();
         etcd
     }
@@ -96,7 +119,8 @@ impl Etcd {
     #[track_caller]
     pub fn start_again(&mut self) {
         self.kill();
-        self.child = spawn(&self.root, self.generation, &self.url, &self.peer, &self.flags);
+        let data = (&self.root, self.generation);
+        self.child = spawn(self.host.as_ref(), data, (&self.url, &self.peer), &self.flags);
         self.wait_until_it_answers();
     }
 
@@ -223,10 +247,16 @@ fn data(root: &TempDir, generation: u32) -> String {
     root.path().join(format!("data{generation}")).display().to_string()
 }
 
-fn spawn(root: &TempDir, generation: u32, client: &str, peer: &str, flags: &[String]) -> Child {
+fn spawn(
+    host: Option<&Host>,
+    (root, generation): (&TempDir, u32),
+    (client, peer): (&str, &str),
+    flags: &[String],
+) -> Child {
     let log = File::options().create(true).append(true).open(root.path().join("log"));
     let name = format!("default={peer}");
-    Command::new("etcd")
+    let mut command = Command::new("etcd");
+    command
         .args(["--data-dir", &data(root, generation), "--logger", "zap", "--log-level", "warn"])
         .args(["--listen-client-urls", client, "--advertise-client-urls", client])
         .args(["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer])
@@ -234,7 +264,10 @@ fn spawn(root: &TempDir, generation: u32, client: &str, peer: &str, flags: &[Str
         .args(flags)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(log.expect("own folder"))
-        .spawn()
-        .expect("etcd starts: `make setup-test` installs it")
+        .stderr(log.expect("own folder"));
+    let child = match host {
+        Some(host) => host.within(|| command.spawn()),
+        None => command.spawn(),
+    };
+    child.expect("etcd starts: `make setup-test` installs it")
 }

@@ -3,13 +3,15 @@
 //!
 //! Reading order: [`Project`] a project in a folder of its own; [`Up`] `hatchway up` over it, and [`Pair`] a gateway
 //! and a node, over a file or an [`Etcd`]; [`Client`] calls, and [`Raw`] where bytes matter; [`Admin`] what the programs say of themselves;
-//! [`audit`] what nobody may leave behind. Waiting is [`eventually`] or a line of output, never a guess.
+//! [`hosts`] machines of their own, with a network that fails as it is told; [`audit`] what nobody may leave behind. Waiting is [`eventually`] or a line of output, never a guess.
 
 mod admin;
 pub mod audit;
 mod authority;
 mod client;
+mod draw;
 mod etcd;
+pub mod hosts;
 mod output;
 mod pair;
 pub mod proc;
@@ -24,6 +26,7 @@ mod wait;
 pub use admin::{Admin, Metrics, Sandbox};
 pub use authority::{Authority, GATEWAY, NODE, Shown};
 pub use client::{Answer, Client, Problem, agent};
+pub use draw::{Draw, Zipf};
 pub use etcd::Etcd;
 pub use output::{Output, Source};
 pub use pair::{GatewayProgram, NodeProgram, Pair, apply, apply_to, in_file};
@@ -33,7 +36,7 @@ pub use project::Project;
 pub use puppet::{PUPPET, PUPPET_PY, SERVER, puppet};
 pub use raw::{Head, Raw};
 pub use up::Up;
-pub use wait::{PATIENCE, eventually, together};
+pub use wait::{PATIENCE, duration, eventually, together};
 
 /// Says past the capture of test output what this machine lacks, so that a skipped test is not taken for a passed one.
 pub fn skipped(test: &str, lacks: &str) {

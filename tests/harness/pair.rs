@@ -131,7 +131,7 @@ impl NodeProgram {
     /// When it does not serve.
     #[track_caller]
     pub fn start_in(project: &Project, rules: &[String], environment: &[(String, String)]) -> Self {
-        Self::launch(project, (&socket(project), rules), environment)
+        Self::start_as(project, (&socket(project), rules), environment)
     }
 
     /// Starts where it is told to listen, with `more` to be told: rules, for one.
@@ -140,11 +140,15 @@ impl NodeProgram {
     /// When it does not serve.
     #[track_caller]
     pub fn start_at(project: &Project, listen: &str, more: &[String]) -> Self {
-        Self::launch(project, (listen, more), &[])
+        Self::start_as(project, (listen, more), &[])
     }
 
+    /// Starts with all that can be said: where to listen and more words, and what stands in its environment.
+    ///
+    /// # Panics
+    /// When it does not serve.
     #[track_caller]
-    fn launch(
+    pub fn start_as(
         project: &Project,
         (listen, more): (&str, &[String]),
         environment: &[(String, String)],
@@ -198,6 +202,16 @@ impl NodeProgram {
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.program.pid()
+    }
+
+    /// Stops it in its tracks: connections stay, answers do not come.
+    pub fn freeze(&self) {
+        self.program.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.program.signal(Signal::CONT);
     }
 
     /// What it prints.
@@ -263,12 +277,26 @@ impl GatewayProgram {
     /// When it does not serve.
     #[track_caller]
     pub fn start_alone(project: &Project, more: &[String]) -> Self {
-        let words = ["--cores", "1", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
+        Self::start_as(project, ("127.0.0.1:0", more), &[])
+    }
+
+    /// Starts with all that can be said: where to listen and more words, and what stands in its environment.
+    ///
+    /// # Panics
+    /// When it does not serve.
+    #[track_caller]
+    pub fn start_as(
+        project: &Project,
+        (listen, more): (&str, &[String]),
+        environment: &[(String, String)],
+    ) -> Self {
+        let words = ["--cores", "1", "--listen", listen, "--admin", "127.0.0.1:0"]
             .map(str::to_owned)
             .into_iter()
             .chain(more.iter().cloned())
             .collect::<Vec<_>>();
-        let program = Program::start("hatchway-gateway", &words, &project.temporary());
+        let temporary = project.temporary();
+        let program = Program::start_in("hatchway-gateway", &words, &temporary, environment);
         let address = serving(&program, "address").parse().expect("an address");
         let admin = serving(&program, "admin").parse().expect("an address");
         let (client, admin) = (Client::new(address), Admin::new(admin));

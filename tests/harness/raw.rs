@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
 
 use crate::PATIENCE;
 
@@ -38,6 +39,17 @@ impl Raw {
         stream.set_read_timeout(Some(2 * PATIENCE)).expect("it is not zero");
         stream.set_nodelay(true).expect("it is a TCP socket");
         Self { reader: BufReader::new(stream) }
+    }
+
+    /// Connects, and from then on waits no longer than `patience` for anything.
+    ///
+    /// # Errors
+    /// When nobody listens, or nothing comes back.
+    pub fn try_connect(address: SocketAddr, patience: Duration) -> io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, patience)?;
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_nodelay(true)?;
+        Ok(Self { reader: BufReader::new(stream) })
     }
 
     /// Sends bytes.
@@ -144,6 +156,18 @@ impl Raw {
         // A reset is an end as well.
         let _ = self.reader.read_to_end(&mut bytes);
         bytes
+    }
+
+    /// True while the other side has neither ended the connection nor said anything that was not read.
+    pub fn is_quiet(&self) -> bool {
+        let stream = self.reader.get_ref();
+        let look = || {
+            stream.set_nonblocking(true)?;
+            let seen = stream.peek(&mut [0]);
+            stream.set_nonblocking(false)?;
+            seen
+        };
+        look().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// The other side's address.

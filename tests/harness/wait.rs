@@ -36,3 +36,18 @@ pub fn together<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<
         threads.into_iter().map(|thread| thread.join().expect("a client panicked")).collect()
     })
 }
+
+/// What `DURATION` says: `90`, `90s`, `10m` or `1h`.
+///
+/// # Panics
+/// When it says none of these.
+pub fn duration(text: &str) -> Duration {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number: u64 = digits.parse().expect("DURATION begins with a number");
+    match &text[digits.len()..] {
+        "" | "s" => Duration::from_secs(number),
+        "m" => Duration::from_secs(60 * number),
+        "h" => Duration::from_secs(3600 * number),
+        unit => panic!("DURATION ends with s, m or h, not {unit}"),
+    }
+}

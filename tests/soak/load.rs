@@ -5,10 +5,9 @@ use std::io::Read;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hatchway_tests::{Answer, Client, Raw, Up};
+use hatchway_tests::{Answer, Client, Draw, Raw, Up, Zipf};
 use serde_json::json;
 
-use crate::draw::{Draw, Zipf};
 use crate::fleet::{Fleet, Function, Kind};
 
 /// Failures that are shown; all are counted.

@@ -4,7 +4,6 @@
 //! `DURATION` says how long (`60s`, `10m`, which is the default), `CLIENTS` how many at once. Reading order: [`fleet`] the
 //! functions, [`load`] the clients, [`watch`] what is measured meanwhile, here the claims.
 
-mod draw;
 mod fleet;
 mod load;
 mod report;
@@ -14,7 +13,7 @@ use std::env;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hatchway_tests::{Up, eventually};
+use hatchway_tests::{Up, duration, eventually};
 
 use crate::fleet::Fleet;
 use crate::load::Tally;
@@ -35,7 +34,7 @@ const LOOKS: u32 = 50;
 #[test]
 #[ignore = "takes ten minutes: make soak runs it"]
 fn a_hundred_functions_under_random_load_fail_no_request_and_leave_nothing() {
-    let duration = env::var("DURATION").map_or(DEFAULT_DURATION, |text| parse(&text));
+    let duration = env::var("DURATION").map_or(DEFAULT_DURATION, |text| duration(&text));
     let clients = env::var("CLIENTS")
         .map_or(DEFAULT_CLIENTS, |text| text.parse().expect("CLIENTS is a number"));
     let fleet = Fleet::new();
@@ -100,15 +99,4 @@ fn at_rest(up: &mut Up) -> Rest {
         groups: a.groups.min(b.groups),
     };
     looks.reduce(least).expect("there are looks")
-}
-
-fn parse(text: &str) -> Duration {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let number: u64 = digits.parse().expect("DURATION begins with a number");
-    match &text[digits.len()..] {
-        "" | "s" => Duration::from_secs(number),
-        "m" => Duration::from_secs(60 * number),
-        "h" => Duration::from_secs(3600 * number),
-        unit => panic!("DURATION ends with s, m or h, not {unit}"),
-    }
 }
