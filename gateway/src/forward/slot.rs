@@ -123,7 +123,8 @@ impl Slot {
     pub(super) fn is_now(&self, member: &Arc<Member>, now: Instant) {
         let was = self.member.replace(Arc::clone(member));
         let is_same = was.node.is_same_process(&member.node) && self.leads_there();
-        if !is_same || self.is_gone.replace(false) {
+        let was_gone = self.is_gone.replace(false);
+        if !is_same || was_gone {
             self.health.replace(Health::joining(now));
         }
         if !is_same {
@@ -279,5 +280,27 @@ impl Slot {
             tell.send_replace(Some(link.ok()));
         });
         attempt
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forward::Node;
+
+    fn member(instance: u128) -> Arc<Member> {
+        let address = "unix:/n".parse().expect("it is an address");
+        let node = Node { instance: Some(instance), ..Node::at(address) };
+        Arc::new(Member { node, load: Arc::default() })
+    }
+
+    #[test]
+    fn a_node_that_has_left_comes_back_as_the_same_process_or_as_another() {
+        for instance in [1, 2] {
+            let slot = Slot::new(member(1), None);
+            slot.leave();
+            slot.is_now(&member(instance), Instant::now());
+            assert!(!slot.is_gone.get() && slot.wants_link(Instant::now()));
+        }
     }
 }
