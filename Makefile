@@ -96,6 +96,13 @@ chaos: setup-test build ## Everything that can fail does, by a seed, under load 
 	HATCHWAY_BIN=$(PROFILE_DIR) cargo test --profile $(PROFILE) -p hatchway-tests --test faults -- \
 		--ignored --nocapture $(ARGS)
 
+.PHONY: upgrade-test
+UPGRADE_SECONDS ?= 30
+upgrade-test: PROFILE := quick
+upgrade-test: setup-test build ## Replace a node's daemon again and again under load: no call may fail (UPGRADE_SECONDS=30)
+	HATCHWAY_BIN=$(PROFILE_DIR) UPGRADE_SECONDS=$(UPGRADE_SECONDS) \
+		cargo test -p hatchway-tests --test upgrade -- --ignored --nocapture $(ARGS)
+
 .PHONY: bench
 bench: setup-bench build bench-programs ## Figures beside nginx, HAProxy and Envoy (ARGS="--quick", "--help")
 	@$(BENCH) --envoy $(TARGET)/envoy $(ARGS)

@@ -139,8 +139,11 @@ fn follow_nodes(config: &Config, fleet: &Fleet, security: &Security) -> Registry
 
 /// Who writes down what was served asks nodes how.
 fn link_settings(wants_accounts: bool) -> link::Settings {
-    let features = if wants_accounts { hello::ACCOUNTS } else { 0 };
-    link::Settings { features, ..link::Settings::default() }
+    let mut settings = link::Settings::default();
+    if wants_accounts {
+        settings.features |= hello::ACCOUNTS;
+    }
+    settings
 }
 
 /// Serves by `objects` from now on, and gives back what it could not apply, by key.

@@ -44,6 +44,14 @@ pub struct Config {
     /// How long running requests may take to finish once the node is told to stop, in seconds.
     #[arg(long, default_value_t = 30)]
     pub drain_seconds: u64,
+    /// How long sandboxes serve on when this daemon goes without a word (kill -9, a crash), in seconds, for the next one
+    /// of the same state folder to adopt; 0 ends them at once.
+    #[arg(long, default_value_t = 10)]
+    pub adopt_seconds: u64,
+    /// Takes the place of the daemon that holds the state folder, without a failed request: its listeners, as many cores, its
+    /// sandboxes. Without one it starts as ever.
+    #[arg(long)]
+    pub replace: bool,
     /// Threads that serve calls; as many as there are cores by default.
     #[arg(long)]
     pub cores: Option<usize>,

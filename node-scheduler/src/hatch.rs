@@ -17,13 +17,14 @@ use hatchway_wire::Stream;
 use tokio::net::unix::pipe;
 use tokio::time::timeout;
 
+use crate::adopt;
 use crate::boost::{BOOSTED_MILLIS, Boost, Boosts, UNANSWERED};
 use crate::code::{Codes, Part};
 use crate::egress::{Egress, Outlet};
 use crate::logs::{Logs, Origin};
 use crate::package::{Held, Packages};
 use crate::pool::{Exit, HatchFailure, Hatched, Hatchery, LiveSandbox, StartPhases, Usage};
-use crate::zygote::{Blueprint, CHILD_CLOCK, Trial, Zygotes};
+use crate::zygote::{Blueprint, CHILD_CLOCK, Children, Trial, Zygotes};
 
 /// Starts sandboxes through the spawner.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ pub struct ProcessHatchery {
     logs: Logs,
     boosts: Boosts,
     zygotes: Zygotes,
-    packages: Packages,
+    pub(crate) packages: Packages,
     egress: Egress,
     codes: Codes,
     trial: Trial,
@@ -50,12 +51,14 @@ pub struct Process {
     /// Its files, and its way out where it has one, stay as long as it lives.
     _package: Held,
     _outlet: Option<Outlet>,
+    /// Its zygote knows by it that it lives.
+    _children: Option<Children>,
     was_hung: AtomicBool,
 }
 
 /// The request that a sandbox serves: for lines that no adapter attributed.
 #[derive(Clone, Debug, Default)]
-struct Current(Arc<Mutex<Option<Box<str>>>>);
+pub(crate) struct Current(Arc<Mutex<Option<Box<str>>>>);
 
 impl Current {
     fn get(&self) -> Option<Box<str>> {
@@ -157,15 +160,17 @@ impl ProcessHatchery {
         package: &Held,
     ) -> Option<Hatched<Process>> {
         let ordered = Instant::now();
-        let (parked, outlet) = self.zygotes.take(&version_id).await?;
+        let (parked, outlet, children) = self.zygotes.take(&version_id).await?;
         let forked = ordered.elapsed();
         let loading = Instant::now();
         let sandbox = parked.go(&id.to_string());
         let current = self.capture(id, version_id, version, &sandbox).ok()?;
         let (reason, detail) = match timeout(CHILD_CLOCK, sandbox.ready()).await {
             Ok(Ok(_)) => {
+                sandbox.serves();
                 let phases = vec![("fork", forked), ("load", loading.elapsed())];
-                let process = Process::new(sandbox, None, current, (package.clone(), outlet));
+                let ties = (package.clone(), outlet, Some(children));
+                let process = Process::new(sandbox, None, current, ties);
                 return Some(Hatched { sandbox: process, phases: StartPhases(phases) });
             }
             Ok(Err(why)) => ("child-failed", why.to_string()),
@@ -182,8 +187,8 @@ impl ProcessHatchery {
         Some(boost)
     }
 
-    /// Reads what the process prints for as long as it lives.
-    fn capture(
+    /// Reads what the process prints for as long as it lives. Should this daemon not live as long, the next one does.
+    pub(crate) fn capture(
         &self,
         id: SandboxId,
         version_id: VersionId,
@@ -191,6 +196,10 @@ impl ProcessHatchery {
         sandbox: &Sandbox,
     ) -> io::Result<Option<Current>> {
         let current = (version.concurrency == 1).then(Current::default);
+        // One whose way out is this daemon would have none under the next.
+        if version.network != catalog::Network::EgressProxy {
+            sandbox.keep(adopt::record(id, version_id))?;
+        }
         let (stdout, stderr) = sandbox.take_output().expect("nobody took it before");
         for (stream, descriptor) in [("stdout", stdout), ("stderr", stderr)] {
             let function = version.function.clone();
@@ -272,6 +281,7 @@ fn described(runtime: &catalog::Runtime) -> Runtime {
 
 impl Hatchery for ProcessHatchery {
     type Sandbox = Process;
+    type Orphan = Sandbox;
 
     async fn hatch(
         &self,
@@ -299,6 +309,7 @@ impl Hatchery for ProcessHatchery {
         if let Some(part) = part {
             part.served(&report.value, &sandbox);
         }
+        sandbox.serves();
         let started = [
             ("order", sandbox.phases.order),
             ("isolate", sandbox.phases.isolate),
@@ -306,10 +317,21 @@ impl Hatchery for ProcessHatchery {
             ("load", loading.elapsed()),
         ];
         let phases = fetched.into_iter().chain(started).collect();
-        let process = Process::new(sandbox, boost, current, (package.clone(), outlet));
+        let ties = (package.clone(), outlet, None);
+        let process = Process::new(sandbox, boost, current, ties);
         process.end_boost_in_time();
         self.zygotes.consider(|| self.blueprint(version_id, &version, package));
         Ok(Hatched { sandbox: process, phases: StartPhases(phases) })
+    }
+
+    fn adopt(
+        &self,
+        id: SandboxId,
+        orphan: Sandbox,
+        version_id: VersionId,
+        version: Arc<Version>,
+    ) -> Option<Process> {
+        self.take_over(id, orphan, version_id, &version)
     }
 }
 
@@ -339,11 +361,11 @@ fn reason_word(why: &NotReady) -> &'static str {
 }
 
 impl Process {
-    fn new(
+    pub(crate) fn new(
         sandbox: Sandbox,
         boost: Option<Boost>,
         current: Option<Current>,
-        (package, outlet): (Held, Option<Outlet>),
+        (package, outlet, children): (Held, Option<Outlet>, Option<Children>),
     ) -> Self {
         Self {
             sandbox: Arc::new(sandbox),
@@ -351,6 +373,7 @@ impl Process {
             current,
             _package: package,
             _outlet: outlet,
+            _children: children,
             was_hung: AtomicBool::new(false),
         }
     }

@@ -4,10 +4,12 @@
 //! [`admit`] (8: a file answers, a slot is taken, or the request is refused), [`pool`] (9: warm reuse, hatch
 //! and reap), [`invoke`] (10: to the sandbox and back). [`hatch`] starts processes for the pool, from a [`zygote`]
 //! where there is one, over the files that [`package`] has and the [`code`] that was compiled of them, [`node`] puts the parts together, and [`register`] says in etcd that all
-//! of it is there. [`named`] is what the rules name, and [`egress`] the way out for functions that have one.
+//! of it is there. [`named`] is what the rules name, and [`egress`] the way out for functions that have one. `adopt` is what a
+//! daemon leaves to the next one, and [`heir`] how that takes its place while calls are under way.
 
 pub mod admin;
 pub mod admit;
+mod adopt;
 mod assets;
 mod boost;
 mod code;
@@ -15,6 +17,7 @@ pub mod config;
 mod egress;
 mod h2c;
 pub mod hatch;
+pub mod heir;
 pub mod invoke;
 pub mod logs;
 mod machine;

@@ -8,7 +8,7 @@ use hatchway_proto::name::{FunctionName, SandboxId, VersionId};
 use prometheus::IntCounter;
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 /// The rest of a longer line is a line of its own.
 const LINE_BYTES: usize = 8 * 1024;
@@ -53,6 +53,8 @@ struct Inner {
     kept: Mutex<HashMap<FunctionName, VecDeque<Arc<LogLine>>>>,
     followers: broadcast::Sender<Arc<LogLine>>,
     dropped: IntCounter,
+    /// Set once another daemon reads on.
+    has_left: watch::Sender<bool>,
 }
 
 /// Whose lines a stream carries.
@@ -72,7 +74,8 @@ impl Logs {
     /// `dropped` counts lines over the rate.
     pub fn new(dropped: IntCounter) -> Self {
         let (followers, _) = broadcast::channel(FOLLOWER_LINES);
-        Self(Arc::new(Inner { kept: Mutex::default(), followers, dropped }))
+        let has_left = watch::Sender::new(false);
+        Self(Arc::new(Inner { kept: Mutex::default(), followers, dropped, has_left }))
     }
 
     /// The last lines, oldest first: of one function, or of all.
@@ -89,6 +92,11 @@ impl Logs {
     /// Every line from now on.
     pub fn follow(&self) -> broadcast::Receiver<Arc<LogLine>> {
         self.0.followers.subscribe()
+    }
+
+    /// Reads no more of any stream: another daemon reads on.
+    pub(crate) fn leave(&self) {
+        self.0.has_left.send_replace(true);
     }
 
     /// Keeps one line.
@@ -116,7 +124,17 @@ impl Logs {
         let mut lines = Lines::default();
         let mut rate = LineRate::new();
         let mut buffer = vec![0; LINE_BYTES];
-        while let Ok(count) = stream.read(&mut buffer).await {
+        let mut has_left = self.0.has_left.subscribe();
+        loop {
+            let count = tokio::select! {
+                biased;
+                // What has come of the last line is the beginning of one.
+                _ = has_left.wait_for(|has_left| *has_left) => 0,
+                count = stream.read(&mut buffer) => match count {
+                    Ok(count) => count,
+                    Err(_) => return,
+                },
+            };
             let at_end = count == 0;
             lines.push(&buffer[..count], at_end, |line| {
                 if rate.pass(Instant::now()) {

@@ -29,6 +29,7 @@ pub struct NodeMetrics {
     tier_seconds: HistogramVec,
     reaps: IntCounterVec,
     deaths: IntCounterVec,
+    adopted: IntCounterVec,
     /// Lines over the rate of their stream.
     pub log_lines_dropped: IntCounter,
 }
@@ -99,6 +100,11 @@ impl NodeMetrics {
                 "Sandboxes that ended by themselves, by how: code, signal or oom.",
                 &["function", "how"],
             ),
+            adopted: counters(
+                "node_adopted_total",
+                "Sandboxes that an earlier daemon has started and this one has taken over.",
+                &["function"],
+            ),
             log_lines_dropped: registered(registry, dropped.expect(good)),
         }
     }
@@ -107,7 +113,8 @@ impl NodeMetrics {
     pub fn count(&self, event: &PoolEvent) {
         let function = event.of().function.as_str();
         match event {
-            PoolEvent::Hatching { .. } => {}
+            PoolEvent::Hatching { .. } | PoolEvent::Left { .. } => {}
+            PoolEvent::Adopted { .. } => self.adopted.with_label_values(&[function]).inc(),
             PoolEvent::Hatched { tier, phases, took, .. } => {
                 self.tiers.with_label_values(&[function, tier]).inc();
                 self.tier_seconds.with_label_values(&[tier]).observe(took.as_secs_f64());

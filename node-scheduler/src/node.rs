@@ -1,8 +1,10 @@
 //! A node put together: the spawner, privileges dropped, the pool, the pages.
 
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -10,16 +12,21 @@ use hatchway_proto::catalog::Objects;
 use hatchway_proto::network::Network;
 use hatchway_sandbox::runtime::{InterpreterSettings, Interpreters, install_adapters};
 use hatchway_sandbox::spawner::DEFAULT_UID_BASE;
-use hatchway_sandbox::{Grants, Identity, Isolation, Spawner, SpawnerConfig, programs};
+use hatchway_sandbox::{
+    Grants, Identity, Isolation, LaunchError, Spawner, SpawnerConfig, programs,
+};
+use hatchway_wire::listen::{Address, Listener};
 use hatchway_wire::process;
 use prometheus::Registry;
 use tokio::runtime;
 
 use crate::admin::NodePages;
+use crate::adopt::Heritage;
 use crate::code::Codes;
 use crate::config::{IsolationMode, Machine, Starts};
 use crate::egress::Egress;
 use crate::hatch::ProcessHatchery;
+use crate::heir::{Door, Heir, House, Predecessor, ReplaceError, Rest};
 use crate::logs::Logs;
 use crate::machine;
 use crate::metrics::{
@@ -56,15 +63,49 @@ pub enum NodeError {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The daemon that is to be replaced.
+    #[error(transparent)]
+    Replace(#[from] ReplaceError),
     /// A thread or a runtime.
     #[error("cannot start the node's thread")]
     Thread(#[source] io::Error),
 }
 
+/// How a node follows another one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Succession<'a> {
+    /// How long sandboxes live on when this one goes without a word; nothing ends them at once.
+    pub adopt: Duration,
+    /// The daemon that runs and listens there is to be replaced.
+    pub replaces: Option<&'a Address>,
+}
+
+/// Where the sandboxes come from.
+#[derive(Debug)]
+enum Origin {
+    /// A spawner, and what it has kept.
+    Spawner(Spawner, Heritage),
+    /// A daemon that commands it still.
+    Predecessor(Box<Predecessor>, Box<SpawnerConfig>),
+}
+
+/// What a predecessor has given.
+#[derive(Debug)]
+pub struct Taken {
+    /// One for each core.
+    pub listeners: Vec<Listener>,
+    /// Where they listen.
+    pub address: Address,
+    /// What gateways know the node by.
+    pub instance: u128,
+}
+
 /// A node whose spawner runs, and that has not dropped its privileges yet. No thread exists so far.
 #[derive(Debug)]
 pub struct Prepared {
-    spawner: Spawner,
+    origin: Origin,
+    /// What a predecessor has still to say.
+    rest: Option<Rest>,
     /// What the machine gives and what it does not.
     pub grants: Grants,
     identity: Option<Identity>,
@@ -81,7 +122,7 @@ pub struct Prepared {
     state: State,
 }
 
-/// Prepares a node: everything that needs privileges, and nothing that needs a thread.
+/// Prepares a node: everything that needs privileges, and nothing that needs a thread. What an earlier one has left is taken over.
 ///
 /// # Errors
 /// [`NodeError`]; under `strict`, each part of the isolation that this machine lacks is named.
@@ -89,11 +130,13 @@ pub fn prepare(
     machine: &Machine,
     default_isolation: IsolationMode,
     default_user: Option<&str>,
+    succession: Succession<'_>,
 ) -> Result<Prepared, NodeError> {
     // The spawner inherits it; each function gets a limit of its own.
     process::raise_descriptor_limit();
     let identity = identity(machine.user.as_deref().or(default_user))?;
-    let state = State::open(machine.state.as_deref(), identity.as_ref())?;
+    let replaces = succession.replaces;
+    let state = State::open(machine.state.as_deref(), identity.as_ref(), replaces.is_some())?;
     let spawner_error = |error: Box<dyn std::error::Error + Send + Sync>| NodeError::Spawner(error);
     let programs = programs::beside_current_exe().map_err(|error| spawner_error(error.into()))?;
     let isolation = match machine.isolation.unwrap_or(default_isolation) {
@@ -104,24 +147,29 @@ pub fn prepare(
     let adapters_dir = state.path.join("adapters");
     let adapters = install_adapters(&adapters_dir)
         .map_err(|source| StateError::Io { path: adapters_dir, source })?;
-    let (spawner, grants) = Spawner::launch(SpawnerConfig {
+    let config = SpawnerConfig {
         program: programs.spawner,
         init: programs.init,
-        run_dir: state.path.join("run"),
+        run_dir: state.run_dir(),
         cgroup_name: state.group_name(),
         isolation,
         uid_base: DEFAULT_UID_BASE,
         mounts: mounts(machine, &state, &interpreters)?,
+        adopt: succession.adopt,
         owner: identity,
-    })
-    .map_err(|error| spawner_error(error.into()))?;
+    };
+    let (origin, grants) = match replaces.filter(|_| state.lock().is_none()) {
+        Some(listen) => predecessor(config, listen)?,
+        None => spawner(config).map_err(|error| spawner_error(error.into()))?,
+    };
     if let Ok(python) = &interpreters.python
         && let Err(error) = adapters.compile(python)
     {
         tracing::warn!(%error, "Python functions start 5 ms later: the adapter is not compiled");
     }
     Ok(Prepared {
-        spawner,
+        origin,
+        rest: None,
         grants,
         identity,
         interpreters,
@@ -134,6 +182,24 @@ pub fn prepare(
         packages: None,
         state,
     })
+}
+
+/// The spawner of a daemon that has gone, with all that serves, or one of our own.
+fn spawner(config: SpawnerConfig) -> Result<(Origin, Grants), LaunchError> {
+    if let Some(found) = Spawner::adopt(&config)? {
+        let heritage = Heritage::of(found.orphans, &found.highest_ids);
+        return Ok((Origin::Spawner(found.spawner, heritage), found.grants));
+    }
+    let (spawner, grants) = Spawner::launch(config)?;
+    Ok((Origin::Spawner(spawner, Heritage::default()), grants))
+}
+
+/// The daemon that is to be replaced, which agrees.
+fn predecessor(config: SpawnerConfig, listen: &Address) -> Result<(Origin, Grants), ReplaceError> {
+    let user = config.owner.map_or_else(|| rustix::process::geteuid().as_raw(), |owner| owner.uid);
+    let asked = Predecessor::ask(&config.run_dir, user, (listen, config.wants()))?;
+    let grants = asked.grants.clone();
+    Ok((Origin::Predecessor(Box::new(asked), Box::new(config)), grants))
 }
 
 /// Everything of this machine that a sandbox may ever see, beside the system's own programs.
@@ -190,6 +256,11 @@ pub struct Node {
     pub grants: Grants,
     /// What it can start: `command`, and the interpreters that the machine has.
     pub runtimes: Vec<&'static str>,
+    spawner: Spawner,
+    run_dir: PathBuf,
+    lock: OwnedFd,
+    /// Another daemon takes over: the spawner is not to be stopped.
+    leaves: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
 
@@ -197,6 +268,36 @@ impl Prepared {
     /// The folder of this node's own.
     pub fn state(&self) -> &std::path::Path {
         &self.state.path
+    }
+
+    /// Whether another daemon serves until it is [taken over](Self::take_over).
+    pub fn has_predecessor(&self) -> bool {
+        matches!(self.origin, Origin::Predecessor(..))
+    }
+
+    /// Takes the place of the daemon that is to be replaced, if there is one. Everything that could go wrong should have been
+    /// tried before: there is no way back.
+    ///
+    /// # Errors
+    /// [`NodeError::Replace`], [`NodeError::Spawner`].
+    pub fn take_over(mut self) -> Result<(Self, Option<Taken>), NodeError> {
+        let Origin::Predecessor(predecessor, config) = self.origin else {
+            return Ok((self, None));
+        };
+        let legacy = predecessor.take()?;
+        let found = Spawner::adopt(&config).map_err(|error| NodeError::Spawner(error.into()))?;
+        let found = found.ok_or_else(|| NodeError::Spawner("it is gone".into()))?;
+        let mut heritage = Heritage::of(found.orphans, &found.highest_ids);
+        heritage.are_used(&legacy.slots_out);
+        self.origin = Origin::Spawner(found.spawner, heritage);
+        self.state.inherit(legacy.lock);
+        self.rest = Some(legacy.rest);
+        let taken = Taken {
+            listeners: legacy.listeners,
+            address: legacy.address,
+            instance: legacy.instance,
+        };
+        Ok((self, Some(taken)))
     }
 
     /// Becomes the unprivileged user for good. Nothing after this can undo it.
@@ -221,6 +322,12 @@ impl Prepared {
         registry: &Registry,
         mut told: impl FnMut(&PoolEvent) + Send + 'static,
     ) -> Result<Node, NodeError> {
+        let Origin::Spawner(spawner, heritage) = self.origin else {
+            return Err(NodeError::Spawner("another daemon commands it".into()));
+        };
+        let lock = self.state.lock().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound));
+        let lock = lock.and_then(OwnedFd::try_clone).map_err(NodeError::Thread)?;
+        spawner.attend().map_err(NodeError::Thread)?;
         let counts = NodeMetrics::register(registry);
         let found = [
             ("command", true),
@@ -235,12 +342,14 @@ impl Prepared {
         let metrics = EgressMetrics::register(registry);
         let (egress, egress_thread) =
             Egress::start(self.egress_allow, metrics).map_err(NodeError::Thread)?;
+        config.first_sandbox = heritage.first_sandbox;
         let zygotes = Zygotes::new(
-            self.spawner.clone(),
+            spawner.clone(),
             logs.clone(),
             egress.clone(),
             self.zygotes,
             ZygoteMetrics::register(registry),
+            heritage.first_zygote,
         );
         let metrics = PackageMetrics::register(registry);
         let (packages, fetching) =
@@ -251,7 +360,7 @@ impl Prepared {
         let codes = Codes::open(&self.state.path, &self.interpreters, records)
             .map_err(|source| StateError::Io { path: self.state.path.join("code"), source })?;
         let hatchery = ProcessHatchery::new(
-            self.spawner.clone(),
+            spawner.clone(),
             zygotes.clone(),
             (packages.clone(), egress, codes),
             self.interpreters,
@@ -260,6 +369,11 @@ impl Prepared {
             self.start_boosts,
         );
         let (pool, keeper) = Pool::new(config, hatchery);
+        pool.adopt(heritage.orphans);
+        if let Some(rest) = self.rest {
+            let pool = pool.clone();
+            rest.follow(move |sandbox| pool.freed(sandbox)).map_err(NodeError::Thread)?;
+        }
         let collector = PoolCollector::new(pool.clone(), zygotes.clone());
         registry.register(Box::new(collector)).expect("a registry has one node");
         let events = pool.events();
@@ -267,7 +381,10 @@ impl Prepared {
             .enable_all()
             .build()
             .map_err(NodeError::Thread)?;
-        let (spawner, state) = (self.spawner, self.state);
+        let (kept, run_dir) = (spawner.clone(), self.state.run_dir());
+        let state = self.state;
+        let leaves = Arc::new(AtomicBool::new(false));
+        let is_left = Arc::clone(&leaves);
         let tending = zygotes.clone().tend(pool.clone());
         let run = move || {
             let following = metrics::follow(events, move |event| {
@@ -281,7 +398,9 @@ impl Prepared {
                 keeper.await;
                 tending.abort();
                 fetching.abort();
-                if let Err(error) = spawner.stop().await {
+                if !is_left.load(Ordering::SeqCst)
+                    && let Err(error) = spawner.stop().await
+                {
                     tracing::error!(%error, "the spawner was not seen to end");
                 }
                 // Events that were sent are counted before the thread ends.
@@ -294,7 +413,20 @@ impl Prepared {
         let thread =
             Builder::new().name("node".to_owned()).spawn(run).map_err(NodeError::Thread)?;
         let (grants, named) = (self.grants, Mutex::default());
-        Ok(Node { pool, logs, packages, zygotes, named, grants, runtimes, thread })
+        Ok(Node {
+            pool,
+            logs,
+            packages,
+            zygotes,
+            named,
+            grants,
+            runtimes,
+            spawner: kept,
+            run_dir,
+            lock,
+            leaves,
+            thread,
+        })
     }
 }
 
@@ -334,11 +466,52 @@ impl Node {
         }
     }
 
-    /// Ends every sandbox once its requests have ended, then the spawner. Waits for all of it.
-    pub fn drain(self) {
-        self.pool.drain();
+    /// Opens the door by which another daemon may take the place of this one, which listens on `listen`.
+    ///
+    /// # Errors
+    /// As bind(2).
+    pub fn open_door(&self, listen: &Address) -> io::Result<Door> {
+        let (spawner, grants) = (self.spawner.clone(), self.grants.clone());
+        Door::open(&self.run_dir, House { listen: listen.clone(), spawner, grants })
+    }
+
+    /// Leaves all sandboxes to `heir`, and gives it the listeners of this daemon. From here on nothing is commanded; what runs is
+    /// relayed to its end, of which `heir` has to be [told](Heir::freed).
+    ///
+    /// # Errors
+    /// When it is gone: its sandboxes end unless another daemon comes in time.
+    pub fn hand_over(
+        &self,
+        heir: &Heir,
+        listeners: &[Listener],
+        (address, instance): (&Address, u128),
+    ) -> io::Result<()> {
+        self.leaves.store(true, Ordering::SeqCst);
+        // Before the pool drops the first of them.
+        self.spawner.fall_silent();
+        let estate = self.pool.leave().blocking_recv().map_err(io::Error::other)?;
+        self.logs.leave();
+        self.spawner.leave();
+        tracing::info!(sandboxes = estate.len(), "another daemon takes over");
+        heir.give(listeners, self.lock.as_fd(), (address, instance), &estate)
+    }
+
+    /// Waits until the last call is over, of a daemon that has handed over.
+    pub fn finish(self) {
         if self.thread.join().is_err() {
             tracing::error!("the node's thread ended by a panic");
         }
+    }
+
+    /// Says that it will drain, and that no other daemon takes over: however this one ends, so does everything.
+    pub fn farewell(&self) {
+        self.spawner.farewell();
+    }
+
+    /// Ends every sandbox once its requests have ended, then the spawner. Waits for all of it.
+    pub fn drain(self) {
+        self.farewell();
+        self.pool.drain();
+        self.finish();
     }
 }

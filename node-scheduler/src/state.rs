@@ -1,8 +1,9 @@
 //! The state folder of a node: sockets, adapters, and the lock that keeps a second node out.
 
-use std::fs::{File, TryLockError};
+use std::fs::TryLockError;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 
@@ -42,12 +43,17 @@ pub enum StateError {
 pub(crate) struct State {
     /// Absolute, without links.
     pub(crate) path: PathBuf,
-    _lock: File,
+    /// None while the daemon that is to be replaced has it.
+    lock: Option<OwnedFd>,
 }
 
 impl State {
-    /// Makes and locks the folder, and gives it to `owner`, who the node will be.
-    pub(crate) fn open(path: Option<&Path>, owner: Option<&Identity>) -> Result<Self, StateError> {
+    /// Makes and locks the folder, and gives it to `owner`, who the node will be. Where `replaces`, another daemon may have it.
+    pub(crate) fn open(
+        path: Option<&Path>,
+        owner: Option<&Identity>,
+        replaces: bool,
+    ) -> Result<Self, StateError> {
         let path = path.map_or_else(default_path, ToOwned::to_owned);
         let failed = |source| StateError::Io { path: path.clone(), source };
         std::fs::create_dir_all(&path).map_err(failed)?;
@@ -62,10 +68,26 @@ impl State {
         // By root in a folder that it has just given away: a link in the lock's place is not followed.
         let lock = careful().write(true).create(true).open(path.join("lock")).map_err(failed)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path, _lock: lock }),
+            Ok(()) => Ok(Self { path, lock: Some(lock.into()) }),
+            Err(TryLockError::WouldBlock) if replaces => Ok(Self { path, lock: None }),
             Err(TryLockError::WouldBlock) => Err(StateError::Locked { path }),
             Err(TryLockError::Error(source)) => Err(StateError::Io { path, source }),
         }
+    }
+
+    /// Where the sockets of the node are, and of its sandboxes.
+    pub(crate) fn run_dir(&self) -> PathBuf {
+        self.path.join("run")
+    }
+
+    /// The lock, unless another daemon has it.
+    pub(crate) fn lock(&self) -> Option<&OwnedFd> {
+        self.lock.as_ref()
+    }
+
+    /// The other daemon has given the lock up: it belongs to whoever has the open file (flock(2)).
+    pub(crate) fn inherit(&mut self, lock: OwnedFd) {
+        self.lock = Some(lock);
     }
 
     /// The control group of this node: the same for the same folder, so that the next start finds what the
@@ -93,17 +115,19 @@ mod tests {
     #[test]
     fn a_folder_serves_one_node_at_a_time() {
         let folder = tempfile::tempdir().unwrap();
-        let first = State::open(Some(folder.path()), None).unwrap();
-        let second = State::open(Some(folder.path()), None);
+        let first = State::open(Some(folder.path()), None, false).unwrap();
+        let second = State::open(Some(folder.path()), None, false);
         assert!(matches!(second, Err(StateError::Locked { .. })));
+        let heir = State::open(Some(folder.path()), None, true).unwrap();
+        assert!(heir.lock().is_none(), "not before it is given");
         drop(first);
-        assert!(State::open(Some(folder.path()), None).is_ok());
+        assert!(State::open(Some(folder.path()), None, false).is_ok());
     }
 
     #[test]
     fn a_path_that_leaves_no_room_for_sockets_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let long = folder.path().join("x".repeat(PATH_BYTES));
-        assert!(matches!(State::open(Some(&long), None), Err(StateError::LongPath { .. })));
+        assert!(matches!(State::open(Some(&long), None, false), Err(StateError::LongPath { .. })));
     }
 }

@@ -83,6 +83,7 @@ async fn main() {
         isolation: Isolation::BestEffort,
         uid_base: DEFAULT_UID_BASE,
         mounts: vec!["/".into()],
+        adopt: std::time::Duration::ZERO,
         owner: None,
     })
     .expect("launch");

@@ -36,14 +36,26 @@ pub(crate) struct Kept {
     pub(crate) socket: Option<SocketFile>,
 }
 
-/// A listening socket's name in the run folder, removed with its sandbox.
+/// A listening socket's name in the run folder, removed with its sandbox, unless that lives on under another node.
 #[derive(Debug)]
-pub(crate) struct SocketFile(pub(crate) PathBuf);
+pub(crate) struct SocketFile {
+    pub(crate) path: PathBuf,
+    link: Arc<Link>,
+}
+
+impl SocketFile {
+    /// That of the sandbox `id`.
+    pub(crate) fn of(link: &Arc<Link>, run_dir: &Path, id: u64) -> Self {
+        Self { path: run_dir.join(format!("{id}.sock")), link: Arc::clone(link) }
+    }
+}
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Left over it is removed at the next start.
-        let _ = fs::remove_file(&self.0);
+        if !self.link.has_left() {
+            // Left over it is removed at the next start.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -55,7 +67,12 @@ pub(crate) struct Equipment {
 }
 
 impl Equipment {
-    pub(crate) fn make(run_dir: &Path, id: u64, entry: Entry) -> io::Result<Self> {
+    pub(crate) fn make(
+        link: &Arc<Link>,
+        run_dir: &Path,
+        id: u64,
+        entry: Entry,
+    ) -> io::Result<Self> {
         let (stdout, stdout_theirs) = pipe_with(PipeFlags::CLOEXEC)?;
         let (stderr, stderr_theirs) = pipe_with(PipeFlags::CLOEXEC)?;
         let mut equipment = Self {
@@ -63,9 +80,9 @@ impl Equipment {
             kept: Kept { stdout, stderr, ready: None, socket: None },
         };
         if entry == Entry::Inherited {
-            let path = run_dir.join(format!("{id}.sock"));
-            let listener = UnixListener::bind(&path)?;
-            equipment.kept.socket = Some(SocketFile(path));
+            let socket = SocketFile::of(link, run_dir, id);
+            let listener = UnixListener::bind(&socket.path)?;
+            equipment.kept.socket = Some(socket);
             let (ready, ready_theirs) = pipe_with(PipeFlags::CLOEXEC)?;
             equipment.kept.ready = Some(ready);
             equipment.given.extend([listener.into(), ready_theirs]);

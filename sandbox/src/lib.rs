@@ -7,12 +7,13 @@
 //! 2. [`spawner`]: the node's half: start the spawner, order a sandbox.
 //! 3. [`sandbox`]: a running one: ready, connect, terminate, exited, usage.
 //! 4. [`zygote`]: a process that has loaded its code, and sandboxes forked from it.
-//! 5. `protocol`: the packets between node, spawner and sandbox-init.
-//! 6. [`program::spawner`]: the small privileged program and its one loop.
-//! 7. [`program::init`]: the child that isolates itself and becomes the function.
-//! 8. [`steps`]: the steps of isolation, each with why it stands before the next.
-//! 9. `cgroup`: limits and measurement, version 2, version 1, none.
-//! 10. `sys`: the only unsafe code.
+//! 5. [`adopt`]: sandboxes that outlive the node that has started them.
+//! 6. `protocol`: the packets between node, spawner and sandbox-init.
+//! 7. [`program::spawner`]: the small privileged program and its one loop.
+//! 8. [`program::init`]: the child that isolates itself and becomes the function.
+//! 9. [`steps`]: the steps of isolation, each with why it stands before the next.
+//! 10. `cgroup`: limits and measurement, version 2, version 1, none.
+//! 11. `sys`: the only unsafe code.
 //!
 //! ```text
 //!  node (threads, no privilege)      spawner (one thread, root)       sandbox
@@ -24,6 +25,7 @@
 //!  Sandbox::exited ◄── exited ────── group empty, out-of-memory? ◄─ ended
 //! ```
 
+pub mod adopt;
 mod cgroup;
 mod clock;
 mod door;
@@ -48,6 +50,7 @@ mod sys;
 mod tier;
 pub mod zygote;
 
+pub use adopt::{Inheritance, Orphan};
 pub use cgroup::Usage;
 pub use exit::{Exit, ExitKind};
 pub use grants::{Backend, Grant, Grants};
@@ -55,6 +58,7 @@ pub use identity::{Identity, IdentityError, drop_privileges};
 #[cfg(any(test, feature = "test-support"))]
 pub use protocol::check;
 pub use protocol::order::Door;
+pub use protocol::packet;
 pub use ready::{NotReady, ReadyReport};
 pub use sandbox::{Connection, Phases, Sandbox};
 pub use spawner::{HatchError, LaunchError, Spawner, SpawnerConfig};

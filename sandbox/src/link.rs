@@ -2,13 +2,14 @@
 //!
 //! Orders are sent by whoever has one, without a thread in between: a packet goes out whole. A
 //! thread of ours reads the events and hands each to whoever waits for it, so that a handle
-//! works from any runtime. It starts with the first order and not before: until then the node
-//! may still have to drop its privileges, which takes a process of one thread.
+//! works from any runtime. It starts with the first order, or when it is told to, and not before: until
+//! then the node may still have to drop its privileges, which takes a process of one thread.
 
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::Child;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -60,20 +61,24 @@ struct Shared {
     socket: OwnedFd,
     waiting: Mutex<Waiting>,
     outbox: Outbox,
+    /// Another node commands the spawner from now on: nothing more is said, and nothing is believed to have ended.
+    has_left: AtomicBool,
 }
 
-/// The handle; the socket closes with it, and with the socket every sandbox ends.
+/// The handle; the socket closes with it, and every sandbox ends, unless it has been left to another node.
 #[derive(Debug)]
 pub(crate) struct Link {
     shared: Arc<Shared>,
+    /// Whether sandboxes live on when this node goes without a word.
+    pub(crate) keeps: bool,
     threads: Mutex<Threads>,
     gone: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
 enum Threads {
-    /// Not started; the spawner's process is waited for by the reading one.
-    Unborn(Child),
+    /// Not started; the spawner's process is waited for by the reading one, if it is our child.
+    Unborn(Option<Child>),
     Running,
 }
 
@@ -83,12 +88,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Link {
-    pub(crate) fn new(socket: OwnedFd, spawner: Child) -> Self {
+    /// To a spawner that is our child, or that an earlier node has started.
+    pub(crate) fn new(socket: OwnedFd, spawner: Option<Child>, keeps: bool) -> Self {
         Self {
+            keeps,
             shared: Arc::new(Shared {
                 socket,
                 waiting: Mutex::default(),
                 outbox: Outbox::default(),
+                has_left: AtomicBool::new(false),
             }),
             threads: Mutex::new(Threads::Unborn(spawner)),
             gone: watch::Sender::new(false),
@@ -123,10 +131,41 @@ impl Link {
         Ok((answered, exited))
     }
 
+    /// Waits for the end of a sandbox that runs already.
+    pub(crate) fn expect_exit(&self, id: u64) -> watch::Receiver<Option<Exit>> {
+        let exit = watch::Sender::new(None);
+        let exited = exit.subscribe();
+        lock(&self.shared.waiting).exits.insert(id, exit);
+        exited
+    }
+
+    /// Orders nothing more, and ends nothing by dropping it.
+    pub(crate) fn fall_silent(&self) {
+        self.shared.has_left.store(true, Ordering::SeqCst);
+    }
+
+    /// Leaves every sandbox to the next node: the last order.
+    pub(crate) fn leave(&self) {
+        self.fall_silent();
+        if let Ok(bytes) = packet::encode(&Order::HandOver) {
+            // A spawner that is gone has nothing to leave.
+            let _ = self.shared.outbox.send(&self.shared.socket, bytes, Vec::new());
+        }
+    }
+
+    pub(crate) fn has_left(&self) -> bool {
+        self.shared.has_left.load(Ordering::SeqCst)
+    }
+
     /// Sends an order that nothing answers. A spawner that is gone has carried it out already.
     pub(crate) fn order(&self, order: &Order) {
+        self.order_with(order, Vec::new());
+    }
+
+    /// Sends an order that nothing answers, with what comes beside it.
+    pub(crate) fn order_with(&self, order: &Order, descriptors: Vec<OwnedFd>) {
         if let Ok(bytes) = packet::encode(order) {
-            let _ = self.shared.send(bytes, Vec::new());
+            let _ = self.shared.send(bytes, descriptors);
         }
     }
 
@@ -161,7 +200,8 @@ impl Link {
         ended.map(|_| ()).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 
-    fn start_threads(&self) -> io::Result<()> {
+    /// Hears what the spawner says from now on.
+    pub(crate) fn start_threads(&self) -> io::Result<()> {
         let mut threads = lock(&self.threads);
         let Threads::Unborn(_) = &*threads else {
             return Ok(());
@@ -183,11 +223,13 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
+        // To a spawner that would wait for another node.
+        self.order(&Order::Farewell);
         self.shared.outbox.close();
         // The reading thread holds the socket too and waits in it: this wakes it, and tells
         // the spawner that nobody is left.
         let _ = shutdown(&self.shared.socket, Shutdown::Both);
-        if let Threads::Unborn(spawner) = &mut *lock(&self.threads) {
+        if let Threads::Unborn(Some(spawner)) = &mut *lock(&self.threads) {
             let _ = spawner.wait();
         }
     }
@@ -195,12 +237,15 @@ impl Drop for Link {
 
 impl Shared {
     fn send(&self, bytes: Vec<u8>, descriptors: Vec<OwnedFd>) -> io::Result<()> {
+        if self.has_left.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         self.outbox.send(&self.socket, bytes, descriptors)
     }
 }
 
 /// The reading thread: hands out events until the socket closes, then collects the spawner.
-fn read_events(shared: &Shared, mut spawner: Child, gone: &watch::Sender<bool>) {
+fn read_events(shared: &Shared, spawner: Option<Child>, gone: &watch::Sender<bool>) {
     let mut receiver = Receiver::new();
     while let Ok(Some((bytes, attached))) = receiver.receive(&shared.socket, RecvFlags::empty()) {
         match packet::decode(bytes) {
@@ -213,21 +258,34 @@ fn read_events(shared: &Shared, mut spawner: Child, gone: &watch::Sender<bool>) 
     }
     // The spawner ends when we close; one that does not would keep its sandboxes.
     let _ = shutdown(&shared.socket, Shutdown::Both);
-    match spawner.wait() {
-        Ok(status) if status.success() => tracing::debug!("spawner stopped"),
-        Ok(status) => tracing::error!(%status, "spawner lost"),
-        Err(error) => tracing::error!(%error, "spawner lost"),
+    let has_left = shared.has_left.load(Ordering::SeqCst);
+    if let Some(spawner) = spawner.filter(|_| !has_left) {
+        collect(spawner);
     }
     let mut waiting = lock(&shared.waiting);
     waiting.is_lost = true;
     for (_, hatch) in waiting.hatches.drain() {
         let _ = hatch.send(Err(Unhatched::SpawnerLost));
     }
+    if has_left {
+        // They live on: nobody is told that they have ended.
+        waiting.connects.clear();
+        gone.send_replace(true);
+        return;
+    }
     for (_, exit) in waiting.exits.drain() {
         exit.send_replace(Some(Exit::lost("ended together with the spawner")));
     }
     waiting.connects.clear();
     gone.send_replace(true);
+}
+
+fn collect(mut spawner: Child) {
+    match spawner.wait() {
+        Ok(status) if status.success() => tracing::debug!("spawner stopped"),
+        Ok(status) => tracing::error!(%status, "spawner lost"),
+        Err(error) => tracing::error!(%error, "spawner lost"),
+    }
 }
 
 /// Gives an event to whoever waits for it; one that nobody waits for any more is dropped.
@@ -258,6 +316,7 @@ fn hand_out(waiting: &mut Waiting, event: Event, attached: Vec<OwnedFd>) {
             }
         }
         Event::Note { message } => tracing::warn!(%message, "spawner"),
-        Event::Stopped => {}
+        // Read before any thread is there.
+        Event::Kept { .. } | Event::AllKept { .. } | Event::Stopped => {}
     }
 }

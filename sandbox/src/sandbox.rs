@@ -97,6 +97,17 @@ impl Sandbox {
         }
     }
 
+    /// One that serves already, started by an earlier node.
+    pub(crate) fn adopted(
+        guard: Guard,
+        hatched: Hatched,
+        exit: watch::Receiver<Option<Exit>>,
+        kept: Kept,
+        (way, door): (Way, Option<Door>),
+    ) -> Self {
+        Self { door: Mutex::new(door), ..Self::new(guard, hatched, exit, kept, way) }
+    }
+
     /// The id it was ordered by.
     pub fn id(&self) -> u64 {
         self.guard.id
@@ -112,6 +123,30 @@ impl Sandbox {
     /// gets it. Whatever is forked from a zygote shares that of the zygote. Nobody answers there until somebody accepts.
     pub fn take_proxy(&self) -> Option<OwnedFd> {
         self.proxy.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Has it live on, once it [serves](Self::serves), when this node goes without a word: `record` is what the next one
+    /// is told of it, at most 1,024 bytes. Its output has to be there still: the next node reads on where this one ended.
+    ///
+    /// # Errors
+    /// When no further descriptor is to be had; it ends with this node then.
+    pub fn keep(&self, record: String) -> io::Result<()> {
+        let output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((stdout, stderr)) = output.as_ref().filter(|_| self.guard.link.keeps) else {
+            return Ok(());
+        };
+        let copies = vec![stdout.try_clone()?, stderr.try_clone()?];
+        self.guard.link.order_with(&Order::Keep { id: self.id(), record }, copies);
+        Ok(())
+    }
+
+    /// It is ready, and from now on worth [keeping](Self::keep).
+    pub fn serves(&self) {
+        if !self.guard.link.keeps {
+            return;
+        }
+        let door = *self.door.lock().unwrap_or_else(PoisonError::into_inner);
+        self.guard.link.order(&Order::Serves { id: self.id(), door });
     }
 
     /// Waits until the function serves. Cancel safe.
@@ -184,7 +219,7 @@ impl Sandbox {
             Way::Inherited => {
                 let gone = || io::Error::from(io::ErrorKind::NotConnected);
                 let socket = self.socket.as_ref().ok_or_else(gone)?;
-                Ok(Connection::Unix(UnixStream::connect(&socket.0).await?))
+                Ok(Connection::Unix(UnixStream::connect(&socket.path).await?))
             }
             Way::Probed { .. } => {
                 let door = *self.door.lock().unwrap_or_else(PoisonError::into_inner);

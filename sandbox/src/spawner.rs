@@ -19,7 +19,7 @@ use crate::grants::Grants;
 use crate::identity::Identity;
 use crate::link::{Link, Unhatched};
 use crate::protocol::event::Welcome;
-use crate::protocol::order::{Charter, Order};
+use crate::protocol::order::{Charter, FORMAT, Order};
 use crate::protocol::packet::{self, Receiver};
 use crate::sandbox::{Phases, Sandbox, Way};
 use crate::spec::{Entry, Isolation, SandboxSpec, SpecError};
@@ -50,9 +50,32 @@ pub struct SpawnerConfig {
     /// Below these folders lies everything that may be mounted into a sandbox: packages, runtimes, adapters. Absolute,
     /// as sandboxes will name them.
     pub mounts: Vec<PathBuf>,
+    /// How long sandboxes live on when this node goes without a word, for the next one to [adopt](Spawner::adopt); not at
+    /// all when it is nothing.
+    pub adopt: Duration,
     /// Whom the node will be after [`drop_privileges`](crate::drop_privileges): gets the
     /// folder. `None` when it stays who it is.
     pub owner: Option<Identity>,
+}
+
+impl SpawnerConfig {
+    /// What is asked of a spawner, in words for the node before: see [`Spawner::covers`].
+    pub fn wants(&self) -> String {
+        serde_json::to_string(&self.charter()).expect("paths that were given as text, and numbers")
+    }
+
+    pub(crate) fn charter(&self) -> Charter {
+        Charter {
+            format: FORMAT,
+            init: self.init.clone(),
+            run_dir: self.run_dir.clone(),
+            cgroup_name: self.cgroup_name.clone(),
+            isolation: self.isolation,
+            uid_base: self.uid_base,
+            mounts: self.mounts.clone(),
+            orphan_ms: u64::try_from(self.adopt.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
 }
 
 /// Why there is no spawner.
@@ -71,6 +94,9 @@ pub enum LaunchError {
     Refused { reason: String },
     #[error("the spawner ended before it was ready")]
     Lost(#[source] io::Error),
+    /// Somebody else stands where the spawner of the node before should.
+    #[error("{path} belongs to user {user}, not to a spawner of ours", path = .path.display())]
+    Stranger { path: PathBuf, user: u32 },
 }
 
 /// Why a sandbox did not start.
@@ -89,9 +115,11 @@ pub enum HatchError {
 /// A handle to the spawner. When the last one is dropped, every sandbox ends.
 #[derive(Clone, Debug)]
 pub struct Spawner {
-    link: Arc<Link>,
-    run_dir: Arc<Path>,
-    pid: u32,
+    pub(crate) link: Arc<Link>,
+    pub(crate) run_dir: Arc<Path>,
+    pub(crate) pid: u32,
+    /// What the node that holds this asked for.
+    pub(crate) charter: Arc<Charter>,
 }
 
 impl Spawner {
@@ -119,8 +147,10 @@ impl Spawner {
             Ok(grants) => {
                 let run_dir = Arc::from(config.run_dir.as_path());
                 let pid = spawner.id();
-                let link = Arc::new(Link::new(socket, spawner));
-                Ok((Self { link, run_dir, pid }, grants))
+                let link = Link::new(socket, Some(spawner), !config.adopt.is_zero());
+                let link = Arc::new(link);
+                let charter = Arc::new(config.charter());
+                Ok((Self { link, run_dir, pid, charter }, grants))
             }
             Err(error) => {
                 drop(socket);
@@ -141,7 +171,7 @@ impl Spawner {
         spec.check()?;
         let decided_ns = now_ns();
         let (id, way) = (spec.id, Way::new(spec.entry, spec.network));
-        let equipment = Equipment::make(&self.run_dir, id, spec.entry);
+        let equipment = Equipment::make(&self.link, &self.run_dir, id, spec.entry);
         let order = Order::Hatch { spec: Box::new(spec), decided_ns };
         self.order(id, &order, equipment.map_err(HatchError::Prepare)?, way).await
     }
@@ -167,7 +197,7 @@ impl Spawner {
 
     /// Has a zygote fork the sandbox `id`.
     pub(crate) async fn park(&self, zygote: u64, id: u64) -> Result<Sandbox, HatchError> {
-        let equipment = Equipment::make(&self.run_dir, id, Entry::Inherited);
+        let equipment = Equipment::make(&self.link, &self.run_dir, id, Entry::Inherited);
         let order = Order::Park { id, zygote, decided_ns: now_ns() };
         self.order(id, &order, equipment.map_err(HatchError::Prepare)?, Way::Inherited).await
     }
@@ -184,6 +214,8 @@ impl Spawner {
         let guard = Guard { link: Arc::clone(&self.link), id };
         let (answered, exited) = match self.link.hatch(id, bytes, equipment.given) {
             Ok(channels) => channels,
+            // Whoever asked is about to give up, and to ask the next node.
+            Err(_) if self.link.has_left() => std::future::pending().await,
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 return Err(HatchError::SpawnerLost);
             }
@@ -197,9 +229,47 @@ impl Spawner {
         Ok(Sandbox::new(guard, hatched, exited, equipment.kept, way))
     }
 
+    /// Hears from now on what becomes of sandboxes that were [adopted](Self::adopt). Starts threads: privileges are dropped by then.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub fn attend(&self) -> io::Result<()> {
+        self.link.start_threads()
+    }
+
     /// The number of the spawner's process, for an operator.
     pub fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// Whether the spawner could serve a node that [wants](SpawnerConfig::wants) this.
+    ///
+    /// # Errors
+    /// What speaks against it, in words.
+    pub fn covers(&self, wanted: &str) -> Result<(), String> {
+        if self.charter.orphan_ms == 0 {
+            return Err("its sandboxes end with it".to_owned());
+        }
+        let wanted = packet::decode(wanted.as_bytes());
+        let wanted = wanted.map_err(|error| format!("another format of packets: {error}"))?;
+        self.charter.covers(&wanted)
+    }
+
+    /// Says that no other node will come: whatever becomes of this one, every sandbox ends with it.
+    pub fn farewell(&self) {
+        self.link.order(&Order::Farewell);
+    }
+
+    /// Orders nothing more from now on, and ends no sandbox by dropping it: they are about to be [left](Self::leave). Who is
+    /// waiting for a start then waits in vain.
+    pub fn fall_silent(&self) {
+        self.link.fall_silent();
+    }
+
+    /// Leaves every sandbox that serves to the next node, which has to come within the time that was set. Nothing is
+    /// ordered from here any more: those that this node still holds are used, and not ended by dropping them.
+    pub fn leave(&self) {
+        self.link.leave();
     }
 
     /// Ends every sandbox, removes everything, and waits until the spawner itself has ended.
@@ -212,7 +282,7 @@ impl Spawner {
     }
 }
 
-fn check(config: &SpawnerConfig) -> Result<(), LaunchError> {
+pub(crate) fn check(config: &SpawnerConfig) -> Result<(), LaunchError> {
     let bytes = config.run_dir.as_os_str().len();
     if bytes > MAX_RUN_DIR_BYTES {
         return Err(LaunchError::RunDirTooLong { path: config.run_dir.clone(), bytes });
@@ -249,15 +319,7 @@ fn remove_sockets(dir: &Path) -> io::Result<()> {
 
 /// The first two packets: what it is to work with, and what it has found.
 fn greet(socket: &OwnedFd, config: &SpawnerConfig) -> Result<Grants, LaunchError> {
-    let charter = Charter {
-        init: config.init.clone(),
-        run_dir: config.run_dir.clone(),
-        cgroup_name: config.cgroup_name.clone(),
-        isolation: config.isolation,
-        uid_base: config.uid_base,
-        mounts: config.mounts.clone(),
-    };
-    packet::send_message(socket, &charter, &[]).map_err(LaunchError::Lost)?;
+    packet::send_message(socket, &config.charter(), &[]).map_err(LaunchError::Lost)?;
     let mut receiver = Receiver::new();
     let packet = receiver.receive(socket.as_fd(), RecvFlags::empty());
     let ended = || LaunchError::Lost(io::ErrorKind::UnexpectedEof.into());

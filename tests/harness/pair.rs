@@ -196,7 +196,27 @@ impl NodeProgram {
     pub fn kill(mut self) {
         self.is_stopped = true;
         self.program.signal(Signal::KILL);
-        self.program.wait();
+        self.program.wait_alone();
+    }
+
+    /// Starts another one in its place, with `more` to be told, waits until that serves, and lets this one end in its own time.
+    ///
+    /// # Panics
+    /// When the other one does not serve, or this one does not end well.
+    #[track_caller]
+    pub fn replace(mut self, project: &Project, more: &[String]) -> Self {
+        let words = [&in_file(project)[..], &["--replace".to_owned()], more].concat();
+        let next = Self::start_with(project, &words);
+        self.is_stopped = true;
+        let status = self.program.wait_alone();
+        assert!(status.success(), "{status} after it was replaced:\n{}", self.program.output);
+        next
+    }
+
+    /// Everything of it that is there now, and may be looked for after its end.
+    pub fn traces(&mut self) -> Traces {
+        self.traces.look(self.program.pid());
+        self.traces.clone()
     }
 
     /// Its process.

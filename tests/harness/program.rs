@@ -72,12 +72,21 @@ impl Program {
     /// When it does not end.
     #[track_caller]
     pub fn wait(&mut self) -> ExitStatus {
-        let what = format!("the end of {}, which has printed:\n{}", self.name, self.output);
-        let status = eventually(&what, || self.child.try_wait().expect("it is our child"));
+        let status = self.wait_alone();
         for reader in self.readers.drain(..) {
             reader.join().expect("a reader does not panic");
         }
         status
+    }
+
+    /// Waits for its end alone: what it has started may live on and hold its output open.
+    ///
+    /// # Panics
+    /// When it does not end.
+    #[track_caller]
+    pub fn wait_alone(&mut self) -> ExitStatus {
+        let what = format!("the end of {}, which has printed:\n{}", self.name, self.output);
+        eventually(&what, || self.child.try_wait().expect("it is our child"))
     }
 
     /// Whether it has ended.

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::rc::Rc;
+use std::sync::mpsc;
 use std::thread::{Builder, JoinHandle};
 
 use tokio::runtime;
@@ -25,7 +26,16 @@ pub struct Core {
 #[derive(Debug)]
 pub struct Cores {
     threads: Vec<JoinHandle<()>>,
-    drain: watch::Sender<bool>,
+    drain: watch::Sender<Drain>,
+}
+
+/// Whether a core drains.
+#[derive(Clone, Debug)]
+enum Drain {
+    No,
+    Yes,
+    /// Another process takes its place. Whoever drops the other end has heard.
+    HandsOver(mpsc::Sender<()>),
 }
 
 /// As many threads as this process may use at a time.
@@ -46,7 +56,7 @@ impl Cores {
         W: Fn(Core, S) -> F + Clone + Send + 'static,
         F: Future<Output = ()> + 'static,
     {
-        let (drain, draining) = watch::channel(false);
+        let (drain, draining) = watch::channel(Drain::No);
         let mut threads = Vec::with_capacity(shares.len());
         for (index, share) in shares.into_iter().enumerate() {
             let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
@@ -65,7 +75,18 @@ impl Cores {
 
     /// Tells every core to take nothing new and to finish what runs.
     pub fn drain(&self) {
-        self.drain.send_replace(true);
+        self.drain.send_replace(Drain::Yes);
+    }
+
+    /// As [`Cores::drain`], because another process takes the place of this one. Comes back once every core has heard: what is
+    /// refused from then on is refused after whoever asked was told of the other one.
+    pub fn hand_over(&self) {
+        let (hears, heard) = mpsc::channel();
+        self.drain.send_replace(Drain::HandsOver(hears));
+        // One for each; a core that has ended has nobody to tell.
+        for _ in self.threads.iter().filter(|thread| !thread.is_finished()) {
+            let _ = heard.recv();
+        }
     }
 
     /// Waits for every core to end.
@@ -78,9 +99,16 @@ impl Cores {
     }
 }
 
-async fn tell_drain(mut draining: watch::Receiver<bool>, ticker: Ticker) {
-    if draining.wait_for(|is_draining| *is_draining).await.is_ok() {
-        ticker.drain();
+async fn tell_drain(mut draining: watch::Receiver<Drain>, ticker: Ticker) {
+    let drain = draining.wait_for(|drain| !matches!(drain, Drain::No)).await;
+    match drain.as_deref() {
+        Ok(Drain::HandsOver(hears)) => {
+            ticker.hand_over();
+            // Who asked waits for as many as there are.
+            let _ = hears.send(());
+        }
+        Ok(Drain::Yes | Drain::No) => ticker.drain(),
+        Err(_) => {}
     }
 }
 

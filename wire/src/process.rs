@@ -95,6 +95,17 @@ pub fn raise_descriptor_limit() {
 /// # Errors
 /// When signals cannot be heard, or when `work` ends first, with its reason.
 pub fn until_stopped(work: impl Future<Output = Exit>) -> Result<(), Exit> {
+    until_stopped_or(work, std::future::pending::<()>()).map(drop)
+}
+
+/// The same, or until `other` has come, which is given back.
+///
+/// # Errors
+/// As [`until_stopped`].
+pub fn until_stopped_or<T>(
+    work: impl Future<Output = Exit>,
+    other: impl Future<Output = T>,
+) -> Result<Option<T>, Exit> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -104,8 +115,9 @@ pub fn until_stopped(work: impl Future<Output = Exit>) -> Result<(), Exit> {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
         tokio::select! {
-            _ = interrupt.recv() => Ok(()),
-            _ = terminate.recv() => Ok(()),
+            _ = interrupt.recv() => Ok(None),
+            _ = terminate.recv() => Ok(None),
+            other = other => Ok(Some(other)),
             exit = work => Err(exit),
         }
     })

@@ -51,6 +51,7 @@ struct Inner {
     next_look: Cell<Option<Instant>>,
     task: RefCell<Option<Waker>>,
     draining_since: Cell<Option<Instant>>,
+    has_heir: Cell<bool>,
 }
 
 impl Ticker {
@@ -72,6 +73,17 @@ impl Ticker {
     /// When [`Ticker::drain`] was called.
     pub fn draining_since(&self) -> Option<Instant> {
         self.0.draining_since.get()
+    }
+
+    /// True once this process drains because another one takes its place.
+    pub fn has_heir(&self) -> bool {
+        self.0.has_heir.get()
+    }
+
+    /// As [`Ticker::drain`], for a process whose place another one takes.
+    pub fn hand_over(&self) {
+        self.0.has_heir.set(true);
+        self.drain();
     }
 
     /// Waits for the drain. Cancel safe.

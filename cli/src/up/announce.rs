@@ -62,7 +62,8 @@ pub(super) fn event(event: &PoolEvent) {
     let of = event.of();
     let who = format!("{} {}", short_name(&of.function), of.sandbox);
     match event {
-        PoolEvent::Hatching { .. } => {}
+        // `up` ends with all that it has started.
+        PoolEvent::Hatching { .. } | PoolEvent::Adopted { .. } | PoolEvent::Left { .. } => {}
         PoolEvent::Hatched { phases, took, .. } => {
             let parts: Vec<_> = phases
                 .0

@@ -24,7 +24,7 @@ use hatchway_gateway::handle::Gateway;
 use hatchway_gateway::metrics::EdgeMetrics;
 use hatchway_node::admit::NodeCore;
 use hatchway_node::config::{IsolationMode, Machine};
-use hatchway_node::node::{self, Node, Prepared};
+use hatchway_node::node::{self, Node, Prepared, Succession};
 use hatchway_wire::admin::{Admin, AdminArgs};
 use hatchway_wire::catalog::StatusReader;
 use hatchway_wire::core::{self, Cores};
@@ -170,7 +170,10 @@ fn prepare(args: &Args, project: &Project) -> Result<Prepared, Exit> {
     let mut machine = args.machine.clone();
     machine.packages.extend(args.dirs.iter().cloned());
     machine.packages.extend(project.functions.iter().map(|function| function.folder.clone()));
-    node::prepare(&machine, IsolationMode::BestEffort, owner.as_deref()).map_err(Exit::config)
+    // What a person has started ends with it, however it ends.
+    let alone = Succession::default();
+    node::prepare(&machine, IsolationMode::BestEffort, owner.as_deref(), alone)
+        .map_err(Exit::config)
 }
 
 /// Nothing is more puzzling than a reload that finds nothing: better to hear of it at the start.

@@ -151,6 +151,7 @@ impl Nodes {
                 }
             }
             Why::NotSent => board.put_out(*node),
+            Why::Moved => {}
         }
     }
 
@@ -234,8 +235,14 @@ impl View {
 impl Placer for Nodes {
     fn again(self: Rc<Self>, mut tries: Tries, why: Why) -> Again {
         Box::pin(async move {
-            self.not_taken(&tries, why);
-            self.retries.set(self.retries.get().again()?);
+            match why {
+                // It has not been asked yet, by this name or another.
+                Why::Moved => tries.undo(),
+                Why::Refused | Why::NotSent => {
+                    self.not_taken(&tries, why);
+                    self.retries.set(self.retries.get().again()?);
+                }
+            }
             while let Some(slot) = self.pick(&mut tries, Instant::now()) {
                 if let Some(link) = self.reach(&slot, &mut tries).await {
                     return Some((link, tries));

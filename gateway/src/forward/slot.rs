@@ -181,7 +181,8 @@ impl Slot {
     /// The node takes nothing new, and still serves what it has.
     pub(super) fn is_leaving(&self) -> bool {
         let says_so = self.member.borrow().node.is_leaving;
-        says_so || matches!(&*self.link.borrow(), Reached::Yes(link) if link.is_leaving())
+        let is_leaving = |link: &Link| link.is_leaving() && !link.has_heir();
+        says_so || matches!(&*self.link.borrow(), Reached::Yes(link) if is_leaving(link))
     }
 
     /// How it stands. A link that has broken since the last look is counted.
@@ -219,7 +220,7 @@ impl Slot {
         let is_known = self.is_gone.get() || self.is_leaving();
         let has_none = match &*self.link.borrow() {
             Reached::No => true,
-            Reached::Yes(link) => link.ended().is_some(),
+            Reached::Yes(link) => link.ended().is_some() || link.has_heir(),
             Reached::Soon(..) => false,
         };
         !is_known && has_none && !self.health.borrow().rests(now)
@@ -228,11 +229,18 @@ impl Slot {
     /// The link, connected if need be. None when the node cannot be reached: it rests then. Cancel safe: an attempt
     /// goes on for whoever else waits.
     pub(super) async fn reach(self: &Rc<Self>, dialer: &Dialer) -> Option<Link> {
-        if let Some(link) = self.link() {
-            return Some(link);
+        loop {
+            if let Some(link) = self.link() {
+                return Some(link);
+            }
+            let mut attempt = self.dial(dialer);
+            let made = attempt.wait_for(Option::is_some).await.ok().and_then(|link| link.clone());
+            match made.flatten() {
+                // Another process has taken over in this very moment.
+                Some(link) if link.has_heir() => {}
+                made => return made,
+            }
         }
-        let mut attempt = self.dial(dialer);
-        attempt.wait_for(Option::is_some).await.ok().and_then(|link| link.clone()).flatten()
     }
 
     /// Says why the node is not reached, unless that was said before.

@@ -229,7 +229,7 @@ fn a_node_that_drains_finishes_its_calls_and_gets_no_more_on_that_link() {
     let (tell, told) = mpsc::channel();
     let node = play(move |peer| {
         let Some(call) = peer.call() else { return };
-        peer.send(&[Frame::Drain]);
+        peer.send(&[Frame::Drain { heir: false }]);
         peer.answer(call, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
         // The gateway closes when its last call is over, and connects again for the next.
         tell.send(peer.next()).expect("the test listens");
@@ -239,6 +239,25 @@ fn a_node_that_drains_finishes_its_calls_and_gets_no_more_on_that_link() {
     for _ in 0..3 {
         assert_eq!(client.ask(GET).text(), "ok");
         assert_eq!(told.recv().expect("the link ends"), None);
+    }
+}
+
+#[test]
+fn what_a_node_refuses_that_hands_over_is_offered_to_the_process_that_takes_its_place() {
+    let node = play(move |peer| {
+        let Some(call) = peer.call() else { return };
+        peer.answer(call, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        let Some(call) = peer.call() else { return };
+        peer.send(&[Frame::Drain { heir: true }]);
+        refuse(peer, call, true);
+        assert_eq!(peer.next(), None, "the gateway closes when its last call is over");
+    });
+    let edge = edge(&[node]);
+    let mut client = edge.client();
+    // Far more than may be offered again elsewhere.
+    for _ in 0..300 {
+        let answer = client.ask(GET);
+        assert_eq!((answer.status(), answer.text()), (200, "ok"));
     }
 }
 

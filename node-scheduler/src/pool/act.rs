@@ -38,6 +38,7 @@ impl<H: Hatchery> Desk<H> {
                 }
             }
             Action::Gone { id, ended, exit, .. } => self.gone(id, ended, exit),
+            Action::Leave { id, .. } => self.left(id),
             Action::Refuse { key, refusal } => {
                 if let Some(known) = self.versions.get(&key) {
                     known.pool.front.refuse_all(&refusal);

@@ -40,6 +40,8 @@ pub struct PoolConfig {
     pub measure_every: Duration,
     /// How long a request of a version without any sandbox waits for room before [`SlotRefused::NoRoom`](super::SlotRefused::NoRoom).
     pub room_patience: Duration,
+    /// The number of the first sandbox: above those of an earlier keeper.
+    pub first_sandbox: u64,
 }
 
 impl PoolConfig {
@@ -53,6 +55,7 @@ impl PoolConfig {
             drain_limit: DEFAULT_DRAIN_LIMIT,
             measure_every: DEFAULT_MEASURE_EVERY,
             room_patience: DEFAULT_ROOM_PATIENCE,
+            first_sandbox: 1,
         }
     }
 }

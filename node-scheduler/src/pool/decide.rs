@@ -38,11 +38,14 @@ pub(super) fn decide(state: &mut State, now: Instant, draw: u32, event: Event) -
 fn take_in(state: &mut State, now: Instant, draw: u32, event: Event, actions: &mut Vec<Action>) {
     match event {
         Event::Looked => {}
-        Event::Catalog { known, retired } => {
+        Event::Catalog { known, adopted, retired } => {
             for (key, spec) in known {
                 let mut version = VersionState::new(spec);
                 version.is_retired = state.draining_since.is_some();
                 state.versions.insert(key, version);
+            }
+            for (key, id) in adopted {
+                state.adopt(key, id, now);
             }
             for key in retired {
                 if let Some(version) = state.versions.get_mut(&key) {
@@ -63,11 +66,10 @@ fn take_in(state: &mut State, now: Instant, draw: u32, event: Event, actions: &m
                 }
             }
         }
-        Event::Drain => {
-            state.draining_since.get_or_insert(now);
-            for version in state.versions.values_mut() {
-                version.is_retired = true;
-            }
+        Event::Drain => state.drain(now),
+        Event::Leave => {
+            state.leaves = true;
+            state.drain(now);
         }
     }
 }
@@ -218,6 +220,9 @@ impl State {
     /// True once a drain has come to its end, or to the end of its patience with processes that outlive a kill.
     pub(super) fn is_over(&self, now: Instant) -> bool {
         self.draining_since.is_some_and(|since| {
+            if self.leaves {
+                return self.versions.is_empty();
+            }
             let last = since + self.config.drain_limit + self.config.terminate_grace;
             self.versions.is_empty() || last <= now
         })

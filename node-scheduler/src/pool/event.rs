@@ -37,6 +37,18 @@ pub enum PoolEvent {
         /// From the order to the first slot.
         took: Duration,
     },
+    /// A sandbox that an earlier daemon has started serves on.
+    Adopted {
+        /// The sandbox.
+        of: Whose,
+        /// What it was started from, then.
+        tier: &'static str,
+    },
+    /// Another daemon has it from now on.
+    Left {
+        /// The sandbox.
+        of: Whose,
+    },
     /// The start failed.
     HatchFailed {
         /// The sandbox that was to be.
@@ -76,6 +88,8 @@ impl PoolEvent {
         match self {
             Self::Hatching { of }
             | Self::Hatched { of, .. }
+            | Self::Adopted { of, .. }
+            | Self::Left { of }
             | Self::HatchFailed { of, .. }
             | Self::Reaped { of, .. }
             | Self::Died { of, .. } => of,

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hatchway_proto::catalog::Version;
-use hatchway_proto::name::VersionId;
-use tokio::sync::broadcast;
+use hatchway_proto::name::{SandboxId, VersionId};
+use tokio::sync::{broadcast, oneshot};
 use tokio::time::{Instant, timeout_at};
 
+use super::adopt::{Estate, Orphan};
 use super::clock;
 use super::config::PoolConfig;
 use super::event::PoolEvent;
@@ -45,6 +46,7 @@ impl<H: Hatchery> Pool<H> {
     /// They can be looked up when this returns. Without effect once drained.
     pub fn serve(&self, versions: impl IntoIterator<Item = (VersionId, Arc<Version>, u32)>) {
         self.change(|letters, served| {
+            letters.knows_rules = true;
             for (id, version, depth) in versions {
                 match served.get(&id) {
                     Some(known) => known.set_queue_depth(depth),
@@ -135,6 +137,44 @@ impl<H: Hatchery> Pool<H> {
     pub fn drain(&self) {
         self.shared.letters().is_draining = true;
         self.shared.keeper.notify_one();
+    }
+
+    /// Takes over what an earlier keeper has left, once it is known which versions are served here: together with the first
+    /// of them, so that nothing is hatched in the place of what lives.
+    pub fn adopt(&self, orphans: Vec<Orphan<H::Orphan>>) {
+        self.shared.letters().orphans.extend(orphans);
+        self.shared.keeper.notify_one();
+    }
+
+    /// The earlier keeper does not use this sandbox any more, or none at all.
+    pub fn freed(&self, sandbox: Option<SandboxId>) {
+        {
+            let letters = &mut *self.shared.letters();
+            // Some may not have been taken over yet.
+            let is_meant = |id| sandbox.is_none_or(|freed| freed == id);
+            for orphan in letters.orphans.iter_mut().filter(|orphan| is_meant(orphan.id)) {
+                orphan.slots_out = 0;
+            }
+            match sandbox {
+                Some(id) => letters.freed.some.push(id),
+                None => letters.freed.all = true,
+            }
+        }
+        self.shared.keeper.notify_one();
+    }
+
+    /// Leaves everything to another keeper, and says what. Nothing is ended: who runs is relayed to its end, and each sandbox is
+    /// [`Left`](PoolEvent::Left) with its last slot; who waits is refused. The keeper's future resolves with the last of them.
+    /// Nothing when there is no keeper any more.
+    pub fn leave(&self) -> oneshot::Receiver<Estate> {
+        let (tell, told) = oneshot::channel();
+        {
+            let letters = &mut *self.shared.letters();
+            letters.is_draining = true;
+            letters.heir = Some(tell);
+        }
+        self.shared.keeper.notify_one();
+        told
     }
 
     /// The life of sandboxes from now on. A listener that falls thousands of events behind misses the oldest.

@@ -12,6 +12,8 @@ use hatchway_proto::name::{SandboxId, VersionId};
 pub trait Hatchery: Send + Sync + 'static {
     /// What it makes.
     type Sandbox: LiveSandbox;
+    /// A sandbox that an earlier daemon has made. Dropped, it ends.
+    type Orphan: Send + 'static;
 
     /// Starts a sandbox and resolves once it can answer a request, or cannot any more.
     ///
@@ -23,6 +25,15 @@ pub trait Hatchery: Send + Sync + 'static {
         version_id: VersionId,
         version: Arc<Version>,
     ) -> impl Future<Output = Result<Hatched<Self::Sandbox>, HatchFailure>> + Send;
+
+    /// Takes over a sandbox that serves; none, and it ends, when that cannot be. Called by the keeper only.
+    fn adopt(
+        &self,
+        id: SandboxId,
+        orphan: Self::Orphan,
+        version_id: VersionId,
+        version: Arc<Version>,
+    ) -> Option<Self::Sandbox>;
 }
 
 /// A sandbox that can answer.

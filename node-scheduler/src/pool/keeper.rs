@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use hatchway_proto::name::SandboxId;
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::adopt::LentOut;
 use super::clock;
 use super::config::PoolConfig;
 use super::decide::decide;
@@ -46,6 +47,7 @@ impl<H: Hatchery> Keeper<H> {
             rows: BTreeMap::new(),
             tasks: JoinSet::new(),
             is_drain_known: false,
+            lent: LentOut::new(),
             cpu_used_millis: 0,
         };
         Self { run: Box::pin(desk.run()), of: std::marker::PhantomData }
@@ -75,6 +77,7 @@ pub(super) struct Desk<H: Hatchery> {
     pub(super) rows: BTreeMap<SandboxId, Row<H>>,
     pub(super) tasks: JoinSet<Done<H>>,
     pub(super) is_drain_known: bool,
+    pub(super) lent: LentOut<H>,
     /// Processor time that all sandboxes took between the last two measurements, in thousandths of a core.
     cpu_used_millis: u64,
 }
@@ -136,19 +139,30 @@ impl<H: Hatchery> Desk<H> {
     }
 
     fn read_letters(&mut self) {
-        let (known, retired, is_draining) = {
-            let mut letters = self.shared.letters();
+        let (known, retired, is_draining, orphans, freed, heir) = {
+            let letters = &mut *self.shared.letters();
             let known = std::mem::take(&mut letters.known);
-            (known, std::mem::take(&mut letters.retired), letters.is_draining)
+            let orphans = match letters.knows_rules {
+                true => std::mem::take(&mut letters.orphans),
+                false => Vec::new(),
+            };
+            let (retired, freed) =
+                (std::mem::take(&mut letters.retired), std::mem::take(&mut letters.freed));
+            (known, retired, letters.is_draining, orphans, freed, letters.heir.take())
         };
-        if !known.is_empty() || !retired.is_empty() {
+        if !known.is_empty() || !retired.is_empty() || !orphans.is_empty() {
             let mut specs = Vec::new();
             for pool in known {
                 let key = pool.front.key;
                 specs.push((key, Spec::of(pool.version())));
                 self.versions.insert(key, Known { pool, is_hatching: false });
             }
-            self.step(Event::Catalog { known: specs, retired });
+            let adopted = self.adopt(orphans);
+            self.step(Event::Catalog { known: specs, adopted, retired });
+        }
+        self.take_back(freed);
+        if let Some(heir) = heir {
+            self.leave(heir);
         }
         if is_draining && !self.is_drain_known {
             self.is_drain_known = true;
@@ -179,7 +193,7 @@ impl<H: Hatchery> Desk<H> {
         self.step(Event::Measured(uses));
     }
 
-    fn step(&mut self, event: Event) {
+    pub(super) fn step(&mut self, event: Event) {
         self.look();
         for action in decide(&mut self.state, clock::now(), random(), event) {
             self.act(action);

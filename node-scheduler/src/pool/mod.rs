@@ -5,9 +5,11 @@
 //! one owner of everything slow, which looks at all words and lines, asks `decide` what to do, and does it.
 //!
 //! Reading order: `hatchery` (what makes sandboxes), `word` and `line` (what makes admission safe), `version` and `slot`
-//! (what a request sees), `phase`, `state`, `decide` with `grow` and `reap` (all thinking), `keeper` (all acting).
+//! (what a request sees), `phase`, `state`, `decide` with `grow` and `reap` (all thinking), `keeper` (all acting), `adopt` (from one
+//! keeper to the next).
 
 mod act;
+mod adopt;
 mod backoff;
 mod budget;
 mod clock;
@@ -36,6 +38,7 @@ mod word;
 #[cfg(test)]
 mod tests;
 
+pub use adopt::{Estate, Orphan};
 pub use budget::Budget;
 pub use config::PoolConfig;
 pub use event::{PoolEvent, ReapWhy, Whose};

@@ -13,8 +13,12 @@ use super::state::{Spec, VersionKey};
 /// Something happened.
 #[derive(Clone, Debug)]
 pub(super) enum Event {
-    /// The catalog has versions that were not there, and has some no longer.
-    Catalog { known: Vec<(VersionKey, Spec)>, retired: Vec<VersionKey> },
+    /// The catalog has versions that were not there, some of them with sandboxes of an earlier keeper, and has some no longer.
+    Catalog {
+        known: Vec<(VersionKey, Spec)>,
+        adopted: Vec<(VersionKey, SandboxId)>,
+        retired: Vec<VersionKey>,
+    },
     /// Nothing but time and what the words show.
     Looked,
     /// A sandbox can answer; waiting requests have their slots already.
@@ -27,6 +31,8 @@ pub(super) enum Event {
     Measured(Vec<(VersionKey, SandboxId, u64)>),
     /// The node goes down.
     Drain,
+    /// Another keeper takes over.
+    Leave,
 }
 
 /// Something to do.
@@ -46,6 +52,8 @@ pub(super) enum Action {
     Kill { key: VersionKey, id: SandboxId },
     /// It has ended: take it off every table, and tell.
     Gone { key: VersionKey, id: SandboxId, ended: Ended, exit: Exit },
+    /// It is the next keeper's: forget it.
+    Leave { key: VersionKey, id: SandboxId },
     /// Answer everybody who waits.
     Refuse { key: VersionKey, refusal: SlotRefused },
     /// Turn newcomers away, or do not.

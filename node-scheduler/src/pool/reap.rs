@@ -25,13 +25,50 @@ pub(super) struct Victim {
 
 /// Chooses sandboxes to close.
 pub(super) fn reap(state: &mut State, now: Instant, actions: &mut Vec<Action>) {
+    if state.leaves {
+        return leave(state, actions);
+    }
     close_retired(state, actions);
     idle_timeouts(state, now, actions);
     relieve(state, actions);
 }
 
+/// Everybody is sent to the next keeper, and nobody gets a slot here. Who joins a line before the bar is up is sent there at
+/// the next look.
+fn leave(state: &mut State, actions: &mut Vec<Action>) {
+    for (key, version) in &mut state.versions {
+        if version.waiting > 0 {
+            version.waiting = 0;
+            actions.push(Action::Refuse { key: *key, refusal: SlotRefused::Draining });
+        }
+        give_up_starts(*key, version, actions);
+        for (id, sandbox) in &version.sandboxes {
+            if matches!(sandbox.phase, Phase::Idle { .. } | Phase::Busy { .. }) {
+                actions.push(Action::Close { key: *key, id: *id });
+            }
+        }
+    }
+}
+
+/// Forgets what is not used here any more, or was told to end: the next keeper sees to it.
+fn let_go(state: &mut State, actions: &mut Vec<Action>) {
+    for (key, version) in &mut state.versions {
+        version.sandboxes.retain(|id, sandbox| {
+            let is_over =
+                matches!(sandbox.phase, Phase::Draining { in_flight: 0 } | Phase::Ending { .. });
+            if is_over {
+                actions.push(Action::Leave { key: *key, id: *id });
+            }
+            !is_over
+        });
+    }
+}
+
 /// Sees closed sandboxes to their end.
 pub(super) fn end(state: &mut State, now: Instant, actions: &mut Vec<Action>) {
+    if state.leaves {
+        return let_go(state, actions);
+    }
     if state.is_past_drain_limit(now) {
         force(state, now, actions);
     }

@@ -7,8 +7,9 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use hatchway_proto::name::SandboxId;
 use hatchway_wire::trie::Trie;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, broadcast, oneshot};
 
+use super::adopt::{Estate, Orphan};
 use super::clock::Epoch;
 use super::event::{PoolEvent, Whose};
 use super::hatchery::Hatchery;
@@ -43,6 +44,21 @@ pub(super) struct Letters<H: Hatchery> {
     pub(super) retired: Vec<VersionKey>,
     pub(super) is_draining: bool,
     pub(super) next_key: VersionKey,
+    /// The rules have been heard of: what they do not name is not served here.
+    pub(super) knows_rules: bool,
+    /// Waits for the rules.
+    pub(super) orphans: Vec<Orphan<H::Orphan>>,
+    /// What an earlier keeper does not use any more.
+    pub(super) freed: Freed,
+    /// Who waits to hear what is left to the next keeper.
+    pub(super) heir: Option<oneshot::Sender<Estate>>,
+}
+
+/// Sandboxes that an earlier keeper does not use any more.
+#[derive(Debug, Default)]
+pub(super) struct Freed {
+    pub(super) some: Vec<SandboxId>,
+    pub(super) all: bool,
 }
 
 /// A sandbox as `ps` finds it, from the order to hatch until it is gone.
@@ -67,6 +83,10 @@ impl<H: Hatchery> Shared<H> {
             retired: Vec::new(),
             is_draining: false,
             next_key: VersionKey(1),
+            knows_rules: false,
+            orphans: Vec::new(),
+            freed: Freed::default(),
+            heir: None,
         };
         Self {
             epoch: Epoch::begin(),

@@ -164,6 +164,8 @@ pub(super) struct State {
     pub(super) versions: BTreeMap<VersionKey, VersionState>,
     pub(super) next_sandbox: u64,
     pub(super) draining_since: Option<Instant>,
+    /// It drains because another keeper takes over: nothing is ended.
+    pub(super) leaves: bool,
     pub(super) measured_at: Option<Instant>,
     /// The version that hatched last; the next round starts behind it.
     pub(super) last_turn: VersionKey,
@@ -172,12 +174,30 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(config: PoolConfig) -> Self {
         Self {
-            config,
             versions: BTreeMap::new(),
-            next_sandbox: 1,
+            next_sandbox: config.first_sandbox,
+            config,
             draining_since: None,
+            leaves: false,
             measured_at: None,
             last_turn: VersionKey(0),
+        }
+    }
+
+    /// Takes over a sandbox that serves already.
+    pub(super) fn adopt(&mut self, key: VersionKey, id: SandboxId, now: Instant) {
+        if let Some(version) = self.versions.get_mut(&key) {
+            let phase = Phase::Idle { since: now };
+            version.sandboxes.insert(id, Sandbox { phase, memory_bytes: None, why: None });
+            self.next_sandbox = self.next_sandbox.max(id.0 + 1);
+        }
+    }
+
+    /// Nothing is served from now on but who is here already.
+    pub(super) fn drain(&mut self, now: Instant) {
+        self.draining_since.get_or_insert(now);
+        for version in self.versions.values_mut() {
+            version.is_retired = true;
         }
     }
 

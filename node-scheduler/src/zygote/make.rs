@@ -9,7 +9,7 @@ use hatchway_sandbox::{ExitKind, NotReady, SandboxSpec, Zygote};
 use tokio::net::unix::pipe;
 use tokio::time::{sleep, timeout};
 
-use super::nursery::{Family, Zygotes};
+use super::nursery::{Children, Family, Zygotes};
 use super::table::{BACK_OFF, Bar};
 use super::trial::Trial;
 use crate::egress::Outlet;
@@ -99,8 +99,13 @@ impl Zygotes {
         let memory_bytes = zygote.usage().map_or(0, |usage| usage.memory_bytes);
         let ended = zygote.exited();
         let zygote = Arc::new(zygote);
-        let family =
-            Family { zygote: Arc::clone(&zygote), parked: None, outlet, _package: package };
+        let family = Family {
+            zygote: Arc::clone(&zygote),
+            parked: None,
+            outlet,
+            children: Children::default(),
+            _package: package,
+        };
         if self.table().ready(&version, family, memory_bytes, Instant::now()).is_err() {
             return;
         }

@@ -15,7 +15,7 @@ mod tend;
 mod trial;
 
 pub(crate) use make::Blueprint;
-pub(crate) use nursery::{CHILD_CLOCK, Zygotes};
+pub(crate) use nursery::{CHILD_CLOCK, Children, Zygotes};
 pub use table::ZygoteStatus;
 pub(crate) use trial::Trial;
 

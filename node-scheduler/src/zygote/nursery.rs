@@ -28,9 +28,6 @@ const REFILL_AFTER: Duration = Duration::from_millis(10);
 /// would fork for itself.
 const REFILL_PATIENCE: Duration = Duration::from_millis(20);
 
-/// Zygotes and parked children have numbers of their own, far above those of sandboxes.
-const FIRST_ID: u64 = 1 << 48;
-
 /// A zygote, and one child that is ready to be let go.
 #[derive(Debug)]
 pub(super) struct Family {
@@ -38,8 +35,19 @@ pub(super) struct Family {
     pub(super) parked: Option<Parked>,
     /// The way out of the zygote and of all that is forked from it, where it has one.
     pub(super) outlet: Option<Outlet>,
+    pub(super) children: Children,
     /// The files that both see.
     pub(super) _package: Held,
+}
+
+/// Held by every sandbox that was forked from a zygote, for as long as it lives.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Children(Arc<()>);
+
+impl Children {
+    pub(super) fn are_there(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
 }
 
 /// All zygotes of a node. Cloning it shares it.
@@ -72,12 +80,14 @@ impl Drop for Starting {
 }
 
 impl Zygotes {
+    /// `first_id` is above those that live, and far above those of sandboxes.
     pub(crate) fn new(
         spawner: Spawner,
         logs: Logs,
         egress: Egress,
         settings: ZygoteSettings,
         metrics: ZygoteMetrics,
+        first_id: u64,
     ) -> Self {
         Self(Arc::new(Inner {
             spawner,
@@ -87,7 +97,7 @@ impl Zygotes {
             table: Mutex::default(),
             starts: watch::Sender::new(0),
             turn: Semaphore::new(1),
-            next_id: AtomicU64::new(FIRST_ID),
+            next_id: AtomicU64::new(first_id),
             metrics,
         }))
     }
@@ -107,8 +117,11 @@ impl Zygotes {
     /// that is a fallback, it is counted.
     ///
     /// Cancel safe: dropped on the way, the child ends.
-    pub(crate) async fn take(&self, version: &VersionId) -> Option<(Parked, Option<Outlet>)> {
-        let (zygote, outlet) = {
+    pub(crate) async fn take(
+        &self,
+        version: &VersionId,
+    ) -> Option<(Parked, Option<Outlet>, Children)> {
+        let (zygote, outlet, children) = {
             let mut table = self.table();
             let now = Instant::now();
             if let Some(reason) = table.barred(version, now) {
@@ -117,15 +130,16 @@ impl Zygotes {
             }
             let family = table.use_now(version, now)?;
             let parked = family.parked.take().filter(|parked| !parked.has_ended());
+            let children = family.children.clone();
             self.refill_later(*version);
             let outlet = family.outlet.clone();
             match parked {
-                Some(parked) => return Some((parked, outlet)),
-                None => (Arc::clone(&family.zygote), outlet),
+                Some(parked) => return Some((parked, outlet, children)),
+                None => (Arc::clone(&family.zygote), outlet, children),
             }
         };
         match timeout(CHILD_CLOCK, zygote.park(self.id())).await {
-            Ok(Ok(parked)) => Some((parked, outlet)),
+            Ok(Ok(parked)) => Some((parked, outlet, children)),
             Ok(Err(error)) => {
                 self.disappoint(version, "fork-failed", hatchway_wire::process::chain(&error));
                 None

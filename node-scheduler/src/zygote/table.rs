@@ -36,6 +36,10 @@ pub(super) struct Kept<Z> {
     pub(super) used_at: Instant,
     pub(super) forks: u64,
     pub(super) memory_bytes: u64,
+    /// What its end would give back: what lives of it keeps the pages that they share.
+    pub(super) frees_bytes: u64,
+    /// Sandboxes that were forked from it live.
+    pub(super) is_in_use: bool,
 }
 
 #[derive(Debug)]
@@ -105,8 +109,14 @@ impl<Z> Table<Z> {
     ) -> Result<(), Z> {
         match self.0.get_mut(version) {
             Some(row) if matches!(row.standing, Standing::Making) => {
-                row.standing =
-                    Standing::Ready(Kept { zygote, used_at: now, forks: 0, memory_bytes });
+                row.standing = Standing::Ready(Kept {
+                    zygote,
+                    used_at: now,
+                    forks: 0,
+                    memory_bytes,
+                    frees_bytes: memory_bytes,
+                    is_in_use: false,
+                });
                 Ok(())
             }
             Some(_) | None => Err(zygote),
@@ -152,17 +162,21 @@ impl<Z> Table<Z> {
         }
     }
 
-    /// Takes out those that do not fit into `limit_bytes` together, the one that was used longest ago first.
+    /// Takes out those that do not fit into `limit_bytes` together: of each counts what its end gives back. The one that was used
+    /// longest ago goes first, but before it those that no sandbox lives of: to end one of the others gives next to nothing
+    /// back, and its sandboxes are as large as before.
     pub(super) fn evict(&mut self, limit_bytes: u64) -> Vec<Z> {
         let mut by_use: Vec<_> = self
             .0
             .iter()
             .filter_map(|(version, row)| match &row.standing {
-                Standing::Ready(kept) => Some((kept.used_at, *version, kept.memory_bytes)),
+                Standing::Ready(kept) => {
+                    Some(((kept.is_in_use, kept.used_at), *version, kept.frees_bytes))
+                }
                 Standing::Making | Standing::Barred { .. } => None,
             })
             .collect();
-        by_use.sort_unstable_by_key(|(used_at, ..)| *used_at);
+        by_use.sort_unstable_by_key(|(use_of, ..)| *use_of);
         let mut used: u64 = by_use.iter().map(|(.., bytes)| bytes).sum();
         let mut evicted = Vec::new();
         for (_, version, bytes) in by_use {
@@ -304,6 +318,17 @@ mod tests {
         assert_eq!(table.evict(45 * MIB), [2]);
         assert_eq!(table.evict(0), [3, 1], "all, in their order");
         assert!(table.claim(version(2), &function(), now), "an evicted one may come again");
+    }
+
+    #[test]
+    fn one_that_sandboxes_live_of_goes_last_and_counts_for_what_its_end_gives_back() {
+        let now = Instant::now();
+        let mut table = filled(&[30, 30, 30], now);
+        let kept = table.kept(&version(1)).expect("it is ready");
+        (kept.is_in_use, kept.frees_bytes) = (true, 5 * MIB);
+        assert!(table.evict(65 * MIB).is_empty());
+        assert_eq!(table.evict(35 * MIB), [2]);
+        assert_eq!(table.evict(4 * MIB), [3, 1]);
     }
 
     #[test]

@@ -44,7 +44,10 @@ impl Zygotes {
             let family = &kept.zygote;
             let zygote = family.zygote.usage().map_or(0, |usage| usage.memory_bytes);
             let parked = family.parked.as_ref().and_then(|parked| parked.usage().ok());
-            kept.memory_bytes = zygote + parked.map_or(0, |usage| usage.memory_bytes);
+            let parked = parked.map_or(0, |usage| usage.memory_bytes);
+            kept.memory_bytes = zygote + parked;
+            kept.is_in_use = family.children.are_there();
+            kept.frees_bytes = if kept.is_in_use { parked } else { kept.memory_bytes };
         }
     }
 }

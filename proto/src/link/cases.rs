@@ -149,6 +149,7 @@ fn payloads() -> Vec<Case> {
         bad("a cancel for an unknown reason", kind::CANCEL, 0, 1, &[77]),
         bad("a ping of nine bytes", kind::PING, 0, 0, &[0; 9]),
         bad("a drain with a payload", kind::DRAIN, 0, 0, b"x"),
+        bad("a drain with an unknown flag", kind::DRAIN, 2, 0, b""),
         bad("an error without a code", kind::ERROR, 0, 0, b"\0"),
         bad("an error that is no text", kind::ERROR, 0, 0, b"\0\x01\xff"),
         bad("an empty call", kind::CALL, 0, 1, b""),

@@ -19,6 +19,8 @@ const TLS_HANDSHAKE: [u8; 2] = [22, 3];
 
 /// The end of a direction.
 const END: u8 = 1;
+/// The flag of [`Frame::Drain`].
+const HEIR: u8 = 1;
 
 /// A frame, borrowed from the bytes it was read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +80,10 @@ pub enum Frame<'b> {
     /// How full the node is.
     Load(LoadSummary),
     /// No further call.
-    Drain,
+    Drain {
+        /// Another process of the same node takes over at this address.
+        heir: bool,
+    },
     /// A sign of life is asked for.
     Ping(u64),
     /// And given.
@@ -137,7 +142,8 @@ impl Header {
             kind::REFUSED => (refused::ELSEWHERE, true),
             kind::CREDIT | kind::CANCEL => (0, true),
             kind::LOAD => (load::DRAINING, false),
-            kind::HELLO | kind::DRAIN | kind::PING | kind::PONG | kind::ERROR => (0, false),
+            kind::DRAIN => (HEIR, false),
+            kind::HELLO | kind::PING | kind::PONG | kind::ERROR => (0, false),
             _ => return Err(LinkError::UnknownKind),
         };
         if flags & !known_flags != 0 {
@@ -204,7 +210,7 @@ impl<'b> Frame<'b> {
                 let reason = Cancel::from_code(fields.u8()?).ok_or(LinkError::BadPayload)?;
                 Self::Cancel { call, reason }
             }
-            kind::DRAIN => Self::Drain,
+            kind::DRAIN => Self::Drain { heir: flags & HEIR != 0 },
             kind::PING => Self::Ping(fields.u64()?),
             kind::PONG => Self::Pong(fields.u64()?),
             _ => return Err(LinkError::UnknownKind),
@@ -227,7 +233,7 @@ impl<'b> Frame<'b> {
             Self::Cancel { call, .. } => (kind::CANCEL, 0, *call),
             Self::Refused { call, refusal } => (kind::REFUSED, refusal.flags(), *call),
             Self::Load(load) => (kind::LOAD, load.flags(), 0),
-            Self::Drain => (kind::DRAIN, 0, 0),
+            Self::Drain { heir } => (kind::DRAIN, if *heir { HEIR } else { 0 }, 0),
             Self::Ping(_) => (kind::PING, 0, 0),
             Self::Pong(_) => (kind::PONG, 0, 0),
             Self::Error { .. } => (kind::ERROR, 0, 0),
@@ -256,7 +262,7 @@ impl<'b> Frame<'b> {
             Self::Cancel { reason, .. } => out.push(reason.code()),
             Self::Refused { refusal, .. } => refusal.encode(out),
             Self::Load(load) => load.encode(out),
-            Self::Drain => {}
+            Self::Drain { .. } => {}
             Self::Ping(number) | Self::Pong(number) => {
                 out.extend_from_slice(&number.to_be_bytes());
             }

@@ -11,6 +11,9 @@ pub const VERSION: u16 = 2;
 /// A gateway wants to hear who served its calls: answers of the node then have the field `hatchway-served`.
 pub const ACCOUNTS: u64 = 1;
 
+/// A gateway that has this in its [`features`](Hello::features) is told by DRAIN when another process takes over.
+pub const HEIRS: u64 = 2;
+
 /// What each side says first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hello {
@@ -18,7 +21,7 @@ pub struct Hello {
     pub lowest: u16,
     /// The newest.
     pub highest: u16,
-    /// What it can do, or wants done, beyond its version: [`ACCOUNTS`]. Others are ignored.
+    /// What it can do, or wants done, beyond its version: [`ACCOUNTS`], [`HEIRS`]. Others are ignored.
     pub features: u64,
     /// Drawn when the program started.
     pub instance: u128,

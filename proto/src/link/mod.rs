@@ -51,7 +51,7 @@
 //! | 5 CANCEL | both | open | | u8, see below |
 //! | 6 REFUSED | node | open | 1 `elsewhere` | reason (u8 length, text), then a whole HTTP/1.1 answer |
 //! | 7 LOAD | node | 0 | 1 `draining` | calls in flight u32, room u32, waiting u32, used u16: thousandths of what its sandboxes may take |
-//! | 8 DRAIN | both | 0 | | empty |
+//! | 8 DRAIN | both | 0 | 1 `heir`, from a node to a gateway that has asked for it | empty |
 //! | 9 PING | both | 0 | | u64 |
 //! | 10 PONG | both | 0 | | the u64 of a PING |
 //! | 11 ERROR | both, last | 0 | | code u16, a sentence |
@@ -67,6 +67,7 @@
 //! | feature | of | means |
 //! |---|---|---|
 //! | 1 `accounts` | gateway | heads of answers have the field `hatchway-served`: the sandbox that served, then what the call waited for a slot and, where one had to be started, for a sandbox, in microseconds |
+//! | 2 `heirs` | gateway | a DRAIN may have the flag `heir`: another process of the same instance takes over at this address, and has what this one refuses or has not been sent yet |
 //!
 //! **CALL.** Ids are chosen by the gateway and ascend, with or without gaps; none is used twice. The payload, in this
 //! order:

@@ -79,7 +79,7 @@ impl Session {
             }
             (
                 Frame::Load(_)
-                | Frame::Drain
+                | Frame::Drain { .. }
                 | Frame::Ping(_)
                 | Frame::Pong(_)
                 | Frame::Error { .. },

@@ -50,7 +50,9 @@ enum Owned {
         answer: Vec<u8>,
     },
     Load(LoadSummary),
-    Drain,
+    Drain {
+        heir: bool,
+    },
     Ping(u64),
     Pong(u64),
     Error {
@@ -105,7 +107,7 @@ impl Owned {
                 Frame::Refused { call: *call, refusal }
             }
             Self::Load(load) => Frame::Load(*load),
-            Self::Drain => Frame::Drain,
+            Self::Drain { heir } => Frame::Drain { heir: *heir },
             Self::Ping(number) => Frame::Ping(*number),
             Self::Pong(number) => Frame::Pong(*number),
             Self::Error { code, text } => Frame::Error { code: *code, text },
@@ -177,7 +179,7 @@ fn frame() -> impl Strategy<Value = Owned> {
             |(call, elsewhere, reason, answer)| Owned::Refused { call, elsewhere, reason, answer }
         ),
         load,
-        Just(Owned::Drain),
+        any::<bool>().prop_map(|heir| Owned::Drain { heir }),
         any::<u64>().prop_map(Owned::Ping),
         any::<u64>().prop_map(Owned::Pong),
         (any::<u16>(), ".{0,60}").prop_map(|(code, text)| Owned::Error { code, text }),

@@ -35,7 +35,11 @@ fn look(order: &Order) {
         Order::Hatch { spec, .. } | Order::Zygote { spec, .. } => look_at_spec(spec),
         Order::Go { sandbox, .. } => assert!(!sandbox.contains(['/', '\0']), "{sandbox:?}"),
         Order::LimitCpu { cpu_millis, .. } => assert!((10..=1_024_000).contains(cpu_millis)),
+        Order::Keep { record, .. } => assert!(record.len() <= 1024),
         Order::Park { .. }
+        | Order::Serves { .. }
+        | Order::Farewell
+        | Order::HandOver
         | Order::Terminate { .. }
         | Order::Kill { .. }
         | Order::Connect { .. }

@@ -5,8 +5,13 @@ use serde::{Deserialize, Serialize};
 use crate::cgroup::GroupPaths;
 use crate::exit::Exit;
 use crate::grants::Grants;
+use crate::protocol::order::Door;
+use crate::spec::{Entry, Network};
 use crate::steps::StepError;
 use crate::tier::Tier;
+
+/// The name of the spawner's door in the folder of a run, by which the next node comes.
+pub(crate) const DOOR: &str = "spawner";
 
 /// The first packet from the spawner: what every sandbox will get, or why there will be none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +47,21 @@ pub(crate) enum Event {
     Connected {
         call: u64,
         errno: i32,
+    },
+    /// To a node that has come to adopt, right after the welcome: one that serves. Beside it: what `Order::Keep` brought along.
+    Kept {
+        id: u64,
+        pid: i32,
+        groups: GroupPaths,
+        tier: Tier,
+        entry: Entry,
+        network: Network,
+        record: String,
+        door: Option<Door>,
+    },
+    /// After the last of them: the highest ids that were ever given, of those that share their upper 16 bits.
+    AllKept {
+        highest: Vec<u64>,
     },
     /// Something an operator should read; the spawner itself has no log.
     Note {

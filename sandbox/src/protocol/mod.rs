@@ -9,6 +9,6 @@
 pub mod check;
 pub(crate) mod event;
 pub(crate) mod order;
-pub(crate) mod packet;
+pub mod packet;
 pub(crate) mod plan;
 pub(crate) mod zygote;

@@ -8,11 +8,15 @@ use serde::{Deserialize, Serialize};
 use super::packet;
 use crate::spec::{Entry, Isolation, SandboxSpec};
 
+/// Raised whenever a packet changes its meaning: a spawner of an earlier build serves no node of a later one.
+pub(crate) const FORMAT: u32 = 1;
+
 /// The first packet on the socket: what the spawner is to work with, sent before the node
-/// drops its privileges and never changed after.
+/// drops its privileges and never changed after. A node that comes later has to [ask for as much](Charter::covers).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Charter {
+    pub(crate) format: u32,
     pub(crate) init: PathBuf,
     pub(crate) run_dir: PathBuf,
     pub(crate) cgroup_name: String,
@@ -20,6 +24,36 @@ pub(crate) struct Charter {
     pub(crate) uid_base: u32,
     /// Below these lies everything that may be mounted into a sandbox.
     pub(crate) mounts: Vec<PathBuf>,
+    /// How long sandboxes outlive a node that goes without a word, for the next one to adopt, in milliseconds.
+    pub(crate) orphan_ms: u64,
+}
+
+impl Charter {
+    /// Whether a spawner that works by this one can serve a node that asks for `heir`. The program that isolates is
+    /// the one that came with the spawner, and the first node has said how long to wait.
+    ///
+    /// # Errors
+    /// What is not the same, in words.
+    pub(crate) fn covers(&self, heir: &Self) -> Result<(), String> {
+        if self.format != heir.format {
+            return Err(format!("packets of format {}, not {}", self.format, heir.format));
+        }
+        if self.run_dir != heir.run_dir || self.cgroup_name != heir.cgroup_name {
+            return Err("another state folder".to_owned());
+        }
+        if self.isolation != heir.isolation || self.uid_base != heir.uid_base {
+            return Err("another isolation".to_owned());
+        }
+        if heir.orphan_ms == 0 {
+            return Err("nothing is to be adopted".to_owned());
+        }
+        let may_be_mounted =
+            |path: &&PathBuf| self.mounts.iter().any(|base| path.starts_with(base));
+        match heir.mounts.iter().find(|path| !may_be_mounted(path)) {
+            Some(path) => Err(format!("{} could not be mounted", path.display())),
+            None => Ok(()),
+        }
+    }
 }
 
 /// One order. Those that name an id are ignored when it is not, or no longer, there: the
@@ -65,17 +99,34 @@ pub(crate) enum Order {
         id: u64,
         cpu_millis: u32,
     },
+    /// Gives the spawner what the next node would need to adopt this sandbox: its output, and what the node calls it,
+    /// in words of the node's own. Beside it: the reading ends of standard output and standard error.
+    Keep {
+        id: u64,
+        record: String,
+    },
+    /// It serves: it is worth adopting. `door` is where a probed one has answered.
+    Serves {
+        id: u64,
+        door: Option<Door>,
+    },
     /// Asks for a connection to a probed function; `call` returns with the answer.
     Connect {
         id: u64,
         call: u64,
         door: Door,
     },
+    /// No other node will come: once this one is gone, everything ends.
+    Farewell,
+    /// Another node commands from now on: as if this one had gone without a word. Nothing follows on this socket.
+    HandOver,
     Stop,
 }
 
 /// What a sandbox may be called: `sb-7`, and whatever a node may come to say instead.
 const MAX_NAME_BYTES: usize = 64;
+/// What a node may write down about a sandbox.
+const MAX_RECORD_BYTES: usize = 1024;
 
 /// The two places where a probed function may listen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -120,7 +171,19 @@ impl Order {
                 SandboxSpec::check_cpu(*cpu_millis).map_err(invalid)?;
                 0
             }
-            Self::Terminate { .. } | Self::Kill { .. } | Self::Connect { .. } | Self::Stop => 0,
+            Self::Keep { record, .. } => {
+                if record.len() > MAX_RECORD_BYTES {
+                    return Err(invalid(format!("a record of {} bytes", record.len())));
+                }
+                2
+            }
+            Self::Terminate { .. }
+            | Self::Kill { .. }
+            | Self::Serves { .. }
+            | Self::Connect { .. }
+            | Self::Farewell
+            | Self::HandOver
+            | Self::Stop => 0,
         };
         if descriptors != wanted {
             return Err(invalid(format!("{descriptors} descriptors, not {wanted}")));
@@ -236,6 +299,44 @@ mod tests {
         read(&spec).expect("an order");
         assert!(read(&SandboxSpec { pids: 0, ..spec.clone() }).is_err(), "no process");
         assert!(read(&SandboxSpec { entry: Entry::Probed { port: 80 }, ..spec }).is_err());
+    }
+
+    #[test]
+    fn a_spawner_serves_a_node_that_asks_for_no_more_than_the_one_before() {
+        let charter = Charter {
+            format: FORMAT,
+            init: "/old/init".into(),
+            run_dir: "/state/run".into(),
+            cgroup_name: "hatchway-a".into(),
+            isolation: Isolation::Strict,
+            uid_base: 7,
+            mounts: vec!["/state".into(), "/opt".into()],
+            orphan_ms: 10_000,
+        };
+        let heir = Charter { init: "/new/init".into(), orphan_ms: 1, ..charter.clone() };
+        let below = Charter { mounts: vec!["/opt/node".into()], ..heir.clone() };
+        assert_eq!((charter.covers(&heir), charter.covers(&below)), (Ok(()), Ok(())));
+        for other in [
+            Charter { format: FORMAT + 1, ..heir.clone() },
+            Charter { run_dir: "/other/run".into(), ..heir.clone() },
+            Charter { cgroup_name: "hatchway-b".into(), ..heir.clone() },
+            Charter { isolation: Isolation::BestEffort, ..heir.clone() },
+            Charter { uid_base: 8, ..heir.clone() },
+            Charter { mounts: vec!["/etc".into()], ..heir.clone() },
+            Charter { orphan_ms: 0, ..heir.clone() },
+        ] {
+            assert!(charter.covers(&other).is_err(), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_record_is_short_and_comes_with_two_pipes() {
+        let keep = |record: &str| Order::Keep { id: 7, record: record.to_owned() };
+        let bytes = packet::encode(&keep("hello")).expect("fits a packet");
+        assert_eq!(Order::read(&bytes, 2).expect("an order"), keep("hello"));
+        assert!(Order::read(&bytes, 1).is_err());
+        let long = packet::encode(&keep(&"x".repeat(1025))).expect("fits a packet");
+        assert!(Order::read(&long, 2).is_err());
     }
 
     #[test]

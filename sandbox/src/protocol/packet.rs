@@ -1,4 +1,5 @@
-//! One packet: bytes and the descriptors beside them.
+//! One packet: bytes and the descriptors beside them. What node and spawner speak, and whoever else of this machine hands
+//! descriptors over.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -44,7 +45,7 @@ pub(crate) fn encode<M: Serialize>(message: &M) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// `InvalidData` for anything but exactly one message.
-pub(crate) fn decode<M: DeserializeOwned>(bytes: &[u8]) -> io::Result<M> {
+pub fn decode<M: DeserializeOwned>(bytes: &[u8]) -> io::Result<M> {
     serde_json::from_slice(bytes).map_err(io::Error::from)
 }
 
@@ -73,7 +74,10 @@ pub(crate) fn send(
 }
 
 /// Sends one message and waits for room.
-pub(crate) fn send_message<M: Serialize>(
+///
+/// # Errors
+/// `EMSGSIZE` for one that is too long, or has more than 32 descriptors beside it; what sendmsg(2) says.
+pub fn send_message<M: Serialize>(
     socket: impl AsFd,
     message: &M,
     descriptors: &[BorrowedFd<'_>],
@@ -86,12 +90,17 @@ pub(crate) type Signed<'a> = (&'a [u8], Vec<OwnedFd>, Option<Pid>);
 
 /// Receives packets into one buffer that is used again for each.
 #[derive(Debug)]
-pub(crate) struct Receiver {
+pub struct Receiver {
     buffer: Vec<u8>,
 }
 
 impl Receiver {
-    pub(crate) fn new() -> Self {
+    /// With a buffer for the largest packet.
+    #[expect(
+        clippy::new_without_default,
+        reason = "a buffer of 160 KiB is nothing to have by default"
+    )]
+    pub fn new() -> Self {
         Self { buffer: vec![0; MAX_PACKET_BYTES] }
     }
 
@@ -100,7 +109,7 @@ impl Receiver {
     /// # Errors
     /// `InvalidData` for a packet that was cut; what `recvmsg` says otherwise, `WouldBlock`
     /// among it when `flags` ask not to wait.
-    pub(crate) fn receive(
+    pub fn receive(
         &mut self,
         socket: impl AsFd,
         flags: RecvFlags,

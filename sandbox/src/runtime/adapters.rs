@@ -2,13 +2,14 @@
 //! out at start.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::Interpreter;
-use crate::folder::{self, Folder};
+use crate::folder::Folder;
 
 macro_rules! adapter {
     ($path:literal) => {
@@ -65,19 +66,22 @@ pub struct Adapters {
     pub dir: PathBuf,
 }
 
-/// Writes the adapters into `dir`, which is made, or emptied of what an earlier version left.
-/// Every file is readable by all, for a function runs under an identity of its own.
+/// Writes the adapters into a folder of this build below `dir`, which is made. What is there already is not touched, and those
+/// of other builds stay: sandboxes that outlive the node that has started them may still read them. Every file is readable by
+/// all, for a function runs under an identity of its own.
 ///
 /// # Errors
 /// Whatever the file system says.
 pub fn install_adapters(dir: &Path) -> io::Result<Adapters> {
     // The folder around it may be a less privileged one's, who is not to lead us elsewhere.
-    let folder = Folder::make_own(dir)?;
-    for part in ["node", "python"] {
-        folder::remove(&folder.join(part))?;
-    }
+    let all = Folder::make_own(dir)?;
+    let build = build();
+    let folder = Folder::make_own(&all.join(&build))?;
     let root = folder.path();
-    for (path, content) in FILES.iter().chain([&ADDON]) {
+    let is_there = |(path, content): &(&str, &[u8])| {
+        fs::read(root.join(path)).is_ok_and(|found| found == *content)
+    };
+    for (path, content) in FILES.iter().chain([&ADDON]).filter(|file| !is_there(file)) {
         let path = root.join(path);
         let parent = path.parent().expect("every adapter lies in a folder");
         fs::create_dir_all(parent)?;
@@ -88,7 +92,14 @@ pub fn install_adapters(dir: &Path) -> io::Result<Adapters> {
             make_readable(folder, 0o755)?;
         }
     }
-    Ok(Adapters { dir: dir.to_owned() })
+    Ok(Adapters { dir: dir.join(build) })
+}
+
+/// The adapters of this build in a word.
+fn build() -> String {
+    let mut hasher = DefaultHasher::new();
+    (FILES, ADDON).hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
 }
 
 impl Adapters {
@@ -151,12 +162,18 @@ mod tests {
     }
 
     #[test]
-    fn everyone_may_read_the_adapters_and_nothing_old_is_left() {
+    fn everyone_may_read_the_adapters_and_those_in_use_are_not_touched() {
+        use std::os::unix::fs::MetadataExt;
         let dir = tempfile::tempdir().expect("a temporary folder can be made");
-        let old = dir.path().join("python/hatchway_adapter/old.py");
-        fs::create_dir_all(old.parent().expect("it has one")).expect("it can be made");
-        fs::write(&old, "").expect("it can be written");
         let adapters = install_adapters(dir.path()).expect("the folder is ours");
+        let (spoilt, used) =
+            (adapters.dir.join("python/app.py"), adapters.dir.join("node/ready.cjs"));
+        fs::write(&spoilt, "").expect("it is ours");
+        let inode = |path: &Path| fs::metadata(path).expect("it is there").ino();
+        let before = inode(&used);
+        install_adapters(dir.path()).expect("the folder is ours");
+        assert!(fs::metadata(&spoilt).is_ok_and(|data| data.len() > 0));
+        assert_eq!(inode(&used), before);
         let files = files_below(&adapters.dir);
         assert_eq!(files.len(), FILES.len() + 1, "{files:?}");
         let mode = |path: &Path| {

@@ -46,6 +46,7 @@ pub fn config(dir: &Path, name: &str) -> SpawnerConfig {
         isolation: Isolation::BestEffort,
         uid_base: 1_000_000,
         mounts: mounts(dir),
+        adopt: std::time::Duration::ZERO,
         owner: None,
     }
 }

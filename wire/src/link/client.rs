@@ -82,6 +82,11 @@ impl Link {
         state.over.is_none() && state.is_draining
     }
 
+    /// True once another process of the same node takes calls at the same address in its place.
+    pub fn has_heir(&self) -> bool {
+        self.0.state.borrow().has_heir
+    }
+
     /// Offers no further call on it; it closes when the last one is over.
     pub fn leave(&self) {
         let state = &mut *self.0.state.borrow_mut();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use hatchway_proto::link::frame::DataFront;
-use hatchway_proto::link::{Frame, HEADER_BYTES, LinkError, LoadSummary};
+use hatchway_proto::link::{Frame, HEADER_BYTES, LinkError, LoadSummary, hello};
 use tokio::time::Instant;
 
 use super::block::{self, Block};
@@ -216,7 +216,13 @@ impl<H: Half> Driver<H> {
         let state = &mut *self.shared.state.borrow_mut();
         if self.ticker.is_draining() && !state.is_draining {
             state.is_draining = true;
-            state.send(&Frame::Drain);
+            let hears = state.session.peer().is_some_and(|peer| peer.features & hello::HEIRS != 0);
+            state.has_heir = hears && self.ticker.has_heir();
+            state.send(&Frame::Drain { heir: state.has_heir });
+        }
+        // How full the node is, the other one says.
+        if state.has_heir {
+            return;
         }
         // Where a write is made anyway, sooner.
         let every = if state.out.waiting() > 0 { settings.load_fresh } else { settings.load_every };

@@ -38,11 +38,14 @@ pub enum Why {
     Refused,
     /// The link to it was lost, and no byte of the call was written.
     NotSent,
+    /// The node is another process now, to which the call has not been offered.
+    Moved,
 }
 
 /// Finds another node for a call that was not taken.
 pub trait Placer: fmt::Debug {
-    /// A link to a node that is not among those of `tries`, and is put there; none when there is none.
+    /// A link to a node that is not among those of `tries`, and is put there; none when there is none. The one that has
+    /// [moved](Why::Moved) counts as not asked.
     fn again(self: Rc<Self>, tries: Tries, why: Why) -> Again;
 }
 
@@ -181,7 +184,8 @@ impl Call {
                 Stands::Refused { elsewhere: false } => return Poll::Ready(self.refused()),
                 Stands::NotSent => Why::NotSent,
             };
-            self.ask(why);
+            let has_heir = self.shared.state.borrow().has_heir;
+            self.ask(if has_heir { Why::Moved } else { why });
         }
         Poll::Ready(Ok(()))
     }

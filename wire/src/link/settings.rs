@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use hatchway_proto::link::hello;
+
 /// Limits and clocks of one connection.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -44,7 +46,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            features: 0,
+            features: hello::HEIRS,
             first_credit: 64 * 1024,
             window: 128 * 1024,
             budget: 32 * 1024 * 1024,

@@ -72,6 +72,8 @@ pub(super) struct State {
     promised: u64,
     /// The other end opens, or takes, no further call.
     pub(super) is_draining: bool,
+    /// It drains because another process of the same node takes over at this address.
+    pub(super) has_heir: bool,
     /// Gateway: since when an answer to a ping is waited for.
     pub(super) owed_since: Option<Instant>,
     /// Gateway: who is told what the node says of its load.
@@ -105,6 +107,7 @@ impl Shared {
             over: None,
             promised: 0,
             is_draining: false,
+            has_heir: false,
             owed_since: None,
             teller: load.map(Teller::new),
         };
@@ -199,7 +202,7 @@ impl Shared {
                     teller.tell(load);
                 }
             }
-            Frame::Drain => state.is_draining = true,
+            Frame::Drain { heir } => (state.is_draining, state.has_heir) = (true, heir),
             Frame::Ping(number) => state.send(&Frame::Pong(number)),
             Frame::Pong(_) => state.owed_since = None,
             Frame::Error { text, .. } => return Err(Ended::Theirs(text.into())),

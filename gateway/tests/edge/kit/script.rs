@@ -126,7 +126,7 @@ fn said(frame: &Frame<'_>) -> Option<Said> {
         Frame::Cancel { call, reason } => Said::Cancel { call, reason },
         Frame::Credit { call, .. } => Said::Credit { call },
         Frame::Error { code, .. } => Said::Error { code },
-        Frame::Hello(_) | Frame::Ping(_) | Frame::Pong(_) | Frame::Drain => return None,
+        Frame::Hello(_) | Frame::Ping(_) | Frame::Pong(_) | Frame::Drain { .. } => return None,
         Frame::Answer { .. } | Frame::Refused { .. } | Frame::Load(_) => {
             panic!("only a node says {frame:?}")
         }

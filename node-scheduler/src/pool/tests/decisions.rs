@@ -35,7 +35,7 @@ impl Book {
 
     fn serve(&mut self, versions: &[Version]) {
         let known = (1..).map(VersionKey).zip(versions.iter().map(Spec::of)).collect();
-        self.happens(Event::Catalog { known, retired: vec![] });
+        self.happens(Event::Catalog { known, adopted: vec![], retired: vec![] });
     }
 
     fn at(&mut self, since_t0: Duration) -> &mut Self {
@@ -386,7 +386,8 @@ fn pressure_ends_idle_sandboxes_down_to_the_low_mark() {
 fn a_retired_version_hatches_for_who_waits_and_is_forgotten_at_its_end() {
     let mut book = Book::with(&[version()]);
     let retired = vec![VersionKey(1)];
-    let actions = book.waiting(1, 1).happens(Event::Catalog { known: vec![], retired });
+    let actions =
+        book.waiting(1, 1).happens(Event::Catalog { known: vec![], adopted: vec![], retired });
     assert_eq!(hatches(&actions), [1]);
     assert!(actions.contains(&Action::Bar { key: VersionKey(1), bar: Some(Bar::Retired) }));
     book.waiting(1, 0).busy(1, 1, 1);
@@ -409,7 +410,7 @@ fn nothing_of_a_retired_version_ends_before_newcomers_are_turned_away() {
     book.busy(1, id, 1);
     let retired = vec![VersionKey(1), VersionKey(2)];
     // While this is carried out, a request that was not seen may join the line.
-    let actions = book.happens(Event::Catalog { known: vec![], retired });
+    let actions = book.happens(Event::Catalog { known: vec![], adopted: vec![], retired });
     let bar = |key| Action::Bar { key: VersionKey(key), bar: Some(Bar::Retired) };
     assert!(actions.contains(&bar(1)) && actions.contains(&bar(2)));
     assert!(

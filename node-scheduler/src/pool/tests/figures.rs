@@ -60,7 +60,8 @@ fn a_decision_on_a_full_node() {
     let now = Instant::now();
     let spec = |n| Spec::of(&Version { min: u32::from(n <= 300), ..version() });
     let known = (1..=1000).map(|n| (VersionKey(n), spec(n))).collect();
-    let mut actions = decide(&mut state, now, 0, Event::Catalog { known, retired: vec![] });
+    let mut actions =
+        decide(&mut state, now, 0, Event::Catalog { known, adopted: vec![], retired: vec![] });
     while let Some(action) = actions.pop() {
         if let Action::Hatch { key, id } = action {
             actions.extend(decide(&mut state, now, 0, Event::Hatched { key, id }));

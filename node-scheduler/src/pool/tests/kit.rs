@@ -143,6 +143,7 @@ impl Puppets {
 
 impl Hatchery for Puppets {
     type Sandbox = Arc<Puppet>;
+    type Orphan = Abandoned;
 
     async fn hatch(
         &self,
@@ -179,6 +180,28 @@ impl Hatchery for Puppets {
         });
         farm.puppets.push(Arc::clone(&sandbox));
         Ok(Hatched { sandbox, phases: StartPhases(vec![("exec", took)]) })
+    }
+
+    fn adopt(
+        &self,
+        _id: SandboxId,
+        mut orphan: Abandoned,
+        _version_id: VersionId,
+        _version: Arc<Version>,
+    ) -> Option<Arc<Puppet>> {
+        orphan.0.take()
+    }
+}
+
+/// A puppet that a keeper has left; ends when nobody takes it.
+#[derive(Debug)]
+pub(in crate::pool) struct Abandoned(pub(in crate::pool) Option<Arc<Puppet>>);
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        if let Some(puppet) = &self.0 {
+            puppet.kill();
+        }
     }
 }
 
@@ -248,6 +271,11 @@ impl Fixture {
             puppets: Vec::new(),
             told: Vec::new(),
         })));
+        Self::over(puppets, config)
+    }
+
+    /// Another pool over puppets that are there.
+    pub(in crate::pool) fn over(puppets: Puppets, config: PoolConfig) -> Self {
         let (pool, keeper) = Pool::new(config, puppets.clone());
         let events = pool.events();
         Self { pool, puppets, keeper: tokio::spawn(keeper), events }

@@ -2,6 +2,7 @@
 
 mod kit;
 
+mod adoption;
 mod decisions;
 mod demand;
 mod ending;

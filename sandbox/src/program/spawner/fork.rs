@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::process::Signal;
 
+use super::adopt::Kept;
 use super::peer::Peer;
 use super::resident::Clock;
 use crate::cgroup::{GroupPaths, clear};
@@ -26,6 +27,7 @@ pub(super) struct Fork {
     pub(super) clock: Clock,
     /// True when its end was asked for.
     pub(super) was_told: bool,
+    pub(super) kept: Option<Kept>,
 }
 
 /// Forking -here-> Moving -moved-> Parked -go-> Serving

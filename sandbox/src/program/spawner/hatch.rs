@@ -36,7 +36,7 @@ impl Keeper {
     }
 
     /// Looks after an order: the id has to be new.
-    pub(super) fn check_in(&self, id: u64, decided: u64) -> Result<Clock, StepError> {
+    pub(super) fn check_in(&mut self, id: u64, decided: u64) -> Result<Clock, StepError> {
         let received = now_ns();
         if self.keys.contains_key(&id) {
             return Err(StepError {
@@ -53,6 +53,7 @@ impl Keeper {
                 detail: format!("{} sandboxes live already", self.keys.len()),
             });
         }
+        self.ids.give(id);
         Ok(Clock { decided, received, executing: received })
     }
 
@@ -97,7 +98,7 @@ impl Keeper {
             Entry::Inherited => 0,
             Entry::Probed { port } => port,
         };
-        resident.guest = Some(Guest { id: spec.id, private, port, tier, clock });
+        resident.guest = Some(Guest { id: spec.id, private, port, tier, clock, kept: None });
         self.keys.insert(spec.id, key);
         Ok(())
     }

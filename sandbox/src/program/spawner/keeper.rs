@@ -8,6 +8,7 @@ use rustix::event::Timespec;
 use rustix::event::epoll;
 use rustix::net::RecvFlags;
 
+use super::adopt::{Heirs, Ids};
 use super::fork::Fork;
 use super::leaving::Leaving;
 use super::nests::{Change, Nests};
@@ -41,11 +42,17 @@ impl Source {
 
 /// The node's token; a sandbox's is its key and a [`Source`].
 const NODE: u64 = u64::MAX;
+/// That of the door by which the next node comes, and of one that has come and not said who it is.
+pub(super) const DOOR: u64 = u64::MAX - 1;
+pub(super) const VISITOR: u64 = u64::MAX - 2;
 
 #[derive(Debug)]
 pub(super) struct Keeper {
     pub(super) ground: Ground,
-    node: OwnedFd,
+    /// Gone while nobody commands us.
+    pub(super) node: Option<OwnedFd>,
+    pub(super) heirs: Heirs,
+    pub(super) ids: Ids,
     pub(super) receiver: Receiver,
     pub(super) epoll: OwnedFd,
     /// By a key of our own: a nest has no id of the node's yet.
@@ -68,9 +75,16 @@ impl Keeper {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let data = epoll::EventData::new_u64(NODE);
         epoll::add(&epoll, &node, data, epoll::EventFlags::IN)?;
+        let heirs = Heirs::open(&ground)?;
+        if let Some(door) = heirs.door() {
+            let data = epoll::EventData::new_u64(DOOR);
+            epoll::add(&epoll, door, data, epoll::EventFlags::IN)?;
+        }
         Ok(Self {
             ground,
-            node,
+            node: Some(node),
+            heirs,
+            ids: Ids::default(),
             receiver,
             epoll,
             residents: HashMap::new(),
@@ -86,11 +100,14 @@ impl Keeper {
     }
 
     /// Tells the node that everything is ready.
-    pub(super) fn welcome(&self, grants: Grants) -> io::Result<()> {
-        packet::send_message(&self.node, &Welcome::Ready { grants }, &[])
+    pub(super) fn welcome(&self, grants: Grants) {
+        if let Some(node) = &self.node {
+            // One that is gone by now is noticed by its closed socket.
+            let _ = packet::send_message(node, &Welcome::Ready { grants }, &[]);
+        }
     }
 
-    /// Serves until the node says stop or is gone, and everything has ended.
+    /// Serves until the node says stop, or is gone and no other has come, and everything has ended.
     pub(super) fn run(mut self) -> io::Result<()> {
         let mut events = Vec::with_capacity(64);
         while !(self.is_stopping && self.is_empty()) {
@@ -102,6 +119,9 @@ impl Keeper {
             })?;
             for event in &events {
                 self.wake(event.data.u64())?;
+            }
+            if self.heirs.are_late(now_ns()) {
+                self.stop()?;
             }
             for event in self.leaving.see_off(&mut self.seats) {
                 self.tell(&event, &[]);
@@ -123,7 +143,8 @@ impl Keeper {
     fn patience(&self) -> Option<Timespec> {
         let leaving = (!self.leaving.is_empty()).then_some(RETRY_NS);
         let nests = self.nests.wait_ns(now_ns()).filter(|_| self.has_leisure());
-        let ns = leaving.into_iter().chain(nests).min()?;
+        let heirs = self.heirs.wait_ns(now_ns());
+        let ns = leaving.into_iter().chain(nests).chain(heirs).min()?;
         let tv_nsec = ns.min(999_999_999).cast_signed();
         Some(Timespec { tv_sec: 0, tv_nsec })
     }
@@ -148,8 +169,11 @@ impl Keeper {
     }
 
     fn wake(&mut self, token: u64) -> io::Result<()> {
-        if token == NODE {
-            return self.take_order();
+        match token {
+            NODE => return self.take_order().map(drop),
+            DOOR => return self.let_in(),
+            VISITOR => return self.hear_visitor(),
+            _ => {}
         }
         let key = token >> 2;
         if self.forks.contains_key(&key) {
@@ -167,32 +191,46 @@ impl Keeper {
         Ok(())
     }
 
-    fn take_order(&mut self) -> io::Result<()> {
-        let packet = self.receiver.receive(&self.node, RecvFlags::DONTWAIT);
+    /// Carries out what the node says next. False when it has said nothing more, or is gone.
+    pub(super) fn take_order(&mut self) -> io::Result<bool> {
+        let Some(node) = &self.node else { return Ok(false) };
+        let packet = self.receiver.receive(node, RecvFlags::DONTWAIT);
         let (order, attached) = match packet {
             Ok(Some((bytes, attached))) => (Order::read(bytes, attached.len()), attached),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Ok(None) => return self.stop(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            Ok(None) => return self.lose_node().map(|()| false),
             Err(error) => (Err(error), Vec::new()),
         };
         match order {
-            Ok(order) => self.obey(order, attached),
+            Ok(order) => self.obey(order, attached)?,
             Err(error) => {
                 // A node that asks for what it may not is broken or taken over.
                 let message = format!("order refused, ending all: {error}");
                 self.tell(&Event::Note { message }, &[]);
-                self.stop()
+                self.stop()?;
             }
         }
+        Ok(!self.is_stopping)
     }
 
     /// Begins the end of everything.
     pub(super) fn stop(&mut self) -> io::Result<()> {
         if !self.is_stopping {
             self.is_stopping = true;
-            epoll::delete(&self.epoll, &self.node)?;
+            self.heirs.close();
+            if let Some(node) = &self.node {
+                epoll::delete(&self.epoll, node)?;
+            }
             self.residents.values_mut().for_each(Resident::kill);
         }
+        Ok(())
+    }
+
+    /// Takes orders from `visitor` from now on.
+    pub(super) fn follow(&mut self, visitor: OwnedFd) -> io::Result<()> {
+        let data = epoll::EventData::new_u64(NODE);
+        epoll::modify(&self.epoll, &visitor, data, epoll::EventFlags::IN)?;
+        self.node = Some(visitor);
         Ok(())
     }
 
@@ -203,6 +241,8 @@ impl Keeper {
 
     /// Sends an event. A node that is gone is noticed by its closed socket.
     pub(super) fn tell(&self, event: &Event, attached: &[BorrowedFd<'_>]) {
-        let _ = packet::send_message(&self.node, event, attached);
+        if let Some(node) = &self.node {
+            let _ = packet::send_message(node, event, attached);
+        }
     }
 }

@@ -7,8 +7,10 @@
 //! of it, `door` connects to it, `seats` are its user id. `zygote` makes one that is forked, `park`
 //! has it forked, `depart` ends a child, `fork` is what is known of a child, `peer` is its process.
 //!
-//! When the node goes, by whatever end, its socket closes, and everything here ends.
+//! When the node goes without a word, its socket closes: what serves lives on for a while, for the next node to `adopt`,
+//! and everything ends when none comes.
 
+mod adopt;
 mod allowed;
 mod birth;
 mod depart;
@@ -77,6 +79,6 @@ fn serve(charter: Charter, node: OwnedFd, receiver: Receiver) -> io::Result<()> 
     };
     let grants = ground.grants.clone();
     let keeper = keeper::Keeper::new(ground, node, receiver)?;
-    keeper.welcome(grants)?;
+    keeper.welcome(grants);
     keeper.run()
 }

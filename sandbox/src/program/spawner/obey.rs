@@ -33,7 +33,11 @@ impl Keeper {
             Order::Terminate { id } => self.terminate(id),
             Order::Kill { id } => self.kill(id),
             Order::LimitCpu { id, cpu_millis } => self.limit_cpu(id, cpu_millis),
+            Order::Keep { id, record } => self.keep(id, record, attached),
+            Order::Serves { id, door } => self.serves(id, door),
             Order::Connect { id, call, door } => self.connect(id, call, door),
+            Order::Farewell => self.heirs.close(),
+            Order::HandOver => return self.lose_node(),
             Order::Stop => return self.stop(),
         }
         Ok(())
@@ -50,7 +54,7 @@ impl Keeper {
         }
     }
 
-    fn kill(&mut self, id: u64) {
+    pub(super) fn kill(&mut self, id: u64) {
         let Some(key) = self.keys.get(&id).copied() else {
             return;
         };

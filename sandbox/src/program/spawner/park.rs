@@ -59,6 +59,7 @@ impl Keeper {
                     prepares: false,
                     clock,
                     was_told: false,
+                    kept: None,
                 };
                 self.keys.insert(id, key);
                 self.forks.insert(key, fork);

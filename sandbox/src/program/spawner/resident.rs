@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::process::{Signal, pidfd_send_signal};
 
+use super::adopt::Kept;
 use super::peer;
 use crate::cgroup::{GroupPaths, Limits, clear};
 use crate::protocol::event::PhasesNs;
@@ -49,6 +50,7 @@ pub(super) struct Guest {
     pub(super) port: u16,
     pub(super) tier: Tier,
     pub(super) clock: Clock,
+    pub(super) kept: Option<Kept>,
 }
 
 /// What a zygote has beside what every sandbox has.

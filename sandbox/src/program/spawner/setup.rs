@@ -17,6 +17,7 @@ use crate::cgroup::{Groups, find, record};
 use crate::etc;
 use crate::folder::{self, Folder};
 use crate::grants::{Backend, Grant, Grants};
+use crate::protocol::event::DOOR;
 use crate::protocol::order::Charter;
 use crate::spec::Isolation;
 use crate::steps::identity::map_ids;
@@ -34,7 +35,7 @@ pub(super) struct Ground {
     /// What may be mounted into a sandbox.
     pub(super) allowed: Allowed,
     /// The folder of this run: the node's, who may have put anything in its place by now.
-    run_dir: Folder,
+    pub(super) run_dir: Folder,
     /// An empty folder to build roots on, by path: each sandbox looks it up in its own mount
     /// namespace, and a descriptor of ours would lead to ours.
     pub(super) stage: PathBuf,
@@ -183,7 +184,7 @@ impl Ground {
     /// Undoes [`prepare`]; every sandbox has to be gone.
     pub(super) fn clear(&self) -> io::Result<()> {
         self.groups.remove_all()?;
-        for name in [record::FILE, "stage", "etc"] {
+        for name in [record::FILE, DOOR, "stage", "etc"] {
             folder::remove(&self.run_dir.join(name))?;
         }
         Ok(())

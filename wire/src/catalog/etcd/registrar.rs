@@ -60,6 +60,13 @@ impl Registrar {
         tracing::warn!("etcd has not heard that this node drains; its links tell");
     }
 
+    /// Leaves the registration to another process, which has made it its own under the same name: a lease that is not
+    /// renewed any more takes nothing with it then.
+    pub fn hand_over(self) {
+        // Dropped, it would be taken away. The thread ends with this process, which is about to.
+        std::mem::forget(self.says);
+    }
+
     /// Takes the registration away.
     pub fn leave(self) {
         let Self { says, thread, ended, .. } = self;
