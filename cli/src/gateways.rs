@@ -73,7 +73,19 @@ pub(crate) fn show_nodes(nodes: &Nodes) -> Outcome {
             &node.version,
         ]);
     }
-    output::show(&table)
+    output::show(&table)?;
+    for (name, node) in nodes {
+        failures(name, &node.failed_packages)?;
+    }
+    Ok(())
+}
+
+/// What a node could not get.
+pub(crate) fn failures(node: &str, packages: &BTreeMap<String, String>) -> Outcome {
+    for (digest, why) in packages {
+        output::line(&format!("{node} has no package {digest}: {why}"))?;
+    }
+    Ok(())
 }
 
 /// As they are written on a command line.

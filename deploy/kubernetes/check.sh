@@ -27,7 +27,7 @@ if ! kubectl kustomize . >/dev/null 2>&1; then
 fi
 rendered=$(mktemp -d)
 trap 'rm -rf "$rendered"' EXIT
-for folder in gateway etcd node/daemonset node/statefulset; do
+for folder in gateway etcd node/daemonset node/statefulset node/scaling; do
     kubectl kustomize "$folder" >"$rendered/${folder//\//-}.yaml"
 done
 kubectl kustomize . >"$rendered/all.yaml"

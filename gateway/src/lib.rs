@@ -4,8 +4,8 @@
 //! and limits), [`trigger`] (2: a protocol's head becomes an invocation), [`route`] (3: host and path to a
 //! function and its version), [`admit`] (4: limits), [`place`] (5: which node), [`forward`] (6: to the
 //! node), [`answer`] (11: a failure becomes a status) and [`degrade`] (what takes its place). [`mirror`] copies requests. [`overload`] is what one core takes on,
-//! [`access`] the log of what it has served, and [`trace`] the spans of some of it. [`rehearse`] says what other rules would do to the requests of now. [`catalog`] brings the rules in, [`registry`] the nodes, and [`rollout`] moves
-//! them from one version to the next.
+//! [`access`] the log of what it has served, and [`trace`] the spans of some of it. [`rehearse`] says what other rules would do to the requests of now. [`catalog`] brings the rules in, [`registry`] the nodes, [`rollout`] moves
+//! them from one version to the next, and [`growth`] says how many sandboxes are kept ready where.
 
 pub mod accept;
 pub mod access;
@@ -17,6 +17,7 @@ pub mod config;
 pub mod degrade;
 pub mod explain;
 pub mod forward;
+pub mod growth;
 pub mod handle;
 pub mod metrics;
 pub mod mirror;

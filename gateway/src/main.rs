@@ -13,6 +13,7 @@ use hatchway_gateway::admit;
 use hatchway_gateway::catalog::{self, Catalog, Publisher, apply::apply};
 use hatchway_gateway::config::{Config, TlsPort};
 use hatchway_gateway::forward::{Fleet, RemoteNodes};
+use hatchway_gateway::growth::{self, Signals};
 use hatchway_gateway::handle::Gateway;
 use hatchway_gateway::metrics::EdgeMetrics;
 use hatchway_gateway::registry::Registry;
@@ -67,6 +68,8 @@ fn run(config: Config) -> Result<(), Exit> {
 
     let rollouts = rollout::follow(&config.source, catalog.clone()).map_err(Exit::config)?;
     let shares = admit::fair::follow(&config.source, catalog.clone()).map_err(Exit::config)?;
+    let signals = Signals::register(&registry);
+    let growth = growth::follow(&config.source, catalog.clone(), signals).map_err(Exit::config)?;
     let nodes = config.nodes.is_empty().then(|| follow_nodes(&config, &fleet, &security));
     fleet.register(&registry);
     let (reading, counts) = (catalog.clone(), Arc::clone(&metrics));
@@ -109,7 +112,16 @@ fn run(config: Config) -> Result<(), Exit> {
             }
         };
         let hangups = AccessLog::follow_hangups(access.as_ref());
-        tokio::join!(catalog, sweep, certificates, security.follow(), rollouts, shares, hangups);
+        tokio::join!(
+            catalog,
+            sweep,
+            certificates,
+            security.follow(),
+            rollouts,
+            shares,
+            growth,
+            hangups
+        );
         std::future::pending().await
     })?;
 

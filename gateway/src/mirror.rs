@@ -87,6 +87,7 @@ impl Copies {
         let invocation = Invocation {
             function: to.function.clone(),
             version: to.version,
+            lane: invocation.lane,
             asset: None,
             is_choosy: false,
             request_id: invocation.request_id.clone(),

@@ -62,6 +62,13 @@ pub struct Config {
     pub machine: Machine,
 }
 
+impl Config {
+    /// What this node is called, which listens on `address`.
+    pub fn name(&self, address: &Address) -> String {
+        self.name.clone().unwrap_or_else(|| member::default_name(address))
+    }
+}
+
 fn label(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() && !value.is_empty() => {

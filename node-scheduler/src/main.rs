@@ -8,6 +8,7 @@ use clap::Parser;
 use hatchway_node::admin::HealthPages;
 use hatchway_node::admit::NodeCore;
 use hatchway_node::config::{Config, IsolationMode};
+use hatchway_node::growth;
 use hatchway_node::heir::Heir;
 use hatchway_node::metrics::spans_dropped;
 use hatchway_node::node::{self, Node, Succession, Taken};
@@ -60,6 +61,9 @@ fn run(config: Config) -> Result<(), Exit> {
     let (prepared, taken) = prepared.take_over().map_err(Exit::config)?;
     let place = own_place.or(taken.map(Place::from)).expect("it is our own, or taken");
     let node = prepared.start(&registry, log).map_err(Exit::config)?;
+    let name = config.name(&place.address);
+    // Before the rules: what they keep ready is within the plans.
+    growth::begin(&config.source, &name, &node)?;
     node.apply(&intake.first());
     let pages = Arc::new(node.pages());
     let health = Arc::new(HealthPages { registry });
@@ -71,7 +75,8 @@ fn run(config: Config) -> Result<(), Exit> {
         NodeCore::new(pool.clone(), packages.clone(), core)
     })
     .map_err(|error| Exit::unavailable("cannot start the cores".to_owned(), error))?;
-    let registrar = register::start(&config, &place.address, &node, place.instance)?;
+    let plans = growth::follow(&config.source, &name, &node).map_err(Exit::config)?;
+    let registrar = register::start(&config, (&name, &place.address), &node, place.instance)?;
     let mut door = match config.adopt_seconds {
         0 => None,
         _ => Some(node.open_door(&config.listen).map_err(|error| {
@@ -86,7 +91,9 @@ fn run(config: Config) -> Result<(), Exit> {
             None => std::future::pending().await,
         }
     };
-    let heir = process::until_stopped_or(follow(intake, &node, security), heir)?;
+    let failures = register::tell_failures(registrar.as_ref(), &node);
+    let follow = follow(intake, &node, security, (plans, failures));
+    let heir = process::until_stopped_or(follow, heir)?;
     drop(door);
     let running = Running { config, place, node, admin, serving, registrar };
     match heir {
@@ -194,14 +201,19 @@ fn remove_socket(address: &Address) {
 }
 
 /// Applies the rules after every change, and sees certificates change, for as long as the node runs.
-async fn follow(intake: Intake, node: &Node, security: Security) -> Exit {
+async fn follow(
+    intake: Intake,
+    node: &Node,
+    security: Security,
+    (plans, failures): (impl Future<Output = ()>, impl Future<Output = ()>),
+) -> Exit {
     let (changed, changes) = tokio::sync::mpsc::unbounded_channel();
     let following = intake.follow(move |objects| {
         tracing::info!("the catalog has changed");
         // Nobody listens once the node stops.
         let _ = changed.send(objects);
     });
-    tokio::join!(following, rules::follow(node, changes), security.follow());
+    tokio::join!(following, rules::follow(node, changes), security.follow(), plans, failures);
     std::future::pending().await
 }
 

@@ -315,6 +315,8 @@ pub struct PoolCollector {
     memory_bytes: IntGaugeVec,
     queued: IntGaugeVec,
     slots_free: IntGauge,
+    hatches_pending: IntGauge,
+    used_permille: IntGauge,
     memory_budget_bytes: IntGauge,
     memory_reserved_bytes: IntGauge,
     zygotes: IntGaugeVec,
@@ -344,6 +346,11 @@ impl PoolCollector {
             ),
             queued: gauges("node_queued_requests", "Requests that wait.", &["function"]),
             slots_free: gauge("node_slots_free", "Slots that nobody holds."),
+            hatches_pending: gauge("node_hatches_pending", "Sandboxes that are starting."),
+            used_permille: gauge(
+                "node_used_permille",
+                "What sandboxes take of the scarcest of memory and processor time, in thousandths.",
+            ),
             memory_budget_bytes: gauge("node_memory_budget_bytes", "Memory for sandboxes."),
             memory_reserved_bytes: gauge(
                 "node_memory_reserved_bytes",
@@ -362,12 +369,14 @@ impl PoolCollector {
         }
     }
 
-    fn families(&self) -> [&dyn Collector; 8] {
+    fn families(&self) -> [&dyn Collector; 10] {
         [
             &self.sandboxes,
             &self.memory_bytes,
             &self.queued,
             &self.slots_free,
+            &self.hatches_pending,
+            &self.used_permille,
             &self.memory_budget_bytes,
             &self.memory_reserved_bytes,
             &self.zygotes,
@@ -405,6 +414,8 @@ impl Collector for PoolCollector {
         let used = zygotes.iter().map(|zygote| zygote.memory_bytes).sum();
         self.zygote_memory_bytes.set(bytes(used));
         self.slots_free.set(load.slots_free.into());
+        self.hatches_pending.set(load.hatching.into());
+        self.used_permille.set(load.used_permille().into());
         self.memory_budget_bytes.set(bytes(load.memory_budget_bytes));
         self.memory_reserved_bytes.set(bytes(load.memory_reserved_bytes));
         self.families().into_iter().flat_map(Collector::collect).collect()

@@ -22,6 +22,8 @@ pub(crate) struct Serving {
     pub(crate) id: VersionId,
     pub(crate) version: Arc<Version>,
     pub(crate) queue_depth: u32,
+    /// Its function grows over all nodes.
+    pub(crate) grows: bool,
     /// Neither named before, nor until a while ago.
     pub(crate) is_new: bool,
 }
@@ -39,10 +41,12 @@ impl Named {
                     self.left.insert(*id, (now, Arc::clone(version)));
                 }
             }
+            let settings = objects.functions.get(&function);
+            let grows = settings.is_some_and(|settings| settings.growth.is_some());
             for (id, version, queue_depth) in after {
                 let is_known = before.iter().any(|(other, ..)| *other == id);
                 let is_new = self.left.remove(&id).is_none() && !is_known;
-                serving.push(Serving { id, version, queue_depth, is_new });
+                serving.push(Serving { id, version, queue_depth, grows, is_new });
             }
         }
         serving

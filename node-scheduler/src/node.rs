@@ -9,12 +9,15 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use hatchway_proto::catalog::Objects;
+use hatchway_proto::name::FunctionName;
 use hatchway_proto::network::Network;
 use hatchway_sandbox::runtime::{InterpreterSettings, Interpreters, install_adapters};
 use hatchway_sandbox::spawner::DEFAULT_UID_BASE;
 use hatchway_sandbox::{
     Grants, Identity, Isolation, LaunchError, Spawner, SpawnerConfig, programs,
 };
+use hatchway_wire::catalog::etcd::folder::Folder;
+use hatchway_wire::catalog::etcd::growth::Standing;
 use hatchway_wire::listen::{Address, Listener};
 use hatchway_wire::process;
 use prometheus::Registry;
@@ -25,6 +28,7 @@ use crate::adopt::Heritage;
 use crate::code::Codes;
 use crate::config::{IsolationMode, Machine, Starts};
 use crate::egress::Egress;
+use crate::growth::{Growing, Part};
 use crate::hatch::ProcessHatchery;
 use crate::heir::{Door, Heir, House, Predecessor, ReplaceError, Rest};
 use crate::logs::Logs;
@@ -32,7 +36,7 @@ use crate::machine;
 use crate::metrics::{
     self, EgressMetrics, NodeMetrics, PackageMetrics, PoolCollector, ZygoteMetrics,
 };
-use crate::named::Named;
+use crate::named::{Named, Serving};
 use crate::package::{PackageArgs, Packages};
 use crate::pool::{Pool, PoolConfig, PoolEvent};
 use crate::state::{State, StateError};
@@ -252,6 +256,7 @@ pub struct Node {
     pub packages: Packages,
     zygotes: Zygotes,
     named: Mutex<Named>,
+    part: Mutex<Part>,
     /// What the machine gives and what it does not.
     pub grants: Grants,
     /// What it can start: `command`, and the interpreters that the machine has.
@@ -412,13 +417,14 @@ impl Prepared {
         };
         let thread =
             Builder::new().name("node".to_owned()).spawn(run).map_err(NodeError::Thread)?;
-        let (grants, named) = (self.grants, Mutex::default());
+        let (grants, named, part) = (self.grants, Mutex::default(), Mutex::default());
         Ok(Node {
             pool,
             logs,
             packages,
             zygotes,
             named,
+            part,
             grants,
             runtimes,
             spawner: kept,
@@ -437,6 +443,15 @@ impl Node {
         let serving = self.named().change(objects, Instant::now());
         let new = serving.iter().filter(|serving| serving.is_new);
         self.packages.name(new.map(|serving| &serving.version.package));
+        {
+            let mut part = self.part();
+            let rule = |it: &Serving| part.rule(it.id, &it.version.function, it.grows);
+            let news = serving.iter().map(rule).filter(|is_news| *is_news).count();
+            if news > 0 {
+                let (shares, revision) = part.shares();
+                self.pool.share(shares, revision);
+            }
+        }
         self.pool.serve(serving.into_iter().map(|it| (it.id, it.version, it.queue_depth)));
     }
 
@@ -444,12 +459,36 @@ impl Node {
     pub fn forget(&self, until: Instant) {
         let gone = self.named().forget(until);
         self.packages.forget(gone.iter().map(|(_, version)| &version.package));
+        for (id, _) in &gone {
+            self.part().forget(id);
+        }
         self.pool.retire(gone.into_iter().map(|(id, _)| id));
     }
 
     /// Since when the rules have not named what they named longest ago, and is served still.
     pub(crate) fn first_left(&self) -> Option<Instant> {
         self.named().first_left()
+    }
+
+    /// These are the plans over all nodes, in which this one is called `name`: its part of them holds from now on.
+    pub(crate) fn go_by(&self, name: &str, plans: &Folder<Standing>) {
+        let plan = |(function, standing): (&String, &Standing)| {
+            Some((FunctionName::parse(function).ok()?, standing.plan.clone()))
+        };
+        let of = plans.entries.iter().filter_map(plan).collect();
+        let mut part = self.part();
+        part.plan(name, of, plans.revision);
+        let (shares, revision) = part.shares();
+        self.pool.share(shares, revision);
+    }
+
+    /// The versions here whose functions grow.
+    pub(crate) fn growing(&self) -> Growing {
+        self.part().growing().clone()
+    }
+
+    fn part(&self) -> MutexGuard<'_, Part> {
+        self.part.lock().expect("nothing panics while it looks at plans")
     }
 
     fn named(&self) -> MutexGuard<'_, Named> {

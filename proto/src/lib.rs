@@ -4,13 +4,15 @@
 //! [`catalog`] (the objects that operators push), [`manifest`] (the file they come from), [`http1`] (messages as they
 //! are on the wire), [`proxy_protocol`] and [`network`] (who sends them, behind a balancer), [`grpc`] (the little that a gateway knows of it),
 //! [`trace_context`] (which trace they belong to), [`link`] (many of them between a gateway and a node),
-//! [`rollout`] (how a canary becomes the next stable version, or does not), [`api`] (what operators say to a gateway).
+//! [`rollout`] (how a canary becomes the next stable version, or does not), [`growth`] (how many sandboxes are kept ready where),
+//! [`api`] (what operators say to a gateway).
 
 pub mod api;
 pub mod catalog;
 #[cfg(any(test, feature = "test-support"))]
 pub mod corpus;
 pub mod failure;
+pub mod growth;
 pub mod grpc;
 pub mod hex;
 pub mod http1;

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hatchway_gateway::place::order::rank;
-use hatchway_gateway::place::{Board, Health, NodeFacts, Pick, Place, Policy, RetryBudget, Seen};
+use hatchway_gateway::place::{
+    Board, Group, Health, NodeFacts, Pick, Place, Policy, RetryBudget, Seen,
+};
 use hatchway_gateway::spread::mix;
 use tokio::time::Instant;
 
@@ -120,7 +122,7 @@ impl Gateway {
         at: Instant,
     ) -> Option<Pick> {
         let (facts, draws) = (&self.facts, &mut self.draws);
-        let new = || Place::new(of.key, rank(of.key, facts.iter().enumerate(), None), at);
+        let new = || Place::new(of.key, rank(of.key, facts.iter().enumerate(), Group::BASE), at);
         let place = self.places[f as usize].get_or_insert_with(new);
         let draw = || {
             *draws = draws.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -1,6 +1,7 @@
 //! Several gateways and nodes that know each other by etcd: where functions go, and what becomes of requests when programs leave.
 
 mod bench;
+mod lanes;
 mod load;
 mod site;
 

@@ -67,12 +67,20 @@ impl Site {
     /// One more node; all gateways have a link to it when this returns.
     #[track_caller]
     pub(crate) fn add_node(&mut self) {
+        self.add_node_with(&[]);
+    }
+
+    /// The same, and it is told `more`.
+    #[track_caller]
+    pub(crate) fn add_node_with(&mut self, more: &[&str]) {
         let project = Project::over(&self.project.folder());
         let name = format!("node-{}", self.started);
         self.started += 1;
         let zone = format!("zone=z{}", self.started % 2);
-        let words = ["--name", &name, "--label", &zone].map(str::to_owned);
-        let words = [&self.rules()[..], &words, &self.words].concat();
+        let words = [&["--name", &name, "--label", &zone], more].concat();
+        let words = words.into_iter().map(str::to_owned);
+        let words: Vec<_> = self.rules().into_iter().chain(words).collect();
+        let words = [&words[..], &self.words].concat();
         let node = NodeProgram::start_with(&project, &words);
         self.hosts.push(Host { name: name.clone(), node, _project: project });
         for gateway in &self.gateways {

@@ -55,8 +55,7 @@ fn who_was_deposed_writes_nothing() {
 
         let [of_ann, of_bob] =
             [ann.seat().await, bob.seat().await].map(|seat| seat.expect("a lease"));
-        let leader =
-            of_ann.campaign(ann.election(), "ann".to_owned()).await.expect("nobody else does");
+        let leader = of_ann.campaign(ann.election()).await.expect("nobody else does");
         let held = ann.read(&shop).await.expect("etcd answers");
         let mut rollout = start.clone();
         rollout.progress.weight_bp = 5000;
@@ -73,7 +72,7 @@ fn who_was_deposed_writes_nothing() {
         assert_eq!(again.expect("etcd answers"), Written::Overtaken);
 
         // Her lease goes, as when her machine stood still for too long, and his turn comes.
-        let campaign = of_bob.campaign(bob.election(), "bob".to_owned());
+        let campaign = of_bob.campaign(bob.election());
         etcd.ctl(&["lease", "revoke", &format!("{:x}", of_ann.id)]);
         let next = campaign.await.expect("the other one has lost it");
         let held = ann.read(&shop).await.expect("etcd answers");
@@ -85,12 +84,12 @@ fn who_was_deposed_writes_nothing() {
         let mut over = rollout.clone();
         over.progress.phase = Phase::Healthy;
         let mut following = bob.follow().await.expect("etcd answers");
-        assert_eq!(following.running.len(), 1);
+        assert_eq!(following.running().count(), 1);
         let ended =
             bob.write(&shop, &held, writing(&over, release(0)), (Some(&next), &author)).await;
         assert_eq!(ended.expect("etcd answers"), Written::Whole);
         let told = async {
-            while !following.running.is_empty() {
+            while !following.is_empty() {
                 following.changed().await.expect("it is told");
             }
         };

@@ -17,6 +17,8 @@ pub struct Invocation {
     pub function: FunctionName,
     /// Which build of it.
     pub version: VersionId,
+    /// The key of the lane whose nodes it is for; 0 where it is in none.
+    pub lane: u64,
     /// Which file is asked for, where the version has files of its own to answer with.
     pub asset: Option<AssetRequest>,
     /// Another node may have room: rather refused than kept waiting for a slot that others hold.

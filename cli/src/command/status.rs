@@ -56,6 +56,8 @@ struct NodeStatus {
     used_permille: Option<u16>,
     in_flight: Option<u32>,
     waiting: Option<u32>,
+    #[serde(default)]
+    failed_packages: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -207,7 +209,11 @@ fn nodes(nodes: &[NodeStatus]) -> Outcome {
         ]);
     }
     output::line("")?;
-    output::show(&table)
+    output::show(&table)?;
+    for node in nodes {
+        gateways::failures(&node.name, &node.failed_packages)?;
+    }
+    Ok(())
 }
 
 fn heading(status: &Status) -> String {

@@ -24,7 +24,7 @@ impl GatewayApi {
             explanation.steps.extend(node.explain(version));
         }
         if let (Some(fleet), Some(version)) = (&self.fleet, &explanation.version)
-            && let Some((decision, because)) = fleet.explain(version)
+            && let Some((decision, because)) = fleet.explain(version, explanation.lane.as_deref())
         {
             explanation.steps.push(Step { stage: "place", decision, because });
         }

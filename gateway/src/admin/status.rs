@@ -124,6 +124,11 @@ impl GatewayApi {
         }
     }
 
+    /// All nodes in other processes.
+    pub(super) fn nodes(&self) -> Vec<NodeStatus> {
+        self.fleet.as_ref().map(Fleet::status).unwrap_or_default()
+    }
+
     fn function_status(
         &self,
         snapshot: &Snapshot,

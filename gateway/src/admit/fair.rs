@@ -11,9 +11,8 @@ use std::time::Duration;
 use hatchway_proto::name::FunctionName;
 use hatchway_proto::share::share;
 use hatchway_wire::catalog::SourceArgs;
-use hatchway_wire::catalog::backoff::{Backoff, draw};
 use hatchway_wire::catalog::etcd::demands::{Demand, Demands, Table, name};
-use hatchway_wire::catalog::etcd::{EtcdConfig, EtcdConfigError, EtcdError};
+use hatchway_wire::catalog::etcd::{EtcdConfig, EtcdConfigError, EtcdError, attend};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::catalog::Catalog;
@@ -35,22 +34,11 @@ pub fn follow(
     let config = if source.catalog.is_none() { Some(source.etcd.check()?) } else { None };
     Ok(async move {
         let Some(config) = config else { return };
-        let (mut backoff, mut told) = (Backoff::default(), String::new());
         let mut meter = Meter::new(catalog);
-        for endpoint in config.endpoints.iter().cycle() {
-            let mut heard = false;
-            let Err(error) = session(&config, endpoint, &mut meter, &mut heard).await;
-            if heard {
-                backoff.reset();
-                told.clear();
-            }
-            let error = error.to_string();
-            if told != error {
-                tracing::warn!(endpoint, error, "shares in rate limits stay as they are");
-                told = error;
-            }
-            sleep(backoff.next(draw())).await;
-        }
+        let session = async |endpoint: &str, heard: &mut bool| {
+            session(&config, endpoint, &mut meter, heard).await
+        };
+        attend(&config, "shares in rate limits stay as they are", session).await;
     })
 }
 
@@ -136,9 +124,9 @@ impl Meter {
     fn take_shares(&self, table: &Table, own: &str) {
         for (function, rate) in &self.catalog.snapshot().limited {
             let of = |demand: &Demand| demand.get(function).copied().unwrap_or_default();
-            let others = table.gateways.iter().filter(|(name, _)| *name != own);
+            let others = table.entries.iter().filter(|(name, _)| *name != own);
             let others = others.map(|(_, demand)| of(demand));
-            let own = table.gateways.get(own).map(of).unwrap_or_default();
+            let own = table.entries.get(own).map(of).unwrap_or_default();
             rate.take_share(share(rate.per_second().into(), own, others));
         }
     }

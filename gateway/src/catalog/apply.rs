@@ -46,6 +46,7 @@ impl Snapshot {
         let Some(function) = self.objects.functions.get(name) else {
             let before = self.targets.remove(name);
             self.limited.remove(name);
+            self.growing.remove(name);
             self.lanes -= before.map_or(0, |before| usize::from(before.knows_lanes()));
             return;
         };
@@ -94,6 +95,10 @@ impl Snapshot {
         match &target.rate {
             Some(rate) => drop(self.limited.insert(name.clone(), Arc::clone(rate))),
             None => drop(self.limited.remove(name)),
+        }
+        match target.function.growth.is_some() {
+            true => drop(self.growing.insert(name.clone())),
+            false => drop(self.growing.remove(name)),
         }
         self.lanes += usize::from(target.knows_lanes());
         let before = self.targets.insert(target);

@@ -25,6 +25,8 @@ pub struct Snapshot {
     pub targets: Targets,
     /// The limits of functions that have one.
     pub limited: OrdMap<FunctionName, Arc<Rate>>,
+    /// Functions that grow over all nodes.
+    pub growing: OrdSet<FunctionName>,
     /// Routes that are wrong as they are now: their last good form serves, where there is one.
     pub(super) kept: OrdMap<Arc<str>, Option<Arc<Route>>>,
     /// Which routes lead to a function.
@@ -47,6 +49,7 @@ impl Default for Snapshot {
             table: Table::default(),
             targets: Targets::default(),
             limited: OrdMap::new(),
+            growing: OrdSet::new(),
             kept: OrdMap::new(),
             routes_of: OrdSet::new(),
             lanes: 0,

@@ -31,6 +31,9 @@ pub struct Explanation {
     pub function: Option<FunctionName>,
     /// Which version answers.
     pub version: Option<VersionId>,
+    /// The lane that the request is in: its nodes are asked first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lane: Option<String>,
     /// The stages in their order.
     pub steps: Vec<Step>,
     /// Routes and rules that could have been it.
@@ -75,8 +78,14 @@ impl Explanation {
 /// Decides as a gateway would, without counting it.
 pub fn explain(snapshot: &Snapshot, asked: Asked<'_>) -> Explanation {
     let (steps, others) = (Vec::new(), Vec::new());
-    let mut told =
-        Explanation { outcome: "no_route", function: None, version: None, steps, others };
+    let mut told = Explanation {
+        outcome: "no_route",
+        function: None,
+        version: None,
+        lane: None,
+        steps,
+        others,
+    };
     let found = snapshot.resolve(asked);
     other_routes(&mut told, snapshot, asked, found.as_ref().map(|found| found.route));
     let Some(found) = found else {
@@ -110,6 +119,7 @@ pub fn explain(snapshot: &Snapshot, asked: Asked<'_>) -> Explanation {
             }
             told.outcome = "function";
             told.version = Some(chosen.target.version);
+            told.lane = chosen.lane.map(str::to_owned);
             changes(
                 &mut told,
                 asked,

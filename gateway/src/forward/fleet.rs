@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use hatchway_proto::catalog::Registration;
 use hatchway_proto::link::LoadSummary;
 use hatchway_wire::link::NodeLoad;
 use hatchway_wire::listen::Address;
@@ -42,13 +43,15 @@ pub struct Node {
     pub instance: Option<u128>,
     /// It takes nothing new, by its registration.
     pub is_leaving: bool,
+    /// All that it says of itself, where it is registered.
+    pub registered: Option<Arc<Registration>>,
 }
 
 impl Node {
     /// One of which nothing is known but where it listens.
     pub fn at(address: Address) -> Self {
         let facts = NodeFacts::new(&address.to_string(), 1, BTreeMap::new());
-        Self { facts, address, instance: None, is_leaving: false }
+        Self { facts, address, instance: None, is_leaving: false, registered: None }
     }
 }
 
@@ -121,7 +124,7 @@ mod tests {
     fn node(name: &str, instance: u128) -> Node {
         let facts = NodeFacts::new(name, 1, BTreeMap::new());
         let address = format!("unix:/{name}").parse().expect("it is an address");
-        Node { facts, address, instance: Some(instance), is_leaving: false }
+        Node { instance: Some(instance), facts, ..Node::at(address) }
     }
 
     fn loads(fleet: &Fleet) -> Vec<*const NodeLoad> {

@@ -26,6 +26,7 @@ use tokio::time::Instant;
 use crate::answer::{self, CallError};
 
 pub use fleet::{Fleet, Node};
+pub(crate) use nodes::key;
 pub use told::NodeStatus;
 
 use nodes::Nodes;
@@ -99,7 +100,7 @@ impl Backend for RemoteNodes {
 
     async fn connect(&self, invocation: &mut Invocation) -> Result<Found<NodeUpstream>, Failure> {
         let now = Instant::now();
-        let mut tries = Tries::new(invocation.version);
+        let mut tries = Tries::new(invocation.version, invocation.lane);
         while let Some(slot) = self.0.pick(&mut tries, now) {
             let link = match slot.link() {
                 Some(link) => link,
@@ -119,7 +120,7 @@ impl Backend for RemoteNodes {
     /// The node that is picked first, over a link that is there.
     fn connect_now(&self, invocation: &mut Invocation) -> Option<Found<NodeUpstream>> {
         let now = ticker::recent();
-        let mut tries = Tries::new(invocation.version);
+        let mut tries = Tries::new(invocation.version, invocation.lane);
         let link = self.0.pick(&mut tries, now)?.link()?;
         let call = self.offer(&link, invocation, tries)?;
         Some(Found::Upstream(NodeUpstream::new(call, now)))

@@ -13,10 +13,10 @@ use hatchway_wire::random::draw;
 use hatchway_wire::ticker::Ticker;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use super::fleet::{Fleet, Members};
+use super::fleet::{Fleet, Member, Members};
 use super::slot::{Dialer, SLOW_CONNECT, Slot};
 use crate::place::order::rank;
-use crate::place::{Because, Board, Pick, Place, RetryBudget, Standing};
+use crate::place::{Because, Board, Group, Pick, Place, RetryBudget, Standing, Tiers};
 use crate::spread::spread;
 
 /// Versions whose place is remembered on a core; an order costs a hash a node to make again.
@@ -46,8 +46,10 @@ struct View {
     /// Of the fleet.
     generation: u64,
     slots: Vec<Rc<Slot>>,
-    /// With the generation that each has its order from.
-    places: HashMap<VersionId, (u64, Place), RandomState>,
+    /// Some nodes are there for a lane.
+    has_lanes: bool,
+    /// By version and group, with the generation that each has its order from.
+    places: HashMap<(VersionId, Group), (u64, Place), RandomState>,
     board: Board,
     look_at: Option<Instant>,
 }
@@ -75,14 +77,17 @@ impl Nodes {
         if view.look_at.is_none_or(|at| at <= now) {
             view.look(&self.fleet, now);
         }
+        let at = (tries.version, view.group(tries));
         let View { slots, places, board, generation, .. } = view;
         if places.len() > PLACES {
             places.clear();
         }
-        let new = || (*generation, place(&tries.version, slots, now));
-        let (of, place) = places.entry(tries.version).or_insert_with(new);
+        let (group, has_lanes) = (at.1, view.has_lanes);
+        let new = || (*generation, place(&tries.version, (group, has_lanes), slots, now));
+        let (of, place) = places.entry(at).or_insert_with(new);
         if *of != *generation {
-            place.reorder(order(place.version(), slots), now);
+            let (order, tiers) = order(place.version(), (group, has_lanes), slots);
+            place.reorder(order, tiers, now);
             *of = *generation;
         }
         loop {
@@ -142,11 +147,13 @@ impl Nodes {
 
     /// A node has not taken the call that was offered to it.
     fn not_taken(&self, tries: &Tries, why: Why) {
-        let View { places, board, .. } = &mut *self.view.borrow_mut();
+        let view = &mut *self.view.borrow_mut();
+        let at = (tries.version, view.group(tries));
+        let View { places, board, .. } = view;
         let Some(node) = tries.asked().last() else { return };
         match why {
             Why::Refused => {
-                if let Some((_, place)) = places.get_mut(&tries.version) {
+                if let Some((_, place)) = places.get_mut(&at) {
                     place.refused(*node, Instant::now());
                 }
             }
@@ -177,23 +184,40 @@ async fn tend(nodes: Weak<Nodes>) {
 }
 
 /// What a version is ranked by.
-pub(super) fn key(version: &VersionId) -> u64 {
+pub(crate) fn key(version: &VersionId) -> u64 {
     spread([version.as_str(), ""])
 }
 
 /// A version that is asked for here for the first time.
-fn place(version: &VersionId, slots: &[Rc<Slot>], now: Instant) -> Place {
+fn place(
+    version: &VersionId,
+    (group, has_lanes): (Group, bool),
+    slots: &[Rc<Slot>],
+    now: Instant,
+) -> Place {
     let key = key(version);
-    Place::new(key, order(key, slots), now)
+    let (order, tiers) = order(key, (group, has_lanes), slots);
+    Place::new(key, order, now).within(tiers)
 }
 
-fn order(key: u64, slots: &[Rc<Slot>]) -> Box<[usize]> {
+fn order(
+    key: u64,
+    (group, has_lanes): (Group, bool),
+    slots: &[Rc<Slot>],
+) -> (Box<[usize]>, Option<Tiers>) {
     let members: Vec<_> = slots.iter().map(|slot| Arc::clone(&slot.member.borrow())).collect();
     let present = slots.iter().enumerate().filter(|(_, slot)| !slot.is_gone.get());
-    rank(key, present.map(|(node, _)| (node, &members[node].node.facts)), None)
+    let order = rank(key, present.map(|(node, _)| (node, &members[node].node.facts)), group);
+    let facts = members.iter().map(|member| &member.node.facts);
+    (order, has_lanes.then(|| Tiers::new(group, facts)))
 }
 
 impl View {
+    /// Whose nodes a call is for. Where no node is there for a lane, all calls are alike.
+    fn group(&self, tries: &Tries) -> Group {
+        if self.has_lanes { Group::of_key(tries.lane) } else { Group::BASE }
+    }
+
     /// Works out how all nodes stand.
     fn look(&mut self, fleet: &Fleet, now: Instant) {
         self.look_at = Some(now + LOOK_EVERY);
@@ -213,6 +237,8 @@ impl View {
     fn take_in(&mut self, members: &Members, now: Instant) {
         let joins = (self.generation > 0).then_some(now);
         self.generation = members.generation;
+        let is_of_lane = |member: &Arc<Member>| member.node.facts.group() != Group::BASE;
+        self.has_lanes = members.list.iter().any(is_of_lane);
         let place_of: HashMap<Box<str>, usize> = (self.slots.iter().enumerate())
             .map(|(at, slot)| (slot.member.borrow().node.facts.name.clone(), at))
             .collect();

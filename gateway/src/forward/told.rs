@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hatchway_proto::catalog::Registration;
 use hatchway_proto::name::VersionId;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -9,7 +10,7 @@ use serde::Serialize;
 use super::fleet::Fleet;
 use super::nodes::key;
 use crate::place::order::rank;
-use crate::place::{Board, Seen, Standing};
+use crate::place::{Board, Group, Seen, Standing};
 
 /// Nodes of an order that are named.
 const NAMED: usize = 5;
@@ -31,6 +32,38 @@ pub struct NodeStatus {
     pub in_flight: Option<u32>,
     /// Requests that wait there for a slot.
     pub waiting: Option<u32>,
+    /// Requests that it could run at once without a start.
+    pub room: Option<u32>,
+    /// What more it says, where it is registered.
+    #[serde(flatten)]
+    pub registered: Option<Registered>,
+}
+
+/// What a node says of itself when it registers.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Registered {
+    /// Memory that its sandboxes may use together, in MiB.
+    capacity_mib: u32,
+    /// Which it can start.
+    runtimes: Vec<String>,
+    /// Steps of the isolation that its machine does not give.
+    missing_isolation: Vec<String>,
+    /// Packages that it could not get, by digest, each with the reason.
+    failed_packages: BTreeMap<String, String>,
+    /// Of its program.
+    version: String,
+}
+
+impl From<&Registration> for Registered {
+    fn from(node: &Registration) -> Self {
+        Self {
+            capacity_mib: node.capacity_mib,
+            runtimes: node.runtimes.clone(),
+            missing_isolation: node.missing_isolation.clone(),
+            failed_packages: node.failed_packages.clone(),
+            version: node.version.clone(),
+        }
+    }
 }
 
 impl Fleet {
@@ -46,14 +79,16 @@ impl Fleet {
             used_permille: load.map(|load| load.used_permille),
             in_flight: load.map(|load| load.in_flight),
             waiting: load.map(|load| load.waiting),
+            room: load.map(|load| load.room),
+            registered: node.registered.as_deref().map(Registered::from),
             name: node.facts.name,
             labels: node.facts.labels,
         });
         told.collect()
     }
 
-    /// Where a request for `version` would go that is the first one here, and why; none without nodes.
-    pub fn explain(&self, version: &VersionId) -> Option<(String, String)> {
+    /// Where a request for `version`, in `lane`, would go that is the first one here, and why; none without nodes.
+    pub fn explain(&self, version: &VersionId, lane: Option<&str>) -> Option<(String, String)> {
         let nodes = self.nodes();
         let mut board = Board::default();
         board.look(nodes.iter().map(|(node, load)| {
@@ -66,7 +101,20 @@ impl Fleet {
             Some((&node.facts, seen))
         }));
         let facts = nodes.iter().map(|(node, _)| &node.facts).enumerate();
-        let order = rank(key(version), facts, None);
+        let group = lane.map_or(Group::BASE, Group::lane);
+        let mut order = rank(key(version), facts, group).into_vec();
+        let tier = |node: &usize| group.tier(&nodes[*node].0.facts);
+        let is_up = |node: &&usize| board.standing(**node) != Standing::Out;
+        let nearest = order.iter().filter(is_up).map(tier).min();
+        if let Some(nearest) = nearest {
+            order.retain(|node| tier(node) == nearest);
+        }
+        let whose = match (lane, nearest) {
+            (Some(lane), Some(0)) => format!("of the nodes of lane {lane}, "),
+            (Some(lane), _) => format!("no node of lane {lane} is up, so of the others, "),
+            (None, Some(0)) | (None, None) => String::new(),
+            (None, Some(_)) => "all that are up are there for lanes; of these, ".to_owned(),
+        };
         let name = |node: usize| &*nodes[node].0.facts.name;
         let stands = |node: usize| match board.standing(node) {
             Standing::Free => "",
@@ -81,7 +129,7 @@ impl Fleet {
             .map(|node| format!("{}{}", name(*node), stands(*node)))
             .collect();
         let because = format!(
-            "the version's order is {}; whoever served it last comes before",
+            "{whose}the version's order is {}; whoever served it last comes before",
             asked.join(", ")
         );
         Some((format!("node {}", name(*first)), because))
@@ -99,7 +147,7 @@ mod tests {
             "unix:/b".parse().expect("it is an address"),
         ]);
         let version = VersionId::parse("0123456789abcdef").expect("it is an id");
-        let (decision, because) = fleet.explain(&version).expect("there are nodes");
+        let (decision, because) = fleet.explain(&version, None).expect("there are nodes");
         assert!(decision.starts_with("node unix:/"), "{decision}");
         assert!(
             because.contains("unix:/a (out)") && because.contains("unix:/b (out)"),
@@ -109,6 +157,8 @@ mod tests {
             fleet.status().iter().map(|node| node.state).collect::<Vec<_>>(),
             ["down", "down"]
         );
-        assert_eq!(Fleet::default().explain(&version), None);
+        assert_eq!(Fleet::default().explain(&version, None), None);
+        let (_, because) = fleet.explain(&version, Some("blue")).expect("there are nodes");
+        assert!(because.starts_with("no node of lane blue is up"), "{because}");
     }
 }

@@ -73,6 +73,9 @@ impl Running {
         entered: Option<Entered>,
     ) -> Self {
         target.metrics.enter();
+        if let Some(tally) = &tally {
+            tally.enter();
+        }
         Self { target, tally, has_failed: Cell::new(false), _entered: entered }
     }
 
@@ -100,6 +103,9 @@ impl Way {
 impl Drop for Running {
     fn drop(&mut self) {
         self.metrics.leave();
+        if let Some(tally) = &self.tally {
+            tally.leave();
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! judges it by.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use hatchway_proto::rollout::Counts;
 use hatchway_proto::rollout::counts::{BUCKETS, bound, bucket};
@@ -13,17 +13,38 @@ use prometheus::proto::Histogram;
 use super::seconds::{BOUNDS, histogram};
 use super::{class, is_left};
 
-/// Counts of one version: 80 bytes before its first request, 2.7 KiB from then on.
+/// Counts of one version: 88 bytes before its first request, 2.7 KiB from then on.
 #[derive(Debug, Default)]
 pub struct VersionMetrics {
     /// By class.
     pub(super) requests: [AtomicU64; 6],
+    in_flight: AtomicI64,
     pub(super) errors: AtomicU64,
     latency: OnceLock<Box<[AtomicU64]>>,
     nanos: AtomicU64,
 }
 
 impl VersionMetrics {
+    /// A request has come.
+    pub(crate) fn enter(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It is gone.
+    pub(crate) fn leave(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Requests under way.
+    pub fn in_flight(&self) -> i64 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Requests so far that are over, those of clients that left among them.
+    pub fn requests(&self) -> u64 {
+        self.requests.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
     /// A request is over. Who left is no witness, and a start that was waited for says nothing of the version, where it is
     /// known here: behind a link it is not. `has_failed` also where the client was told something better.
     pub(crate) fn count(&self, outcome: &Outcome, timing: &Timing, has_failed: bool) {

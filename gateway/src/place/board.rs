@@ -58,11 +58,13 @@ pub struct Board {
     free: Vec<usize>,
     /// Those that are not out.
     present: usize,
+    looks: u64,
 }
 
 impl Board {
     /// Looks at all nodes. A place that has none (any more) is out for good.
     pub fn look<'n>(&mut self, nodes: impl Iterator<Item = Option<(&'n NodeFacts, Seen)>>) {
+        self.looks += 1;
         self.rows.clear();
         self.free.clear();
         let mut all: Vec<(Option<Seen>, f64)> = Vec::with_capacity(nodes.size_hint().0);
@@ -101,6 +103,7 @@ impl Board {
 
     /// Something has happened to a node since the last look: it is asked last until the next one.
     pub fn put_out(&mut self, node: usize) {
+        self.looks += 1;
         let Some(row) = self.rows.get_mut(node) else { return };
         if row.standing != Standing::Out {
             self.present -= 1;
@@ -130,6 +133,11 @@ impl Board {
     /// Nodes that are not out.
     pub fn present(&self) -> usize {
         self.present
+    }
+
+    /// Another number whenever anything may have changed.
+    pub(super) fn looks(&self) -> u64 {
+        self.looks
     }
 
     /// Places for nodes, empty ones among them.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::group::{Group, LANE};
 use crate::spread::{mix, spread};
 
 /// The label by which nodes say where they stand. Second and third choices of a version stand elsewhere.
@@ -16,13 +17,15 @@ pub struct NodeFacts {
     pub labels: BTreeMap<String, String>,
     key: u64,
     capacity: f64,
+    group: Group,
 }
 
 impl NodeFacts {
     /// A node with so much room in comparison with others, in any unit that all use.
     pub fn new(name: &str, capacity: u32, labels: BTreeMap<String, String>) -> Self {
         let key = spread([name, "node"]);
-        Self { name: name.into(), labels, key, capacity: f64::from(capacity.max(1)) }
+        let group = labels.get(LANE).map_or(Group::BASE, |lane| Group::lane(lane));
+        Self { name: name.into(), labels, group, key, capacity: f64::from(capacity.max(1)) }
     }
 
     /// In comparison with others.
@@ -33,6 +36,11 @@ impl NodeFacts {
     /// Where it stands, where it says so.
     pub fn zone(&self) -> Option<&str> {
         self.labels.get(ZONE).map(String::as_str)
+    }
+
+    /// Whom it is there for.
+    pub fn group(&self) -> Group {
+        self.group
     }
 
     /// How much this node is for the version whose key is `version`: the highest comes first. Weighted rendezvous (Schindelhauer

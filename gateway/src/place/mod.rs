@@ -5,13 +5,16 @@
 //! order that have room, so that gateways which share nothing agree where a function goes; the emptier of two nodes drawn from all
 //! that have room; and where nobody has, a node that may let it wait.
 //!
-//! Reading order: [`facts`] (what is fixed about a node), [`order`] (whom a version asks in which order), [`board`] (how all
+//! Where nodes are there for a lane, its requests go nowhere else while one of them is up, and others go there only for need.
+//!
+//! Reading order: [`facts`] (what is fixed about a node), [`group`] (whom it is there for), [`order`] (whom a version asks in which order), [`board`] (how all
 //! nodes stand just now), [`pick`] (the choice), [`health`] (who is left alone because it failed) and [`budget`] (how often a call is
 //! offered again).
 
 pub mod board;
 pub mod budget;
 pub mod facts;
+pub mod group;
 pub mod health;
 pub mod order;
 pub mod pick;
@@ -19,5 +22,6 @@ pub mod pick;
 pub use board::{Board, Seen, Standing};
 pub use budget::RetryBudget;
 pub use facts::NodeFacts;
+pub use group::{Group, Tiers};
 pub use health::Health;
 pub use pick::{Because, Pick, Place, Policy};

@@ -2,57 +2,52 @@
 
 use std::collections::HashMap;
 
-use super::NodeFacts;
+use super::{Group, NodeFacts};
 
 /// Nodes of an order. When all of these are full, two of all the others are drawn: to keep an order of a thousand
 /// for each of ten thousand versions would take more memory than the rules.
 pub const LISTED: usize = 16;
 
-/// Nodes that a version prefers: those whose label has this value. Others are asked when none of them can take it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Group<'g> {
-    /// `lane` or `set`.
-    pub label: &'g str,
-    /// What it has to be.
-    pub value: &'g str,
-}
-
-impl Group<'_> {
-    fn has(&self, node: &NodeFacts) -> bool {
-        node.labels.get(self.label).is_some_and(|value| value == self.value)
-    }
-}
-
-/// The first nodes for a version, best first: those of its group by their scores, then the others by theirs. Of equal
+/// The first nodes for a version, best first: those of its group by their scores, then those of none, then the others. Of equal
 /// rank, the second choice stands in another zone than the first, the third in a third one, as far as there are zones. A node
 /// that leaves moves only the versions that it was the first choice of.
 pub fn rank<'n>(
     version: u64,
     nodes: impl IntoIterator<Item = (usize, &'n NodeFacts)>,
-    group: Option<Group<'_>>,
+    group: Group,
+) -> Box<[usize]> {
+    rank_of(LISTED, version, nodes, group)
+}
+
+/// The same, of the first `listed`.
+pub fn rank_of<'n>(
+    listed: usize,
+    version: u64,
+    nodes: impl IntoIterator<Item = (usize, &'n NodeFacts)>,
+    group: Group,
 ) -> Box<[usize]> {
     let mut scored: Vec<_> = nodes
         .into_iter()
         .map(|(index, node)| {
-            let is_outside = group.is_some_and(|group| !group.has(node));
-            (is_outside, node.score(version), index, node)
+            let tier = group.tier(node);
+            (tier, node.score(version), index, node)
         })
         .collect();
-    let better = |a: &(bool, f64, usize, &NodeFacts), b: &(bool, f64, usize, &NodeFacts)| {
+    let better = |a: &(u8, f64, usize, &NodeFacts), b: &(u8, f64, usize, &NodeFacts)| {
         a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)).then_with(|| a.3.name.cmp(&b.3.name))
     };
-    if scored.len() > LISTED {
-        scored.select_nth_unstable_by(LISTED, better);
-        scored.truncate(LISTED);
+    if scored.len() > listed {
+        scored.select_nth_unstable_by(listed, better);
+        scored.truncate(listed);
     }
     scored.sort_unstable_by(better);
     let mut of_zone: HashMap<_, usize> = HashMap::new();
     let mut rounds: Vec<_> = scored
         .into_iter()
-        .map(|(is_outside, _, index, node)| {
-            let round = of_zone.entry((is_outside, node.zone())).or_default();
+        .map(|(tier, _, index, node)| {
+            let round = of_zone.entry((tier, node.zone())).or_default();
             *round += 1;
-            ((is_outside, *round), index)
+            ((tier, *round), index)
         })
         .collect();
     // Stable: within a round it stays as the scores have it.
@@ -80,7 +75,7 @@ mod tests {
     }
 
     fn order(version: u64, nodes: &[NodeFacts]) -> Box<[usize]> {
-        rank(mix(version), nodes.iter().enumerate(), None)
+        rank(mix(version), nodes.iter().enumerate(), Group::BASE)
     }
 
     proptest! {
@@ -95,7 +90,7 @@ mod tests {
             for version in 0..100 {
                 let before = order(version, &all)[0];
                 let others = all.iter().enumerate().filter(|(n, _)| *n != leaves);
-                let after = rank(mix(version), others, None)[0];
+                let after = rank(mix(version), others, Group::BASE)[0];
                 prop_assert!(before == leaves || before == after);
             }
         }
@@ -136,17 +131,21 @@ mod tests {
     }
 
     #[test]
-    fn nodes_of_the_group_come_first_and_the_others_are_there_for_need() {
+    fn nodes_of_the_lane_come_first_then_those_of_none() {
         let mut all = nodes(12, 3);
-        for n in [4, 7] {
-            all[n] = NodeFacts::new(&format!("node-{n}"), 1, labels(&[("set", "gpu".into())]));
+        for (n, lane) in [(4, "blue"), (7, "blue"), (9, "green")] {
+            let labels = labels(&[("lane", lane.into())]);
+            all[n] = NodeFacts::new(&format!("node-{n}"), 1, labels);
         }
-        let group = Group { label: "set", value: "gpu" };
         for version in 0..50 {
-            let order = rank(mix(version), all.iter().enumerate(), Some(group));
-            let mut first = [order[0], order[1]];
+            let order = |group| rank(mix(version), all.iter().enumerate(), group);
+            let (blue, base) = (order(Group::lane("blue")), order(Group::BASE));
+            let mut first = [blue[0], blue[1]];
             first.sort_unstable();
-            assert_eq!((first, order.len()), ([4, 7], 12));
+            assert_eq!((first, blue[11], blue.len()), ([4, 7], 9, 12));
+            assert!(base[..9].iter().all(|n| ![4, 7, 9].contains(n)), "{base:?}");
+            let red = order(Group::lane("red"));
+            assert_eq!(red[..9], base[..9], "nobody is there for it");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Board, Standing};
+use super::{Board, Standing, Tiers};
 
 /// A node that served a version so recently has its sandbox still, so being crowded does not speak against it.
 const WARM: Duration = Duration::from_secs(30);
@@ -67,6 +67,8 @@ pub enum Because {
 pub struct Place {
     version: u64,
     order: Box<[usize]>,
+    /// None where no node is there for a lane: then all are alike.
+    tiers: Option<Tiers>,
     last: Option<usize>,
     warm_until: Instant,
     /// Away from its first choice: when that is looked at again.
@@ -77,12 +79,19 @@ pub struct Place {
 impl Place {
     /// Of a version whose key is `version` and whose order, by [`rank`](super::order::rank), is `order`.
     pub fn new(version: u64, order: Box<[usize]>, now: Instant) -> Self {
-        Self { version, order, last: None, warm_until: now, home_at: None, refused: Vec::new() }
+        let (tiers, refused) = (None, Vec::new());
+        Self { version, order, tiers, last: None, warm_until: now, home_at: None, refused }
+    }
+
+    /// For requests of a group, where some nodes are there for some.
+    #[must_use]
+    pub fn within(self, tiers: Option<Tiers>) -> Self {
+        Self { tiers, ..self }
     }
 
     /// Other nodes are there now. Who served last keeps doing so.
-    pub fn reorder(&mut self, order: Box<[usize]>, now: Instant) {
-        self.order = order;
+    pub fn reorder(&mut self, order: Box<[usize]>, tiers: Option<Tiers>, now: Instant) {
+        (self.order, self.tiers) = (order, tiers);
         self.went(self.last, now);
     }
 
@@ -122,6 +131,7 @@ impl Place {
         if let Some(last) = self.last
             && tried.is_empty()
             && self.home_at.is_none_or(|at| now < at)
+            && self.is_near(board, last)
         {
             let keeps = match board.standing(last) {
                 Standing::Free => true,
@@ -130,20 +140,30 @@ impl Place {
             };
             if keeps {
                 self.warm_until = now + WARM;
-                let is_choosy = board.present() > 1;
+                let is_choosy = self.present(board) > 1;
                 return Some(Pick { node: last, is_choosy, because: Because::Last });
             }
         }
         let (node, because) = self.search(board, now, tried, draw)?;
         self.went(Some(node), now);
         self.warm_until = now + WARM;
-        let is_choosy = board.present() > tried.len() + 1 && because != Because::Waits;
+        let is_choosy = self.present(board) > tried.len() + 1 && because != Because::Waits;
         Some(Pick { node, is_choosy, because })
     }
 
     /// Where a request would go, without its going there.
     pub fn look(&self, board: &Board, now: Instant, draw: impl FnMut() -> u64) -> Option<Pick> {
         self.clone().pick(board, now, &[], draw)
+    }
+
+    /// True unless a node that is nearer to the group is there.
+    fn is_near(&mut self, board: &Board, node: usize) -> bool {
+        self.tiers.as_mut().is_none_or(|tiers| tiers.has(board, node))
+    }
+
+    /// Nodes that may be asked.
+    fn present(&mut self, board: &Board) -> usize {
+        self.tiers.as_mut().map_or(board.present(), |tiers| tiers.present(board))
     }
 
     fn went(&mut self, node: Option<usize>, now: Instant) {
@@ -163,7 +183,10 @@ impl Place {
         mut draw: impl FnMut() -> u64,
     ) -> Option<(usize, Because)> {
         self.refused.retain(|(_, until)| *until > now);
-        let is_new = |node: &usize| !tried.contains(node);
+        let tiers = std::cell::RefCell::new(&mut self.tiers);
+        let is_near =
+            |node: usize| tiers.borrow_mut().as_mut().is_none_or(|tiers| tiers.has(board, node));
+        let is_new = |node: &usize| !tried.contains(node) && is_near(*node);
         let has_refused = |node: usize| self.refused.iter().any(|(other, _)| *other == node);
         let is_open = |node: &usize| is_new(node) && !has_refused(*node);
         let order = self.order.iter().copied();

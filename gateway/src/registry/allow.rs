@@ -4,6 +4,7 @@
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use hatchway_proto::catalog::Registration;
 use hatchway_proto::network::Network;
@@ -88,6 +89,7 @@ pub fn node(
         address,
         instance: instance.filter(|_| is_current),
         is_leaving: registered.is_draining,
+        registered: Some(Arc::new(registered.clone())),
     })
 }
 

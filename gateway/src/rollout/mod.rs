@@ -12,9 +12,7 @@ mod session;
 use std::future::Future;
 
 use hatchway_wire::catalog::SourceArgs;
-use hatchway_wire::catalog::backoff::{Backoff, draw};
-use hatchway_wire::catalog::etcd::EtcdConfigError;
-use tokio::time::sleep;
+use hatchway_wire::catalog::etcd::{EtcdConfigError, attend};
 
 use crate::catalog::Catalog;
 
@@ -30,20 +28,9 @@ pub fn follow(
     let config = if source.catalog.is_none() { Some(source.etcd.check()?) } else { None };
     Ok(async move {
         let Some(config) = config else { return };
-        let (mut backoff, mut told) = (Backoff::default(), String::new());
-        for endpoint in config.endpoints.iter().cycle() {
-            let mut heard = false;
-            let Err(error) = session::session(&config, endpoint, &catalog, &mut heard).await;
-            if heard {
-                backoff.reset();
-                told.clear();
-            }
-            let error = error.to_string();
-            if told != error {
-                tracing::warn!(endpoint, error, "rollouts are not followed: they stay as they are");
-                told = error;
-            }
-            sleep(backoff.next(draw())).await;
-        }
+        let session = async |endpoint: &str, heard: &mut bool| {
+            session::session(&config, endpoint, &catalog, heard).await
+        };
+        attend(&config, "rollouts are not followed: they stay as they are", session).await;
     })
 }

@@ -26,11 +26,11 @@ pub(super) async fn session(
     let mut following = rollouts.follow().await?;
     *heard = true;
     loop {
-        while following.running.is_empty() {
+        while following.is_empty() {
             following.changed().await?;
         }
         let mut seat = rollouts.seat().await?;
-        let campaign = seat.campaign(rollouts.election(), name(seat.id));
+        let campaign = seat.campaign(rollouts.election());
         let part = Part { rollouts: &rollouts, catalog, lease: seat.id };
         tokio::select! {
             lost = seat.keep() => match lost? {},
@@ -39,12 +39,6 @@ pub(super) async fn session(
         // It would run out by itself; so nobody is in the way of the next leader.
         seat.leave().await?;
     }
-}
-
-/// What an operator sees in etcd of whoever leads.
-fn name(lease: i64) -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    format!("{}, process {}, lease {lease:016x}", host.trim(), std::process::id())
 }
 
 struct Part<'a> {
@@ -63,7 +57,7 @@ impl Part<'_> {
         let mut campaign = pin!(campaign);
         let mut lead: Option<Lead<'_>> = None;
         let mut look = looks(following);
-        while !following.running.is_empty() {
+        while !following.is_empty() {
             tokio::select! {
                 changed = following.changed() => {
                     changed?;
@@ -76,12 +70,12 @@ impl Part<'_> {
                     tracing::info!("this gateway leads rollouts");
                 }
                 _ = look.tick() => {
-                    for (function, rollout) in &following.running {
+                    for (function, rollout) in following.running() {
                         self.report(function, rollout).await?;
                     }
                 }
             }
-            for function in following.running.keys() {
+            for (function, _) in following.running() {
                 if let Some(lead) = &mut lead {
                     lead.look(function).await?;
                 }
@@ -108,7 +102,7 @@ impl Part<'_> {
 
 /// All are looked at as often as the one that wants it most often.
 fn shortest(following: &Following) -> Duration {
-    let intervals = following.running.values().map(|rollout| rollout.plan.analysis.interval);
+    let intervals = following.running().map(|(_, rollout)| rollout.plan.analysis.interval);
     intervals.min().unwrap_or(Duration::from_secs(1))
 }
 

@@ -18,6 +18,7 @@ use hatchway_wire::scratch;
 use hatchway_wire::trace::PARENT_FIELD;
 
 use crate::catalog::ReleaseTarget;
+use crate::place::Group;
 use crate::route::Applied;
 use crate::trace::Place;
 
@@ -140,6 +141,7 @@ impl Trigger {
         Invocation {
             function: release.function.clone(),
             version: release.version,
+            lane: lane.flatten().map_or(0, |lane| Group::lane(lane).key()),
             asset: release.has_assets.then(|| asset_request(head, rest)).flatten(),
             request: Request::new(head, rewritten),
             is_choosy: false,

@@ -53,6 +53,13 @@ fn take_in(state: &mut State, now: Instant, draw: u32, event: Event, actions: &m
                 }
             }
         }
+        Event::Shares(shares) => {
+            for (key, share) in shares {
+                if let Some(version) = state.versions.get_mut(&key) {
+                    version.spec.share = share;
+                }
+            }
+        }
         Event::Hatched { key, id } => hatched(state, (key, id), now),
         Event::HatchFailed { key, id, failure } => {
             hatch_failed(state, (key, id), (now, draw), &failure, actions);
@@ -167,7 +174,12 @@ fn tell(state: &mut State, now: Instant, actions: &mut Vec<Action>) {
         let bar = bar(version, is_draining, now);
         if bar != version.bar {
             version.bar.clone_from(&bar);
+            let is_elsewhere = bar == Some(Bar::Elsewhere);
             actions.push(Action::Bar { key: *key, bar });
+            if is_elsewhere && version.waiting > 0 {
+                version.waiting = 0;
+                actions.push(Action::Refuse { key: *key, refusal: SlotRefused::Saturated });
+            }
         }
         let listen = listen(version, now);
         if listen != version.listen {
@@ -181,6 +193,9 @@ fn bar(version: &VersionState, is_draining: bool, now: Instant) -> Option<Bar> {
     if version.is_retired {
         return Some(if is_draining { Bar::Draining } else { Bar::Retired });
     }
+    if version.is_elsewhere() {
+        return Some(Bar::Elsewhere);
+    }
     let until = version.backoff.until(now)?;
     let (reason, message) = version.failure.clone()?;
     (version.tally().alive() == 0).then_some(Bar::BackingOff { until, reason, message })
@@ -191,13 +206,13 @@ fn listen(version: &VersionState, now: Instant) -> Listen {
     let covered = tally.starting.saturating_mul(version.spec.concurrency.into());
     // Who waits beyond what is being hatched is known already, and something else will bring the next look.
     let is_known = version.waiting > covered;
-    let waiting = if tally.alive() >= version.spec.max || is_known {
+    let waiting = if tally.alive() >= version.max() || is_known {
         Listen::NEVER
     } else {
         covered.saturating_add(1)
     };
     // Crowded already, it could not grow just now; whatever changes that brings the next look.
-    let may_grow = tally.alive() < version.spec.max
+    let may_grow = tally.alive() < version.max()
         && tally.starting == 0
         && version.backoff.until(now).is_none()
         && !grow::is_crowded(version, tally);
@@ -250,10 +265,10 @@ impl State {
 
     fn next_look_at(&self, version: &VersionState, now: Instant) -> Option<Instant> {
         let tally = version.tally();
-        let is_wanted = version.waiting > 0 || tally.alive() < version.spec.min;
+        let is_wanted = version.waiting > 0 || tally.alive() < version.min();
         let backoff = version.backoff.until(now).filter(|_| is_wanted);
         let room = version.short.map(|_| now + LOOK_POLL);
-        let may_shrink = !version.is_retired && tally.open > version.spec.min;
+        let may_shrink = !version.is_retired && tally.open > version.min();
         let sandboxes = version.sandboxes.values().filter_map(|sandbox| match sandbox.phase {
             Phase::Starting { since } => Some(since + version.spec.start_clock),
             Phase::Idle { since } if may_shrink => Some(since + version.spec.idle_timeout),

@@ -106,6 +106,8 @@ pub enum ReapWhy {
     Retired,
     /// The node needed its room.
     Pressure,
+    /// A plan gives it to another node.
+    Share,
     /// The node goes down.
     Drain,
 }
@@ -117,6 +119,7 @@ impl ReapWhy {
             Self::Idle => "idle",
             Self::Retired => "retired",
             Self::Pressure => "pressure",
+            Self::Share => "share",
             Self::Drain => "drain",
         }
     }

@@ -57,13 +57,13 @@ impl Need {
     /// How many more sandboxes a version needs for this reason.
     fn count(self, version: &VersionState) -> u32 {
         let (spec, tally) = (&version.spec, version.tally());
-        let up_to_max = spec.max.saturating_sub(tally.alive());
+        let up_to_max = version.max().saturating_sub(tally.alive());
         let wanted = match self {
             Self::Waiting => {
                 version.waiting.div_ceil(spec.concurrency.into()).saturating_sub(tally.starting)
             }
             Self::Min if version.is_retired => 0,
-            Self::Min => spec.min.saturating_sub(tally.alive()),
+            Self::Min => version.min().saturating_sub(tally.alive()),
             Self::Early => {
                 let is_calm = version.waiting == 0 && tally.starting == 0 && !version.is_retired;
                 u32::from(is_crowded(version, tally) && is_calm)

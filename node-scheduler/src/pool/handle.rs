@@ -1,10 +1,13 @@
 //! The pool as the rest of the node holds it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hatchway_proto::catalog::Version;
+use hatchway_proto::growth::Share;
 use hatchway_proto::name::{SandboxId, VersionId};
 use tokio::sync::{broadcast, oneshot};
 use tokio::time::{Instant, timeout_at};
@@ -16,7 +19,7 @@ use super::event::PoolEvent;
 use super::front::Front;
 use super::hatchery::Hatchery;
 use super::keeper::Keeper;
-use super::shared::{Letters, Shared, Versions};
+use super::shared::{Letters, Shared, Shares, Versions};
 use super::state::VersionKey;
 use super::status::{Load, SandboxStatus};
 use super::version::VersionPool;
@@ -64,6 +67,20 @@ impl<H: Hatchery> Pool<H> {
             let gone = versions.into_iter().filter_map(|id| served.remove(&id));
             letters.retired.extend(gone.map(|version| version.front.key));
         });
+    }
+
+    /// By plans over all nodes, as they stand at `revision`, these are this node's parts from now on, of versions that are served here or
+    /// will be. All others go by their own numbers.
+    pub fn share(&self, of: BTreeMap<VersionId, Share>, revision: i64) {
+        let mut letters = self.shared.letters();
+        letters.shares = Shares { of: Arc::new(of), revision };
+        letters.has_new_shares = true;
+        self.shared.keeper.notify_one();
+    }
+
+    /// The revision of the plans that the pool goes by: whatever it starts from now on is within these.
+    pub fn plans_kept(&self) -> i64 {
+        self.shared.plans_kept.load(Ordering::Acquire)
     }
 
     fn change(&self, change: impl FnOnce(&mut Letters<H>, &mut Versions<H>)) {

@@ -9,6 +9,7 @@ use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -139,22 +140,26 @@ impl<H: Hatchery> Desk<H> {
     }
 
     fn read_letters(&mut self) {
-        let (known, retired, is_draining, orphans, freed, heir) = {
+        let (known, retired, is_draining, shares, orphans, freed, heir) = {
             let letters = &mut *self.shared.letters();
             let known = std::mem::take(&mut letters.known);
+            let has_new = std::mem::take(&mut letters.has_new_shares) || !known.is_empty();
+            let shares = has_new.then(|| letters.shares.clone());
             let orphans = match letters.knows_rules {
                 true => std::mem::take(&mut letters.orphans),
                 false => Vec::new(),
             };
             let (retired, freed) =
                 (std::mem::take(&mut letters.retired), std::mem::take(&mut letters.freed));
-            (known, retired, letters.is_draining, orphans, freed, letters.heir.take())
+            let heir = letters.heir.take();
+            (known, retired, letters.is_draining, shares, orphans, freed, heir)
         };
         if !known.is_empty() || !retired.is_empty() || !orphans.is_empty() {
             let mut specs = Vec::new();
             for pool in known {
                 let key = pool.front.key;
-                specs.push((key, Spec::of(pool.version())));
+                let share = shares.as_ref().and_then(|shares| shares.of.get(&pool.id()).copied());
+                specs.push((key, Spec { share, ..Spec::of(pool.version()) }));
                 self.versions.insert(key, Known { pool, is_hatching: false });
             }
             let adopted = self.adopt(orphans);
@@ -163,6 +168,14 @@ impl<H: Hatchery> Desk<H> {
         self.take_back(freed);
         if let Some(heir) = heir {
             self.leave(heir);
+        }
+        if let Some(shares) = shares {
+            let of = |(key, known): (&VersionKey, &Known<H>)| {
+                (*key, shares.of.get(&known.pool.id()).copied())
+            };
+            let all = self.versions.iter().map(of).collect();
+            self.step(Event::Shares(all));
+            self.shared.plans_kept.store(shares.revision, Ordering::Release);
         }
         if is_draining && !self.is_drain_known {
             self.is_drain_known = true;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use hatchway_proto::growth::Share;
 use hatchway_proto::name::SandboxId;
 
 use super::event::ReapWhy;
@@ -19,6 +20,8 @@ pub(super) enum Event {
         adopted: Vec<(VersionKey, SandboxId)>,
         retired: Vec<VersionKey>,
     },
+    /// The parts of a plan over all nodes; none where a version goes by its own numbers.
+    Shares(Vec<(VersionKey, Option<Share>)>),
     /// Nothing but time and what the words show.
     Looked,
     /// A sandbox can answer; waiting requests have their slots already.
@@ -76,7 +79,13 @@ pub(super) enum Ended {
 pub(super) enum Bar {
     Retired,
     Draining,
-    BackingOff { until: Instant, reason: &'static str, message: Arc<str> },
+    /// By a plan, other nodes have all sandboxes.
+    Elsewhere,
+    BackingOff {
+        until: Instant,
+        reason: &'static str,
+        message: Arc<str>,
+    },
 }
 
 /// The counts from which on requests call the keeper; `u32::MAX` is never.

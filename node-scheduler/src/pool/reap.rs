@@ -29,6 +29,7 @@ pub(super) fn reap(state: &mut State, now: Instant, actions: &mut Vec<Action>) {
         return leave(state, actions);
     }
     close_retired(state, actions);
+    shed(state, actions);
     idle_timeouts(state, now, actions);
     relieve(state, actions);
 }
@@ -108,6 +109,28 @@ fn close_retired(state: &mut State, actions: &mut Vec<Action>) {
                 sandbox.why = Some(why);
                 actions.push(Action::Close { key: *key, id: *id });
             }
+        }
+    }
+}
+
+/// What a plan gives to other nodes: the idlest first, then those that run something, which end when they have.
+fn shed(state: &mut State, actions: &mut Vec<Action>) {
+    for (key, version) in &mut state.versions {
+        let over = version.tally().alive().saturating_sub(version.max()) as usize;
+        if over == 0 || version.is_retired {
+            continue;
+        }
+        let idle = idlest_first(version).into_iter().map(|(_, id)| id);
+        let busy = version.sandboxes.iter();
+        let busy = busy.filter(|(_, sandbox)| matches!(sandbox.phase, Phase::Busy { .. }));
+        let all: Vec<_> = idle.chain(busy.map(|(id, _)| *id)).take(over).collect();
+        for id in all {
+            let Some(sandbox) = version.sandboxes.get_mut(&id) else { continue };
+            sandbox.why = Some(ReapWhy::Share);
+            actions.push(match sandbox.phase {
+                Phase::Busy { .. } => Action::Close { key: *key, id },
+                _ => Action::Reap { key: *key, id },
+            });
         }
     }
 }
@@ -216,7 +239,7 @@ fn idlest_first(version: &VersionState) -> Vec<(Instant, SandboxId)> {
 
 /// How many of `idle` sandboxes may go before `min` is touched.
 fn spare(version: &VersionState, idle: usize) -> usize {
-    let above_min = version.tally().open.saturating_sub(version.spec.min);
+    let above_min = version.tally().open.saturating_sub(version.min());
     idle.min(above_min as usize)
 }
 

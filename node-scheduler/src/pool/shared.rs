@@ -1,11 +1,13 @@
 //! What the handle and the keeper of a pool share.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use hatchway_proto::name::SandboxId;
+use hatchway_proto::growth::Share;
+use hatchway_proto::name::{SandboxId, VersionId};
 use hatchway_wire::trie::Trie;
 use tokio::sync::{Notify, broadcast, oneshot};
 
@@ -33,6 +35,8 @@ pub(super) struct Shared<H: Hatchery> {
     pub(super) keeper: Arc<Notify>,
     pub(super) events: broadcast::Sender<PoolEvent>,
     pub(super) load: ArcSwap<(Instant, Load)>,
+    /// The revision of the plans that the keeper goes by.
+    pub(super) plans_kept: AtomicI64,
     letters: Mutex<Letters<H>>,
     roster: Mutex<BTreeMap<SandboxId, Listed<H>>>,
     reserve: Mutex<Reserve>,
@@ -42,6 +46,9 @@ pub(super) struct Shared<H: Hatchery> {
 pub(super) struct Letters<H: Hatchery> {
     pub(super) known: Vec<Arc<VersionPool<H>>>,
     pub(super) retired: Vec<VersionKey>,
+    pub(super) shares: Shares,
+    /// Since the keeper has read them.
+    pub(super) has_new_shares: bool,
     pub(super) is_draining: bool,
     pub(super) next_key: VersionKey,
     /// The rules have been heard of: what they do not name is not served here.
@@ -59,6 +66,13 @@ pub(super) struct Letters<H: Hatchery> {
 pub(super) struct Freed {
     pub(super) some: Vec<SandboxId>,
     pub(super) all: bool,
+}
+
+/// This node's part of all plans, and the revision that they are of.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shares {
+    pub(super) of: Arc<BTreeMap<VersionId, Share>>,
+    pub(super) revision: i64,
 }
 
 /// A sandbox as `ps` finds it, from the order to hatch until it is gone.
@@ -81,6 +95,8 @@ impl<H: Hatchery> Shared<H> {
         let letters = Letters {
             known: Vec::new(),
             retired: Vec::new(),
+            shares: Shares::default(),
+            has_new_shares: false,
             is_draining: false,
             next_key: VersionKey(1),
             knows_rules: false,
@@ -95,6 +111,7 @@ impl<H: Hatchery> Shared<H> {
             keeper: Arc::new(Notify::new()),
             events: broadcast::channel(EVENTS_KEPT).0,
             load: ArcSwap::from_pointee((now, load)),
+            plans_kept: AtomicI64::new(0),
             letters: Mutex::new(letters),
             roster: Mutex::default(),
             reserve: Mutex::default(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hatchway_proto::catalog::Version;
+use hatchway_proto::growth::Share;
 use hatchway_proto::name::SandboxId;
 
 use super::backoff::Backoff;
@@ -28,6 +29,8 @@ pub(super) struct Spec {
     pub(super) idle_timeout: Duration,
     pub(super) start_clock: Duration,
     pub(super) charge: Charge,
+    /// This node's part of a plan over all nodes, in the place of `min` and within `max`.
+    pub(super) share: Option<Share>,
 }
 
 impl Spec {
@@ -39,6 +42,7 @@ impl Spec {
             idle_timeout: version.idle_timeout,
             start_clock: version.clocks.start,
             charge: Charge::reserved(&version.resources),
+            share: None,
         }
     }
 }
@@ -120,6 +124,22 @@ impl VersionState {
             bar: None,
             listen: Listen::FIRST,
         }
+    }
+
+    /// Sandboxes at most: what the plan allows, and no more than one node may have.
+    pub(super) fn max(&self) -> u32 {
+        let most = self.spec.share.and_then(|share| share.most);
+        most.map_or(self.spec.max, |most| most.min(self.spec.max))
+    }
+
+    /// Sandboxes that are kept even when idle.
+    pub(super) fn min(&self) -> u32 {
+        self.spec.share.map_or(self.spec.min, |share| share.keep).min(self.max())
+    }
+
+    /// None may be here, and none is: others have them.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        self.max() == 0 && self.tally().alive() == 0
     }
 
     /// Retired, and newcomers have been turned away since before the last look: its line only gets shorter.

@@ -197,6 +197,7 @@ impl<H: Hatchery> VersionPool<H> {
         match bar {
             Some(Bar::Retired) => return Some(SlotRefused::Retired),
             Some(Bar::Draining) => return Some(SlotRefused::Draining),
+            Some(Bar::Elsewhere) => return Some(SlotRefused::Saturated),
             Some(Bar::BackingOff { until, reason, message }) if *until > now => {
                 let (message, retry_after) = (Arc::clone(message), *until - now);
                 return Some(SlotRefused::BackingOff { reason, message, retry_after });

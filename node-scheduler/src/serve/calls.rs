@@ -107,6 +107,8 @@ impl Calls for GatewayCalls {
         let invocation = Invocation {
             function,
             version,
+            // Nodes were chosen by it.
+            lane: 0,
             asset: about.file.as_ref().map(asset),
             is_choosy: about.is_choosy,
             request_id: about.request_id.into(),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Degrade;
+use super::{Degrade, Growth};
 use crate::seldom::Seldom;
 
 /// What a user deploys and calls, whatever build of it is live.
@@ -24,6 +24,9 @@ pub struct Function {
     /// What takes the place of failures: of the first entry that is for one. Those of the release come before.
     #[serde(default, skip_serializing_if = "Seldom::is_blank")]
     pub degrade: Seldom<Vec<Degrade>>,
+    /// How many sandboxes are kept ready over all nodes, and by what that grows; none where each node goes by its own numbers.
+    #[serde(default, skip_serializing_if = "Seldom::is_blank")]
+    pub growth: Seldom<Option<Growth>>,
 }
 
 /// A short burst fits; a backlog of many seconds does not.

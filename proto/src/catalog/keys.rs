@@ -19,6 +19,10 @@
 //! /hatchway/v1-rollouts/evidence/TENANT/NAME    what has been made of all counts
 //! /hatchway/v1-rollouts/counts/TENANT/NAME/ID   leased: what one gateway has counted, while the rollout runs
 //! /hatchway/v1-rollouts/leader/                 leased: the gateway that moves them, and those that would
+//! /hatchway/v1-growth/plans/TENANT/NAME         how many sandboxes of a function are meant to be where
+//! /hatchway/v1-growth/gateways/ID               leased: what one gateway is asked for, of functions that grow
+//! /hatchway/v1-growth/nodes/NAME                leased: what one node has of them, and has room for
+//! /hatchway/v1-growth/leader/                   leased: the gateway that plans, and those that would
 //! ```
 
 use std::fmt;
@@ -211,6 +215,11 @@ impl Keys {
     /// A folder of what belongs to rollouts: `plans`, `evidence`, `counts` or `leader`.
     pub fn rollouts(&self, folder: &str) -> String {
         self.beside(&format!("rollouts/{folder}/"))
+    }
+
+    /// A folder of what belongs to growth: `plans`, `gateways`, `nodes` or `leader`.
+    pub fn growth(&self, folder: &str) -> String {
+        self.beside(&format!("growth/{folder}/"))
     }
 
     /// The part that follows the prefix, for people; all of it where it is no text below the prefix.

@@ -3,7 +3,8 @@
 //!
 //! [`route`] leads a request to a function, [`release`] from there to a [`version`]; [`condition`] is what both
 //! may ask of a request, an [`expression`] among it, and [`filters`] what both may do with it, [`check`] what is wrong with one of them. [`keys`] says
-//! where each stands in etcd, and an [`Object`] is one of them with its key. [`history`] is who changed what, and how it was
+//! where each stands in etcd, and an [`Object`] is one of them with its key. [`Growth`] is how many sandboxes a
+//! function has. [`history`] is who changed what, and how it was
 //! before; [`Applied`] how far a follower has come, a [`Registration`] what a node says of itself, and a
 //! [`Candidate`] a change that one follower tries before the others.
 
@@ -17,6 +18,7 @@ mod expression;
 mod filters;
 mod function;
 mod gather;
+mod growth;
 pub mod history;
 pub mod keys;
 mod mirror;
@@ -44,6 +46,7 @@ pub use filters::{
     Filters, HeaderField, HeaderModifier, PathModifier, RequestRedirect, Scheme, UrlRewrite,
 };
 pub use function::{DEFAULT_QUEUE_DEPTH, Function};
+pub use growth::{Growth, Timed};
 pub use keys::{Key, Keys};
 pub use mirror::{MIRROR_BODY_BYTES, Mirror};
 pub use object::{OBJECT_BYTES, Object, ObjectError};

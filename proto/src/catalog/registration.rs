@@ -32,6 +32,9 @@ pub struct Registration {
     /// Of its program.
     #[serde(default)]
     pub version: String,
+    /// Packages that it could not get, by digest, each with the reason: some of them, where there are many.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub failed_packages: BTreeMap<String, String>,
 }
 
 impl Registration {

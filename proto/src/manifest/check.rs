@@ -47,9 +47,11 @@ fn function(
     let clocks = limits::clocks(&table.timeouts, report);
     let scale = limits::scale(&table, report);
     let settings = settings(&table, report);
-    if let (Some(name), Given::Right(At { span, .. })) = (&name, &table.degrade) {
+    if let Some(name) = &name {
         for mistake in settings.mistakes(name) {
-            report.wrong(span, mistake.to_string());
+            let is_growth = mistake.field.starts_with("growth");
+            let span = if is_growth { table.growth.span() } else { table.degrade.span() };
+            report.wrong(&span.unwrap_or_else(|| at_name.span.clone()), mistake.to_string());
         }
     }
     let assets = assets(&table.assets, report);
@@ -96,6 +98,7 @@ fn settings(table: &FunctionTable, report: &mut Report<'_>) -> catalog::Function
             .as_right()
             .map(|list| list.value.0.clone().into())
             .unwrap_or_default(),
+        growth: table.growth.as_right().map(|growth| growth.value.clone()).into(),
     }
 }
 

@@ -6,7 +6,7 @@ use toml::Spanned;
 use toml::de::{DeValue, ValueDeserializer};
 
 use super::read::{Field, Kind, Report, wrong_type};
-use crate::catalog::{Degrade, Filters, Mirror};
+use crate::catalog::{Degrade, Filters, Growth, Mirror};
 
 /// Reads a table into the type that the catalog has for it: its own names, its own messages, the place in this file.
 fn read<T: for<'de> Deserialize<'de>>(
@@ -47,6 +47,7 @@ macro_rules! table_of_the_catalog {
 }
 
 table_of_the_catalog!(Filters);
+table_of_the_catalog!(Growth);
 table_of_the_catalog!(Mirror);
 
 /// What takes the place of failures.

@@ -12,7 +12,7 @@ use super::object::Degrades;
 use super::quantity::{Bytes, CpuMillis, Label, RuntimeWord, Span, Whole};
 use super::read::{At, Field, Given, Kind, Report, Table, Text, read_table, take, wrong_type};
 use super::trigger::{Host, RoutePath, Triggers};
-use crate::catalog::{Filters, Mirror, Network, Protocol};
+use crate::catalog::{Filters, Growth, Mirror, Network, Protocol};
 use crate::name::TenantName;
 
 /// Declares a table: each field with its kind and, as TOML, a value that would be right. Every field is
@@ -125,6 +125,9 @@ table! {
     min: Whole = 0,
     /// Sandboxes at most on one node; 4 when absent.
     max: Whole = 4,
+    /// How many sandboxes are kept ready over all nodes, and by what that grows, where the rules are in etcd. Where there is a
+    /// plan, its numbers take the place of `min`.
+    growth: Growth = { min = 4, max = 40 },
     /// How long an idle sandbox is kept; "5m" when absent.
     idle_timeout: Span = "30s",
     /// The five clocks.

@@ -24,6 +24,8 @@ pub const TRIES: usize = 3;
 pub struct Tries {
     /// What it is for.
     pub version: VersionId,
+    /// Whose nodes it prefers, as [`Invocation::lane`](crate::backend::Invocation::lane) has it.
+    pub lane: u64,
     /// Nodes, by numbers that only the placer knows.
     asked: [usize; TRIES],
     count: usize,
@@ -53,9 +55,9 @@ pub trait Placer: fmt::Debug {
 pub type Again = Pin<Box<dyn Future<Output = Option<(Link, Tries)>>>>;
 
 impl Tries {
-    /// Of a call for `version` that nobody was asked for.
-    pub fn new(version: VersionId) -> Self {
-        Self { version, asked: [0; TRIES], count: 0, is_choosy: false }
+    /// Of a call for `version`, in `lane`, that nobody was asked for.
+    pub fn new(version: VersionId, lane: u64) -> Self {
+        Self { version, lane, asked: [0; TRIES], count: 0, is_choosy: false }
     }
 
     /// Who was asked, in this order.

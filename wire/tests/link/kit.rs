@@ -54,7 +54,7 @@ impl Placer for NoOther {
 /// For a call that only one node may take.
 pub(crate) fn nobody_else() -> (Rc<dyn Placer>, Tries) {
     let version = VersionId::parse("0123456789abcdef").expect("it is an id");
-    (Rc::new(NoOther), Tries::new(version))
+    (Rc::new(NoOther), Tries::new(version, 0))
 }
 
 /// A call whose head is sent.

@@ -13,6 +13,7 @@ use super::super::operation::{Answer, Operation, Parameter};
 use super::super::status::Status;
 use super::{of, operation};
 use crate::explain::Explanation;
+use crate::forward::NodeStatus;
 
 /// All of it.
 pub(super) fn all() -> Vec<Operation> {
@@ -53,6 +54,15 @@ pub(super) fn all() -> Vec<Operation> {
                 "getStatus",
                 "What this gateway serves, and how well",
                 Answer::Json(of::<Status>),
+            )
+        },
+        Operation {
+            run: |api, _| Box::pin(async move { Ok(json(&api.nodes())) }),
+            ..get(
+                "/v1/nodes",
+                "listNodes",
+                "The nodes that this gateway asks: how each stands, and what it says of itself",
+                Answer::Json(of::<Vec<NodeStatus>>),
             )
         },
         Operation {

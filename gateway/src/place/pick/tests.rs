@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::place::order::rank;
-use crate::place::{NodeFacts, Seen};
+use crate::place::{Group, NodeFacts, Seen};
 use crate::spread::mix;
 
 /// Nodes, and how they stand.
@@ -36,7 +36,7 @@ impl Fleet {
 
     fn place(&self, version: u64, now: Instant) -> Place {
         let key = mix(version + 1);
-        Place::new(key, rank(key, self.facts.iter().enumerate(), None), now)
+        Place::new(key, rank(key, self.facts.iter().enumerate(), Group::BASE), now)
     }
 }
 
@@ -231,4 +231,78 @@ proptest! {
         let expected = used.len().min(crate::place::order::LISTED);
         prop_assert!(tried.len() >= board.present().max(expected));
     }
+}
+
+/// Six nodes: 0 and 1 are there for the lane blue, 2 for green, the others for nobody in particular.
+fn with_lanes() -> Fleet {
+    let mut fleet = Fleet::of(6);
+    for (n, lane) in [(0, "blue"), (1, "blue"), (2, "green")] {
+        let labels = BTreeMap::from([("lane".to_owned(), lane.to_owned())]);
+        fleet.facts[n] = NodeFacts::new(&format!("node-{n}"), 1, labels);
+    }
+    fleet
+}
+
+fn place_of(fleet: &Fleet, version: u64, group: Group, now: Instant) -> Place {
+    let key = mix(version + 1);
+    let order = rank(key, fleet.facts.iter().enumerate(), group);
+    Place::new(key, order, now).within(Some(Tiers::new(group, fleet.facts.iter())))
+}
+
+#[test]
+fn requests_of_a_lane_stay_on_its_nodes_however_full_and_others_stay_off_them() {
+    let (mut fleet, now) = (with_lanes(), Instant::now());
+    fleet.seen[0].used_permille = Some(990);
+    fleet.seen[1].used_permille = Some(990);
+    let board = fleet.board();
+    for version in 0..50 {
+        let (blue, _) =
+            asked(&mut place_of(&fleet, version, Group::lane("blue"), now), &board, now);
+        assert!(blue <= 1, "{blue}");
+        let (base, _) = asked(&mut place_of(&fleet, version, Group::BASE, now), &board, now);
+        assert!(base >= 3, "{base}");
+        let (red, _) = asked(&mut place_of(&fleet, version, Group::lane("red"), now), &board, now);
+        assert!(red >= 3, "nobody is there for it: {red}");
+    }
+    let mut place = place_of(&fleet, 1, Group::lane("blue"), now);
+    let tried: Vec<_> = std::iter::successors(Some(vec![]), |tried: &Vec<usize>| {
+        let pick = place.pick(&board, now, tried, draws(7))?;
+        Some([&tried[..], &[pick.node]].concat())
+    })
+    .last()
+    .expect("the first is there");
+    assert_eq!(tried.len(), 2, "and then it is refused: {tried:?}");
+}
+
+#[test]
+fn where_nobody_of_the_lane_is_up_those_of_none_serve_it_until_one_comes_back() {
+    let (mut fleet, now) = (with_lanes(), Instant::now());
+    let mut place = place_of(&fleet, 1, Group::lane("blue"), now);
+    let mut board = Board::default();
+    let mut ask = |fleet: &Fleet| {
+        let nodes = fleet.facts.iter().zip(&fleet.seen);
+        board.look(nodes.map(|(facts, seen)| Some((facts, *seen))));
+        asked(&mut place, &board, now)
+    };
+    for n in [0, 1] {
+        fleet.seen[n].is_leaving = true;
+    }
+    let (node, because) = ask(&fleet);
+    assert!(node >= 3 && because == Because::Order, "{node} {because:?}");
+    for n in [3, 4, 5] {
+        fleet.seen[n].is_leaving = true;
+    }
+    assert_eq!(ask(&fleet).0, 2, "anybody rather than nobody");
+    fleet.seen = vec![Seen::default(); 6];
+    let (node, _) = ask(&fleet);
+    assert!(node <= 1, "at the next look: {node}");
+}
+
+#[test]
+fn the_last_of_a_lane_lets_requests_wait() {
+    let (mut fleet, now) = (with_lanes(), Instant::now());
+    fleet.seen[1].is_leaving = true;
+    let mut place = place_of(&fleet, 1, Group::lane("blue"), now);
+    let pick = place.pick(&fleet.board(), now, &[], draws(1)).expect("one is there");
+    assert_eq!((pick.node, pick.is_choosy), (0, false));
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use hatchway_proto::catalog::Version;
+use hatchway_proto::growth::Share;
 use hatchway_proto::name::SandboxId;
 
 use super::kit::{MIB, MS, SECOND, config, version};
@@ -437,4 +438,59 @@ fn a_drain_ends_at_its_limit_whatever_still_runs() {
     // A process that outlives even that does not keep the node up.
     let end = book.t0 + 30 * SECOND;
     assert!(book.state.is_over(end));
+}
+
+/// Version 1 goes by a share from now on.
+fn share(book: &mut Book, keep: u32, most: Option<u32>) -> Vec<Action> {
+    let share = Share { keep, most, ..Share::default() };
+    book.happens(Event::Shares(vec![(VersionKey(1), Some(share))]))
+}
+
+#[test]
+fn by_a_plan_so_many_are_kept_ready_and_no_more_than_it_gives() {
+    let mut book = Book::with(&[Version { concurrency: 1, min: 1, max: 4, ..version() }]);
+    let ids = hatches(&share(&mut book, 3, None));
+    assert_eq!(ids.len(), 2, "one was kept before");
+    for id in 1..=3 {
+        book.happens(Event::Hatched { key: VersionKey(1), id: SandboxId(id) });
+    }
+    let later = Duration::from_secs(3600);
+    assert_eq!(reaps(&book.at(later).looks()), [0; 0], "all three are kept");
+    assert_eq!(hatches(&share(&mut book, 9, None)).len(), 1, "one node has four at most");
+    book.happens(Event::Hatched { key: VersionKey(1), id: SandboxId(4) });
+    assert_eq!(hatches(&share(&mut book, 2, Some(4))), [0; 0]);
+    let reaped = reaps(&book.at(2 * later).looks());
+    assert_eq!(reaped.len(), 2, "those beyond what is kept have an idle timeout");
+    assert_eq!(hatches(&book.happens(Event::Shares(vec![(VersionKey(1), None)]))), [0; 0]);
+}
+
+#[test]
+fn what_a_plan_gives_to_others_ends_the_idlest_first_and_nothing_that_runs_is_cut() {
+    let mut book = Book::with(&[Version { concurrency: 2, max: 3, ..version() }]);
+    assert_eq!(book.open(1, 3), [1, 2, 3]);
+    book.idle(1, 1, SECOND).idle(1, 2, Duration::ZERO).busy(1, 3, 1);
+    assert_eq!(reaps(&share(&mut book, 0, Some(2))), [2]);
+    let actions = share(&mut book, 0, Some(0));
+    assert_eq!(reaps(&actions), [1]);
+    assert!(actions.contains(&Action::Close { key: VersionKey(1), id: SandboxId(3) }));
+    book.see(1, 3, Phase::Draining { in_flight: 1 });
+    let ends = |actions: &[Action]| {
+        actions.contains(&Action::Terminate { key: VersionKey(1), id: SandboxId(3) })
+    };
+    assert!(!ends(&book.looks()), "it runs something");
+    book.see(1, 3, Phase::Draining { in_flight: 0 });
+    assert!(ends(&book.looks()));
+}
+
+#[test]
+fn where_a_plan_gives_nothing_who_comes_is_sent_elsewhere_at_once() {
+    let mut book = Book::with(&[Version { concurrency: 1, max: 4, ..version() }]);
+    book.waiting(1, 2);
+    let actions = share(&mut book, 0, Some(0));
+    assert_eq!(hatches(&actions), [0; 0]);
+    assert!(actions.contains(&Action::Bar { key: VersionKey(1), bar: Some(Bar::Elsewhere) }));
+    assert_eq!(refusals(&actions), [&SlotRefused::Saturated]);
+    let actions = share(&mut book, 0, Some(1));
+    assert!(actions.contains(&Action::Bar { key: VersionKey(1), bar: None }));
+    assert_eq!(hatches(&book.waiting(1, 2).looks()).len(), 1);
 }

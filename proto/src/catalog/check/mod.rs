@@ -2,6 +2,7 @@
 
 mod degrade;
 mod filters;
+mod growth;
 mod mirror;
 
 use std::fmt;
@@ -96,6 +97,9 @@ impl Function {
     pub fn mistakes(&self, name: &FunctionName) -> Vec<Mistake> {
         let mut found = Found(Vec::new());
         degrade::degrade(&mut found, &self.degrade, Some(name));
+        if let Some(growth) = &*self.growth {
+            growth::growth(&mut found, growth);
+        }
         found.0
     }
 }

@@ -9,13 +9,17 @@
 //! writes. [`mod@announce`] tells how far a follower has come, and [`followers`] waits for that; a [`registrar`] says that a node is
 //! there; a change on [`trial`] is one
 //! that a single gateway serves by. [`rollouts`] are kept beside the rules; of the gateways that follow them one leads,
-//! by its [`seat`]. By [`demands`] gateways divide limits among themselves.
+//! by its [`seat`]. By [`demands`] gateways divide limits among themselves, and by [`growth`] they say how many sandboxes are kept ready
+//! where. All of these [attend](attend()) what goes on in [folders](folder) of etcd.
 
 mod announce;
+mod attend;
 mod config;
 mod connection;
 pub mod demands;
+pub mod folder;
 pub mod followers;
+pub mod growth;
 mod lease;
 pub mod orders;
 pub mod push;
@@ -26,6 +30,7 @@ mod source;
 pub mod trial;
 
 pub(super) use announce::announce;
+pub use attend::attend;
 pub use config::{EtcdArgs, EtcdConfig, EtcdConfigError};
 pub use connection::EtcdError;
 pub use source::{COMPARE_EVERY, EtcdSource, Known};

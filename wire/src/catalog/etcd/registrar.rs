@@ -1,5 +1,6 @@
 //! A node registers itself, and says goodbye; and whoever wants to know reads who is registered.
 
+use std::collections::BTreeMap;
 use std::sync::mpsc;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
@@ -45,6 +46,15 @@ impl Registrar {
         };
         let thread = Builder::new().name("registrar".to_owned()).spawn(run)?;
         Ok(Self { says, heard, thread, ended })
+    }
+
+    /// Says that these packages could not be had.
+    pub fn tell_failed(&self, packages: BTreeMap<String, String>) {
+        self.says.send_if_modified(|node| {
+            let is_news = node.failed_packages != packages;
+            node.failed_packages = packages;
+            is_news
+        });
     }
 
     /// Says that the node takes nothing new, and waits a little until etcd has heard it.

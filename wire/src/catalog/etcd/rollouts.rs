@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use etcd_client::{
-    Compare, CompareOp, EventType, GetOptions, KeyValue, PutOptions, Txn, TxnOp, TxnOpResponse,
-    WatchOptions, WatchStream,
+    Compare, CompareOp, GetOptions, KeyValue, PutOptions, Txn, TxnOp, TxnOpResponse,
 };
 use hatchway_proto::catalog::history::{Touched, Value};
 use hatchway_proto::catalog::{Key, Keys, Object, Release};
@@ -14,6 +13,7 @@ use hatchway_proto::rollout::{Counts, Evidence, Rollout};
 
 use super::EtcdConfig;
 use super::connection::{Connection, EtcdError, answer};
+use super::folder::{Folder, parsed};
 use super::push::{Author, recorded};
 use super::seat::{Leader, Seat};
 
@@ -64,23 +64,13 @@ pub enum Written {
     Deposed,
 }
 
-/// Rollouts as they come, change and go.
-pub struct Following {
-    stream: WatchStream,
-    folder: String,
-    /// Those that are not over.
-    pub running: BTreeMap<FunctionName, Rollout>,
-}
+/// Rollouts as they come, change and go: those that are not over.
+#[derive(Debug)]
+pub struct Following(Folder<(FunctionName, Rollout)>);
 
 impl std::fmt::Debug for Rollouts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Rollouts").field("keys", &self.keys).finish_non_exhaustive()
-    }
-}
-
-impl std::fmt::Debug for Following {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Following").field("running", &self.running).finish_non_exhaustive()
     }
 }
 
@@ -236,54 +226,33 @@ impl Rollouts {
     /// [`EtcdError`].
     pub async fn follow(&self) -> Result<Following, EtcdError> {
         let folder = self.keys.rollouts("plans");
-        let mut kv = self.connection.client.kv_client();
-        let list = kv.get(folder.as_str(), Some(GetOptions::new().with_prefix()));
-        let list = answer(list).await?;
-        let revision = list.header().ok_or(EtcdError::NoEtcd)?.revision();
-        let options = WatchOptions::new().with_prefix().with_start_revision(revision + 1);
-        let mut watch = self.connection.client.watch_client();
-        let stream = answer(watch.watch(folder.as_str(), Some(options))).await?;
-        let mut following = Following { stream, folder, running: BTreeMap::new() };
-        for kv in list.kvs() {
-            following.take(kv, true);
-        }
-        Ok(following)
+        Folder::follow(&self.connection.client, folder, running).await.map(Following)
     }
 }
 
 impl Following {
+    /// By function.
+    pub fn running(&self) -> impl Iterator<Item = (&FunctionName, &Rollout)> {
+        self.0.entries.values().map(|(function, rollout)| (function, rollout))
+    }
+
+    /// True when nobody has to look at any.
+    pub fn is_empty(&self) -> bool {
+        self.0.entries.is_empty()
+    }
+
     /// Waits for a change.
     ///
     /// # Errors
     /// When there may have been some that are not known: everything is to be read anew. Cancel safe.
     pub async fn changed(&mut self) -> Result<(), EtcdError> {
-        let ended = |why: &str| EtcdError::Ended(why.to_owned());
-        let message = self.stream.message().await?;
-        let message = message.ok_or_else(|| ended("the connection was closed"))?;
-        if message.canceled() {
-            return Err(ended(message.cancel_reason()));
-        }
-        for event in message.events() {
-            if let Some(kv) = event.kv() {
-                self.take(kv, event.event_type() == EventType::Put);
-            }
-        }
-        Ok(())
+        self.0.changed().await
     }
+}
 
-    fn take(&mut self, kv: &KeyValue, is_there: bool) {
-        let name = kv.key().strip_prefix(self.folder.as_bytes());
-        let name = name.and_then(|name| std::str::from_utf8(name).ok());
-        let Some(Ok(name)) = name.map(FunctionName::parse) else { return };
-        match is_there.then(|| rollout_of(kv)).flatten() {
-            Some(rollout) if !rollout.progress.phase.is_over() => {
-                self.running.insert(name, rollout);
-            }
-            Some(_) | None => {
-                self.running.remove(&name);
-            }
-        }
-    }
+fn running(name: &str, kv: &KeyValue) -> Option<(FunctionName, Rollout)> {
+    let rollout = rollout_of(kv).filter(|rollout| !rollout.progress.phase.is_over())?;
+    Some((FunctionName::parse(name).ok()?, rollout))
 }
 
 /// Its plan may not have come from one who checks.
@@ -300,13 +269,6 @@ fn release_of(function: &FunctionName, kv: &KeyValue) -> Option<Arc<Release>> {
         Ok(Object::Release(_, release)) => Some(release),
         Ok(Object::Function(..) | Object::Version(..) | Object::Route(..)) | Err(_) => None,
     }
-}
-
-/// What somebody has written there by hand is no reason to stop: it is as if it were not there.
-fn parsed<T: serde::de::DeserializeOwned>(kv: &KeyValue) -> Option<T> {
-    let parsed = serde_json::from_slice(kv.value());
-    let key = String::from_utf8_lossy(kv.key());
-    parsed.inspect_err(|error| tracing::warn!(%key, %error, "a value of a rollout is none")).ok()
 }
 
 fn json(value: &impl serde::Serialize) -> Vec<u8> {

@@ -14,6 +14,12 @@ const TTL: i64 = 5;
 /// So often it is heard from: two may get lost.
 const KEEP_ALIVE: Duration = Duration::from_millis(1500);
 
+/// What an operator sees in etcd of whoever leads.
+fn who(lease: i64) -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}, process {}, lease {lease:016x}", host.trim(), std::process::id())
+}
+
 /// A lease that is being kept.
 pub struct Seat {
     client: Client,
@@ -52,15 +58,14 @@ impl Seat {
         Ok(Self { client: client.clone(), id, keeper, kept })
     }
 
-    /// Waits until it is this one's turn to lead. Dropped before, it wants to no more once the seat is left.
+    /// Waits until it is this one's turn to lead in `election`. Dropped before, it wants to no more once the seat is left.
     pub fn campaign(
         &self,
-        name: String,
-        who: String,
+        election: String,
     ) -> impl Future<Output = Result<Leader, EtcdError>> + use<> {
-        let (mut election, id) = (self.client.election_client(), self.id);
+        let (mut client, id) = (self.client.election_client(), self.id);
         async move {
-            let mut won = election.campaign(name.trim_end_matches('/'), who, id).await?;
+            let mut won = client.campaign(election.trim_end_matches('/'), who(id), id).await?;
             won.take_leader().map(Leader).ok_or(EtcdError::NoEtcd)
         }
     }
