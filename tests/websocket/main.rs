@@ -1,4 +1,7 @@
-//! Web sockets over HTTP/2 (RFC 8441), from a client that speaks it frame by frame to functions that speak HTTP/1.1.
+//! Web sockets over HTTP/2 (RFC 8441), from a client that speaks it frame by frame to functions that speak HTTP/1.1; and what becomes of
+//! open ones when a program goes away.
+
+mod goodbye;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

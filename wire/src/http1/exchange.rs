@@ -168,7 +168,9 @@ impl<S: Service> Exchange<'_, '_, S> {
             let (mut over, result) = self.relay(&mut upstream).await;
             self.service.exchanged(&mut self.call, &upstream);
             match (result, over.unsent.take()) {
-                (Ok(()), _) if over.is_tunnel => return Box::pin(self.tunnel(upstream)).await,
+                (Ok(()), _) if let Some(first) = over.tunnel.take() => {
+                    return Box::pin(self.tunnel(upstream, first)).await;
+                }
                 (Ok(()), _) => return self.complete(upstream, &over),
                 (Err(Cause::UpstreamClosed | Cause::UpstreamIo(_)), Some(head))
                     if tries_left > 0 =>
@@ -242,9 +244,10 @@ impl<S: Service> Exchange<'_, '_, S> {
         next
     }
 
-    async fn tunnel(&mut self, mut upstream: S::Upstream) -> Next {
+    async fn tunnel(&mut self, mut upstream: S::Upstream, first: Vec<u8>) -> Next {
         let clocks = upstream.clocks();
-        let ([up, down], result) = tunnel::carry(self.client, upstream.stream(), clocks).await;
+        let ([up, down], result) =
+            tunnel::carry(self.client, (upstream.stream(), first), clocks).await;
         self.outcome.carried(up, down, result.err());
         ticker::now();
         upstream.release(false);

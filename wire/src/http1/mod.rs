@@ -2,7 +2,7 @@
 //!
 //! [`service`] is the seam: what gateway and node decide for a request. [`inbound`] reads heads from a
 //! client, [`exchange`] carries one request to an upstream and its answer back, [`relay`] moves the bytes,
-//! [`tunnel`] what follows a 101, [`idle`] keeps upstream connections for the next request, [`answer`]
+//! [`tunnel`] what follows a 101 ([`frames`] knows where one may say goodbye), [`idle`] keeps upstream connections for the next request, [`answer`]
 //! is what we say ourselves. [`client`] is a client's connection, [`called`] a single request that came over a link, [`settings`] what it may take.
 
 mod ahead;
@@ -11,6 +11,7 @@ mod called;
 mod client;
 mod copy;
 pub mod exchange;
+pub(crate) mod frames;
 pub mod idle;
 pub mod inbound;
 mod pending;

@@ -261,7 +261,7 @@ impl<S: Service> Exchange<'_, '_, S> {
             upstream: upstream.stream(),
             down: first,
         };
-        let ([up, down], result) = tunnel.carry(clocks, &self.timer).await;
+        let ([up, down], result) = tunnel.carry(clocks, (self.shared.ticker, &self.timer)).await;
         if let Err(cause) = &result {
             self.reply.reset(reason(cause));
         }

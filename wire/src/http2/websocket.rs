@@ -14,9 +14,10 @@ use http::Method;
 use http::request::Parts;
 use tokio::time::Instant;
 
+use crate::http1::frames::{Farewell, goodbye_at};
 use crate::http1::{Cause, Clocks, upgrade};
 use crate::http2::reply::Reply;
-use crate::ticker::Timer;
+use crate::ticker::{Ticker, Timer};
 use crate::{Stream, scratch};
 
 /// Read of the function before the client has taken what came before.
@@ -87,6 +88,7 @@ struct Ways {
     is_down_shut: bool,
     moved_up: u64,
     moved_down: u64,
+    farewell: Farewell,
 }
 
 impl Ways {
@@ -97,16 +99,22 @@ impl Ways {
 
 impl Tunnel<'_> {
     /// Carries bytes until both ways have ended; gives how many went up and down, and the clock that ran out or the side that
-    /// broke. A way that ends is passed on, and the other may go on.
+    /// broke. A way that ends is passed on, and the other may go on. When this end goes away, the client is told so.
     pub(super) async fn carry(
         mut self,
         clocks: Clocks,
-        timer: &Timer,
+        (ticker, timer): (&Ticker, &Timer),
     ) -> ([u64; 2], Result<(), Cause>) {
-        let (mut ways, mut moved, mut moved_at) = (Ways::default(), 0, Instant::now());
+        let farewell = Farewell::after(&self.down);
+        let mut ways = Ways { farewell, ..Ways::default() };
+        let (mut moved, mut moved_at) = (0, Instant::now());
         let result = poll_fn(|cx| {
             if self.reply.poll_gone(cx).is_ready() {
                 return Poll::Ready(Err(Cause::ClientGone));
+            }
+            let goodbye_at = goodbye_at(ticker).filter(|_| !ways.farewell.has_begun());
+            if goodbye_at.is_some_and(|at| at <= Instant::now()) {
+                ways.farewell.begin();
             }
             let up = self.poll_up(&mut ways, cx)?;
             let down = self.poll_down(&mut ways, cx)?;
@@ -117,8 +125,14 @@ impl Tunnel<'_> {
                 (moved, moved_at) = (ways.moved(), Instant::now());
             }
             let until_idle = moved_at + clocks.idle;
-            timer.set(until_idle.min(clocks.run));
+            let wakes_at = until_idle.min(clocks.run);
+            timer.set(goodbye_at.map_or(wakes_at, |at| at.min(wakes_at)));
             match timer.poll(cx) {
+                // It rang for the goodbye.
+                Poll::Ready(()) if Instant::now() < wakes_at => {
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                }
                 Poll::Ready(()) if clocks.run <= until_idle => Poll::Ready(Err(Cause::RunClock)),
                 Poll::Ready(()) => Poll::Ready(Err(Cause::IdleClock)),
                 Poll::Pending => Poll::Pending,
@@ -166,18 +180,25 @@ impl Tunnel<'_> {
             if ways.is_down_shut {
                 return Poll::Ready(Ok(()));
             }
+            if !ways.is_down_ended
+                && let Some(goodbye) = ways.farewell.take()
+            {
+                self.down = Bytes::copy_from_slice(&goodbye);
+                continue;
+            }
             if ways.is_down_ended {
                 self.reply.end(None).map_err(|_| Cause::ClientGone)?;
                 ways.is_down_shut = true;
                 continue;
             }
             let upstream = &mut *self.upstream;
-            self.down = ready!(scratch::with_scratch(|buffer| {
+            (self.down, ways.is_down_ended) = ready!(scratch::with_scratch(|buffer| {
                 let count = ready!(upstream.poll_read(cx, &mut buffer[..TURN_BYTES]))?;
-                Poll::Ready(std::io::Result::Ok(Bytes::copy_from_slice(&buffer[..count])))
+                let passed = ways.farewell.pass(&buffer[..count]);
+                let bytes = Bytes::copy_from_slice(&buffer[..passed]);
+                Poll::Ready(std::io::Result::Ok((bytes, count == 0)))
             }))
             .map_err(Cause::UpstreamIo)?;
-            ways.is_down_ended = self.down.is_empty();
         }
     }
 }

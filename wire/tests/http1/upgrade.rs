@@ -174,3 +174,41 @@ fn a_switch_before_the_request_is_over_is_no_answer() {
         upstream.is_cut().await;
     });
 }
+
+#[test]
+fn a_client_is_told_behind_the_frame_that_this_end_goes_away_and_hears_nothing_more() {
+    run(async {
+        let world = World::new().await;
+        let (mut client, mut upstream) = tunnel(&world).await;
+        upstream.send(b"\x81\x05he").await;
+        client.expect(b"\x81\x05he").await;
+        let still = Still::new();
+        world.ticker.drain();
+        world.settled().await;
+        still.pass(Duration::from_secs(3)).await;
+        upstream.send(b"llo\x81\x01x").await;
+        client.expect(b"llo\x88\x02\x03\xe9").await;
+        client.send(b"\x88\x82mask\x6e\x88").await;
+        upstream.expect(b"\x88\x82mask\x6e\x88").await;
+        upstream.send(b"\x88\x02\x03\xe9").await;
+        drop(upstream);
+        client.ends().await;
+        drop(client);
+        world.all_closed().await;
+    });
+}
+
+#[test]
+fn one_that_says_nothing_is_told_as_well() {
+    run(async {
+        let world = World::new().await;
+        let (mut client, mut upstream) = tunnel(&world).await;
+        let still = Still::new();
+        world.ticker.drain();
+        world.settled().await;
+        still.pass(Duration::from_secs(3)).await;
+        client.expect(b"\x88\x02\x03\xe9").await;
+        drop(client);
+        upstream.ends().await;
+    });
+}

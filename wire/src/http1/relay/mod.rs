@@ -54,8 +54,8 @@ pub(super) struct Over {
     pub(super) keep_client: bool,
     /// The upstream is between two messages.
     pub(super) keep_upstream: bool,
-    /// The answer was 101: what follows is no HTTP.
-    pub(super) is_tunnel: bool,
+    /// The answer was 101, and this came behind it: what follows is no HTTP.
+    pub(super) tunnel: Option<Vec<u8>>,
     /// The request was read to its end: the client's next byte begins another.
     pub(super) is_read: bool,
     /// Nothing but the rest of the answer may follow on the client's connection.
@@ -158,7 +158,7 @@ impl<'a> Relay<'a> {
             first_byte: answer.first_byte,
             keep_client: answer.keep_client && is_whole && !is_ambiguous,
             keep_upstream: answer.keep_upstream && is_whole,
-            is_tunnel: answer.is_tunnel,
+            tunnel: self.down.into_tunnel(),
             is_read: self.up.is_read(),
             is_begun,
             ends_by_close: answer.ends_by_close,

@@ -59,9 +59,7 @@ impl Down<'_> {
         }
         self.note_head(head.status);
         (self.respond)(head, Shape { upgrades: true, ..self.terms.interim() }, self.out.buffer());
-        self.out.buffer().extend_from_slice(rest);
-        self.answer.is_tunnel = true;
-        self.state = State::Done;
+        self.state = State::Tunnel(rest.to_vec());
         Ok(())
     }
 

@@ -72,6 +72,8 @@ enum State {
     /// The head is not complete; what came of it.
     Head(Vec<u8>),
     Body(BodyDecoder, Form),
+    /// Another protocol begins: what came of it behind the head.
+    Tunnel(Vec<u8>),
     Done,
 }
 
@@ -111,8 +113,6 @@ pub(super) struct Passed {
     pub(super) keep_client: bool,
     /// The upstream is between two messages.
     pub(super) keep_upstream: bool,
-    /// The answer is 101: what follows is no HTTP.
-    pub(super) is_tunnel: bool,
     /// The client takes the end of the connection for the end of the answer.
     pub(super) ends_by_close: bool,
 }
@@ -147,6 +147,14 @@ impl<'a> Down<'a> {
         !self.out.is_empty() || self.splice.as_ref().is_some_and(Splice::is_holding)
     }
 
+    /// What came behind the head of a 101; none where there was none.
+    pub(super) fn into_tunnel(self) -> Option<Vec<u8>> {
+        match self.state {
+            State::Tunnel(rest) => Some(rest),
+            State::Head(_) | State::Body(..) | State::Done => None,
+        }
+    }
+
     /// True when nothing but the rest of this answer may follow on the client's connection.
     pub(super) fn is_begun(&self) -> bool {
         self.is_answered() || self.out.is_begun()
@@ -179,7 +187,7 @@ impl<'a> Down<'a> {
             if let Some(polled) = self.poll_splice(client, upstream, cx)? {
                 return Ok(polled);
             }
-            if matches!(self.state, State::Done) {
+            if matches!(self.state, State::Tunnel(_) | State::Done) {
                 return Ok(Poll::Ready(()));
             }
             let told = upstream.take_told();
@@ -249,7 +257,7 @@ impl<'a> Down<'a> {
             }
             State::Body(decoder, form) if bytes.is_empty() => self.end_body(decoder, form),
             State::Body(decoder, form) => self.pass_body(decoder, form, (0, bytes), client, cx),
-            State::Done => unreachable!("a finished answer is not read on"),
+            State::Tunnel(_) | State::Done => unreachable!("a finished answer is not read on"),
         }
     }
 }
