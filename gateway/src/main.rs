@@ -89,9 +89,9 @@ fn run(config: Config) -> Result<(), Exit> {
     })
     .map_err(|error| Exit::unavailable("cannot start the cores".to_owned(), error))?;
     let name = config.name(&address);
-    tracing::info!(%address, tls = tls_address, admin = %admin.address, name, "serving");
-
     process::until_stopped(async {
+        // From here on signals are heard.
+        tracing::info!(%address, tls = tls_address, admin = %admin.address, name, "serving");
         let requests = || metrics.total();
         let publish = |objects| publish(&publisher, objects);
         let us = (&*name, env!("CARGO_PKG_VERSION"));

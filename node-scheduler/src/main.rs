@@ -83,8 +83,6 @@ fn run(config: Config) -> Result<(), Exit> {
             Exit::unavailable("cannot open the door for the next daemon".to_owned(), error)
         })?),
     };
-    tracing::info!(address = %place.address, admin = %admin.address, "serving");
-
     let heir = async {
         match &mut door {
             Some(door) => door.taken().await,
@@ -92,7 +90,11 @@ fn run(config: Config) -> Result<(), Exit> {
         }
     };
     let failures = register::tell_failures(registrar.as_ref(), &node);
-    let follow = follow(intake, &node, security, (plans, failures));
+    let follow = async {
+        // From here on signals are heard.
+        tracing::info!(address = %place.address, admin = %admin.address, "serving");
+        follow(intake, &node, security, (plans, failures)).await
+    };
     let heir = process::until_stopped_or(follow, heir)?;
     drop(door);
     let running = Running { config, place, node, admin, serving, registrar };

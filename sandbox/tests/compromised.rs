@@ -59,12 +59,14 @@ impl Taken {
 
     fn charter(&self, group: &str) -> Value {
         json!({
+            "format": 1,
             "init": env!("CARGO_BIN_EXE_hatchway-sandbox-init"),
             "run_dir": self.path("run"),
             "cgroup_name": group,
             "isolation": "BestEffort",
             "uid_base": 1_000_000,
             "mounts": [self.path("packages")],
+            "orphan_ms": 0,
         })
     }
 

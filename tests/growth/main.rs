@@ -6,7 +6,9 @@ mod site;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use hatchway_tests::{Client, GatewayProgram, PUPPET, Project, Raw, apply_to, eventually, puppet};
+use hatchway_tests::{
+    Client, GatewayProgram, PUPPET, Project, Raw, Sandbox, apply_to, eventually, puppet,
+};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::site::Site;
@@ -174,9 +176,11 @@ fn another_gateway_plans_when_the_leader_is_killed_and_without_etcd_the_last_pla
     eventually("etcd is missed", || {
         (gateway.admin.status()["catalog"]["link"]["state"] == "lost").then_some(())
     });
-    let host = site.hosts.iter().find(|host| host.node.admin.sandboxes().len() == 2);
-    let host = host.expect("one has two");
-    let before = host.node.admin.sandboxes();
+    let (host, before) = eventually("one has two that are ready", || {
+        let all = site.hosts.iter().map(|host| (host, host.node.admin.sandboxes()));
+        let is_it = |of: &[Sandbox]| of.len() == 2 && of.iter().all(|one| one.phase == "idle");
+        all.into_iter().find(|(_, sandboxes)| is_it(sandboxes))
+    });
     let pid = before[0].pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
     kill_process(pid.expect("it has a process"), Signal::KILL).expect("it is there");
     eventually("the node makes up for it by itself", || {

@@ -74,9 +74,13 @@ fn own_address() -> Option<String> {
     Some(socket.local_addr().ok()?.ip().to_string())
 }
 
-/// Every Unix socket with a path that this machine has: those of the daemon's sandboxes among them.
+/// What every sandbox calls its own: who connects to it meets itself.
+const OWN_SOCKET: &str = "/run/hatchway/http.sock";
+
+/// Every Unix socket with a path that this machine has: those of the daemon among them.
 fn sockets() -> Vec<String> {
     let table = fs::read_to_string("/proc/net/unix").expect("proc is mounted");
     let paths = table.lines().filter_map(|line| line.split_whitespace().nth(7));
-    paths.filter(|path| path.starts_with('/')).map(str::to_owned).take(64).collect()
+    let others = paths.filter(|path| path.starts_with('/') && *path != OWN_SOCKET);
+    others.map(str::to_owned).take(64).collect()
 }

@@ -129,10 +129,10 @@ fn serve(args: Args, project: Project) -> Result<(), Exit> {
         &node,
         (&metrics, scribes, tracers),
     )?;
-    announce::ready(&project, &catalog.snapshot(), &address.to_string(), &admin.url());
-
-    let following = watch::follow(args.dirs, project, applier, &node);
     process::until_stopped(async {
+        // From here on signals are heard.
+        announce::ready(&project, &catalog.snapshot(), &address.to_string(), &admin.url());
+        let following = watch::follow(args.dirs, project, applier, &node);
         let certificates = async {
             if let Some(following) = certificates {
                 following.await;

@@ -96,7 +96,7 @@ fn the_adapters_are_compiled_once_for_all_starts() {
     let adapters = hatchway_sandbox::runtime::install_adapters(dir.path()).unwrap();
     let python = crate::runtime_support::interpreters().python.unwrap();
     adapters.compile(&python).unwrap();
-    let cache = dir.path().join("python/hatchway_adapter/__pycache__");
+    let cache = adapters.dir.join("python/hatchway_adapter/__pycache__");
     let name = format!("server.cpython-{}{}.pyc", python.version.0, python.version.1);
     assert!(cache.join(&name).is_file(), "no {name}");
 }

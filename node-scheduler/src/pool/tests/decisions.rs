@@ -458,9 +458,9 @@ fn by_a_plan_so_many_are_kept_ready_and_no_more_than_it_gives() {
     assert_eq!(reaps(&book.at(later).looks()), [0; 0], "all three are kept");
     assert_eq!(hatches(&share(&mut book, 9, None)).len(), 1, "one node has four at most");
     book.happens(Event::Hatched { key: VersionKey(1), id: SandboxId(4) });
-    assert_eq!(hatches(&share(&mut book, 2, Some(4))), [0; 0]);
-    let reaped = reaps(&book.at(2 * later).looks());
-    assert_eq!(reaped.len(), 2, "those beyond what is kept have an idle timeout");
+    let actions = share(&mut book, 2, Some(4));
+    assert_eq!(hatches(&actions), [0; 0]);
+    assert_eq!(reaps(&actions).len(), 2, "those beyond what is kept were idle for long");
     assert_eq!(hatches(&book.happens(Event::Shares(vec![(VersionKey(1), None)]))), [0; 0]);
 }
 
