@@ -47,7 +47,8 @@ fn a_socket_is_told_when_its_gateway_goes_away() {
     let Some(python) = python_with_packages() else {
         return skipped("web sockets", "h2 and websockets in a venv");
     };
-    let up = Up::start(&project(&python));
+    let project = project(&python);
+    let up = Up::start(&project);
     let sockets: Vec<_> = (0..3).map(|_| Socket::open(&python, up.address.port())).collect();
     up.stop();
     for socket in sockets {
