@@ -515,7 +515,7 @@ impl Node {
     }
 
     /// Leaves all sandboxes to `heir`, and gives it the listeners of this daemon. From here on nothing is commanded; what runs is
-    /// relayed to its end, of which `heir` has to be [told](Heir::freed).
+    /// relayed to its end, of which `heir` has to be [told](Heir::follow).
     ///
     /// # Errors
     /// When it is gone: its sandboxes end unless another daemon comes in time.
