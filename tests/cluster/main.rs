@@ -81,7 +81,12 @@ fn a_node_is_not_asked_where_the_gateway_does_not_allow_it() {
     let words = [&site.rules()[..], &["--node-allow".to_owned(), "10.0.0.0/8".to_owned()]].concat();
     let gateway = GatewayProgram::start_alone(&site.project, &words);
     gateway.output().wait_for("not among those of --node-allow");
-    assert_eq!(gateway.get("/f0").problem().reason, "no-node");
+    // Nodes are heard of before the rules are.
+    let reason = eventually("the rules are served", || {
+        let reason = gateway.get("/f0").problem().reason;
+        (reason != "no-route").then_some(reason)
+    });
+    assert_eq!(reason, "no-node");
     assert_eq!(state(&gateway, "node-0"), None);
 }
 
