@@ -5,11 +5,11 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::eventually;
 use crate::hosts::Host;
+use crate::proc;
 
 /// A running `etcd`. Ended when dropped.
 #[derive(Debug)]
@@ -154,17 +154,12 @@ impl Etcd {
 
     /// Stops it in its tracks: connections stay, answers do not come.
     pub fn freeze(&self) {
-        self.signal(Signal::STOP);
+        proc::freeze(self.child.id());
     }
 
     /// Lets it go on.
     pub fn thaw(&self) {
-        self.signal(Signal::CONT);
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        kill_process(pid.expect("a process id is positive"), signal).expect("it is our child");
+        proc::thaw(self.child.id());
     }
 
     /// `etcdctl`, and what it prints.

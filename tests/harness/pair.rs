@@ -7,7 +7,7 @@ use std::process::Command;
 use rustix::process::Signal;
 
 use crate::audit::Traces;
-use crate::{Admin, Client, Program, Project, Raw, program_path};
+use crate::{Admin, Client, Program, Project, Raw, proc, program_path};
 
 /// A running `hatchway-node`. Stopped and audited when dropped.
 #[derive(Debug)]
@@ -226,12 +226,12 @@ impl NodeProgram {
 
     /// Stops it in its tracks: connections stay, answers do not come.
     pub fn freeze(&self) {
-        self.program.signal(Signal::STOP);
+        proc::freeze(self.program.pid());
     }
 
     /// Lets it go on.
     pub fn thaw(&self) {
-        self.program.signal(Signal::CONT);
+        proc::thaw(self.program.pid());
     }
 
     /// What it prints.

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+
 /// A process, told apart from a later one with the same id by when it started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Process {
@@ -52,6 +54,32 @@ impl Process {
         let words = String::from_utf8_lossy(&words).replace('\0', " ");
         format!("process {} ({})", self.pid, words.trim_end())
     }
+}
+
+/// Stops a child of this process in its tracks, with all its threads. The signal alone does not: one of them is woken to stop the
+/// others, and until then they go on (signal(7)).
+///
+/// # Panics
+/// When there is no such child, or it has ended.
+#[track_caller]
+pub fn freeze(pid: u32) {
+    let child = child(pid);
+    kill_process(child, Signal::STOP).expect("it is our child");
+    let is_stopped = WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
+    waitid(WaitId::Pid(child), is_stopped).expect("it is our child");
+}
+
+/// Lets it go on.
+///
+/// # Panics
+/// When there is no such child.
+#[track_caller]
+pub fn thaw(pid: u32) {
+    kill_process(child(pid), Signal::CONT).expect("it is our child");
+}
+
+fn child(pid: u32) -> Pid {
+    i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process id is positive")
 }
 
 /// The ids of all processes.
