@@ -1,6 +1,7 @@
 //! What is asked of every gateway. One request at a time shows what a hop adds to a call; sixty-four
 //! at a time show what it costs.
 
+use crate::front::Front;
 use crate::peers::Peer;
 
 /// One shape of load.
@@ -14,28 +15,6 @@ pub(crate) struct Case {
     pub(crate) request: &'static str,
     pub(crate) path: &'static str,
     pub(crate) peers: &'static [Peer],
-}
-
-/// How clients speak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Front {
-    /// HTTP/1.1.
-    Plain,
-    /// HTTP/1.1, so many requests a second on each connection, however long the answers take.
-    Paced { rate: u32 },
-    /// HTTP/2 by prior knowledge, with so many streams on each connection.
-    Http2 { streams: u32 },
-    /// HTTP/1.1 over TLS.
-    Tls,
-    /// The same, and every connection resumes an earlier session.
-    TlsResumed,
-}
-
-impl Front {
-    /// Clients and gateway encrypt.
-    pub(crate) fn is_tls(self) -> bool {
-        matches!(self, Self::Tls | Self::TlsResumed)
-    }
 }
 
 /// Everybody with a program of their own, and the function alone.

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::cases::Front;
 use crate::error::{BenchError, Result};
+use crate::front::Front;
 use crate::load::IdleClients;
 use crate::peers::{Peer, Site};
 

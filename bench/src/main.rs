@@ -19,6 +19,7 @@ mod child;
 mod cold;
 mod density;
 mod error;
+mod front;
 mod idle;
 mod load;
 mod machine;
@@ -36,8 +37,8 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::args::Args;
-use crate::cases::Front;
 use crate::error::{During as _, Result};
+use crate::front::Front;
 use crate::machine::{Cores, Machine};
 use crate::peers::{Peer, Site};
 use crate::report::{Report, Version};

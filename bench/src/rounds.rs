@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::cases::{Case, Front};
+use crate::cases::Case;
+use crate::front::Front;
 use crate::measure::{self, Sample};
 use crate::peers::{Peer, Site};
 use crate::stats::Spread;

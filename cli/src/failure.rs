@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use hatchway_proto::manifest::Diagnostic;
 
+use crate::count::count;
 use crate::report;
 
 /// Why a command could not do what it was asked to.
@@ -63,9 +64,4 @@ impl Failure {
         }
         ExitCode::from(self.code())
     }
-}
-
-/// `1 mistake`, `2 mistakes`.
-pub(crate) fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

@@ -4,6 +4,7 @@
 mod access;
 mod admin;
 mod command;
+mod count;
 mod failure;
 mod gateways;
 mod output;

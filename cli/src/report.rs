@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use hatchway_proto::manifest::Diagnostic;
 
-use crate::failure::count;
+use crate::count::count;
 
 /// Prints mistakes on stderr, in colour where a person is watching.
 pub(crate) fn print(mistakes: &[Diagnostic]) {

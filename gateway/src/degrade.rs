@@ -2,44 +2,10 @@
 
 use std::sync::Arc;
 
-use hatchway_proto::catalog::{Degrade, Function, Release, StaticAnswer};
-use hatchway_proto::failure::degradable;
+use hatchway_proto::catalog::StaticAnswer;
 use hatchway_wire::http1::Answer;
 
 use crate::catalog::{ReleaseTarget, Snapshot, Target};
-
-/// What takes the place of the failures of one function: what its release has, then its own.
-#[derive(Debug, Default)]
-pub struct Degrades(Box<[Degrade]>);
-
-impl Degrades {
-    /// Of a function and its release.
-    pub fn new(function: &Function, release: Option<&Release>) -> Self {
-        let released = release.into_iter().flat_map(|release| &release.degrade);
-        Self(released.chain(&function.degrade).cloned().collect())
-    }
-
-    /// True where failures stay what they are.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// All of it, the first that is for a failure before the others.
-    pub fn each(&self) -> &[Degrade] {
-        &self.0
-    }
-
-    /// What is for a failure.
-    pub fn find(&self, reason: &str) -> Option<&Degrade> {
-        let reason = degradable(reason)?;
-        self.0.iter().find(|degrade| degrade.is_for(reason))
-    }
-
-    /// True when another function may be asked.
-    pub fn has_functions(&self) -> bool {
-        self.0.iter().any(|degrade| degrade.function.is_some())
-    }
-}
 
 /// The stable version of the function that takes a request which `target` cannot answer for `reason`; it has let the request
 /// pass.

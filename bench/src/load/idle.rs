@@ -7,8 +7,8 @@ use std::time::Duration;
 use socket2::{Domain, Socket, Type};
 
 use super::Http2;
-use crate::cases::Front;
 use crate::error::{BenchError, During as _, Result};
+use crate::front::Front;
 
 /// Addresses of this machine that the clients come from: a gateway lets one address have only so many.
 const ADDRESSES: usize = 16;

@@ -8,9 +8,10 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{h2load, resume, wrk};
-use crate::cases::{Case, Front};
+use crate::cases::Case;
 use crate::child::{output_of, pinned};
 use crate::error::Result;
+use crate::front::Front;
 
 /// What one run has seen.
 #[derive(Clone, Copy, Debug, Deserialize)]

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::{Certificate, Running, Site, free_address};
-use crate::cases::Front;
 use crate::child::{find, output_of};
 use crate::error::{BenchError, During as _, Result};
+use crate::front::Front;
 
 /// On the path, or inside the wheel that `make setup-bench` has installed.
 fn program(site: &Site) -> Result<PathBuf> {

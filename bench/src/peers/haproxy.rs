@@ -4,9 +4,9 @@ use std::fs;
 use std::process::Command;
 
 use super::{Certificate, Running, Site, free_address};
-use crate::cases::Front;
 use crate::child::{find, output_of};
 use crate::error::{During as _, Result};
+use crate::front::Front;
 
 pub(super) fn version() -> Result<String> {
     let said = output_of(Command::new(find("haproxy")?).arg("-v"))?;

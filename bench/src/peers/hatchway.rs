@@ -11,9 +11,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 
 use super::{Certificate, Running, Site, free_address};
-use crate::cases::Front;
 use crate::child::{Child, output_of};
 use crate::error::{BenchError, During as _, Result};
+use crate::front::Front;
 use crate::load::get;
 use crate::process::Tree;
 

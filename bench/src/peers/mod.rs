@@ -16,9 +16,9 @@ use std::process::Command;
 
 use serde::Serialize;
 
-use crate::cases::Front;
 use crate::child::Child;
 use crate::error::{During as _, Result};
+use crate::front::Front;
 use crate::machine::Cores;
 use crate::process::Tree;
 

@@ -4,9 +4,9 @@ use std::fs;
 use std::process::Command;
 
 use super::{Certificate, Running, Site, free_address};
-use crate::cases::Front;
 use crate::child::find;
 use crate::error::{During as _, Result};
+use crate::front::Front;
 
 pub(super) fn version() -> Result<String> {
     let output = Command::new(find("nginx")?).arg("-v").output().during("ask nginx its version")?;

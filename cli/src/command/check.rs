@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::failure::{Failure, Outcome, count};
+use crate::count::count;
+use crate::failure::{Failure, Outcome};
 use crate::project::{self, Project};
 use crate::{output, report};
 

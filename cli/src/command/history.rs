@@ -3,7 +3,8 @@
 use hatchway_proto::catalog::Key;
 use hatchway_proto::catalog::history::Told;
 
-use crate::failure::{Failure, Outcome, count};
+use crate::count::count;
+use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::rules::{Rules, RulesArgs};
 

@@ -10,10 +10,10 @@ use hatchway_proto::catalog::{Objects, Route};
 use hatchway_proto::name::FunctionName;
 use imbl::ordmap::DiffItem;
 
+use super::degrades::Degrades;
 use super::snapshot::{Snapshot, Target, served};
 use super::targets::Place;
 use crate::admit::{Line, Rate};
-use crate::degrade::Degrades;
 use crate::route::{Releases, table};
 
 /// The snapshot for `objects`. Rate limits and metrics of a function live on through a change.

@@ -1,8 +1,9 @@
 //! The rules, as the whole process reads them: one immutable snapshot, swapped in whole.
 //!
-//! [`snapshot`] is what a request sees, the functions among it in [`targets`]; [`apply`] turns objects into it.
+//! [`snapshot`] is what a request sees, the functions among it in [`targets`], and what each has in the place of a failure in [`degrades`]; [`apply`] turns objects into it.
 
 pub mod apply;
+pub mod degrades;
 pub mod snapshot;
 pub mod targets;
 

@@ -10,10 +10,10 @@ use imbl::{OrdMap, OrdSet};
 
 use crate::admit::{Line, Rate};
 use crate::answer::CallError;
-use crate::degrade::Degrades;
 use crate::metrics::{FunctionMetrics, VersionMetrics};
 use crate::route::{Asked, Found, Releases, Table, lane};
 
+use super::degrades::Degrades;
 use super::{Place, Targets};
 
 /// The rules of one revision. Shares with the one before what did not change.

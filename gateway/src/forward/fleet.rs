@@ -8,9 +8,7 @@ use hatchway_proto::catalog::Registration;
 use hatchway_proto::link::LoadSummary;
 use hatchway_wire::link::NodeLoad;
 use hatchway_wire::listen::Address;
-use prometheus::Registry;
 
-use super::loads::Loads;
 use crate::place::NodeFacts;
 
 /// The nodes of a gateway. Cheap to clone; all clones see the same ones.
@@ -97,15 +95,6 @@ impl Fleet {
         let members = self.0.load();
         let member = members.list.iter().find(|member| &*member.node.facts.name == name);
         member.is_some_and(|member| member.load.read().is_some())
-    }
-
-    /// Has the loads shown among the metrics.
-    ///
-    /// # Panics
-    /// When they are registered already: a registry has one gateway.
-    pub fn register(&self, registry: &Registry) {
-        let collector = Box::new(Loads::new(self.clone()));
-        registry.register(collector).expect("a registry has one gateway");
     }
 }
 

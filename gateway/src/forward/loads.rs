@@ -3,7 +3,7 @@
 use hatchway_proto::link::LoadSummary;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{IntGaugeVec, Opts};
+use prometheus::{IntGaugeVec, Opts, Registry};
 
 use super::fleet::Fleet;
 
@@ -11,10 +11,21 @@ use super::fleet::Fleet;
 type Read = fn(&LoadSummary) -> i64;
 
 /// Reads the loads when somebody asks for the metrics.
-pub(super) struct Loads {
+struct Loads {
     fleet: Fleet,
     up: IntGaugeVec,
     of_load: [(IntGaugeVec, Read); 5],
+}
+
+impl Fleet {
+    /// Has the loads shown among the metrics.
+    ///
+    /// # Panics
+    /// When they are registered already: a registry has one gateway.
+    pub fn register(&self, registry: &Registry) {
+        let collector = Box::new(Loads::new(self.clone()));
+        registry.register(collector).expect("a registry has one gateway");
+    }
 }
 
 fn gauge(name: &str, help: &str) -> IntGaugeVec {
@@ -22,7 +33,7 @@ fn gauge(name: &str, help: &str) -> IntGaugeVec {
 }
 
 impl Loads {
-    pub(super) fn new(fleet: Fleet) -> Self {
+    fn new(fleet: Fleet) -> Self {
         Self {
             fleet,
             up: gauge("gateway_node_up", "1 while a link to the node is open."),
@@ -80,8 +91,6 @@ impl Collector for Loads {
 
 #[cfg(test)]
 mod tests {
-    use prometheus::Registry;
-
     use super::*;
 
     #[test]

@@ -4,6 +4,7 @@ use hatchway_proto::catalog::Requests;
 use prometheus::core::Collector;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
+use super::families;
 use super::scrape::Scrape;
 use crate::catalog::Catalog;
 
@@ -33,7 +34,7 @@ impl EdgeMetrics {
             let family = IntCounterVec::new(Opts::new(name, help), &[label]);
             registered(registry, family.expect("the names are good"))
         };
-        let scrape = Scrape::new(catalog.clone());
+        let scrape = Scrape::new(catalog.clone(), families::all());
         registry.register(Box::new(scrape)).expect("a registry has one gateway");
         let bad_heads =
             IntCounter::new("gateway_bad_heads_total", "Heads that broke a rule of HTTP.");

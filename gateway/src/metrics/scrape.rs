@@ -8,7 +8,6 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 
 use super::CLASSES;
-use super::families;
 use super::function::Counts;
 use super::version::VersionMetrics;
 use super::words::Words;
@@ -135,8 +134,8 @@ fn described(name: &str, help: &str, labels: &[&str], own: Option<&str>) -> Desc
 }
 
 impl Scrape {
-    pub(super) fn new(catalog: Catalog) -> Self {
-        Self { catalog, families: families::all() }
+    pub(super) fn new(catalog: Catalog, families: Vec<Family>) -> Self {
+        Self { catalog, families }
     }
 }
 

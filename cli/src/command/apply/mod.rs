@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use self::merge::{Merge, UnderWay};
-use crate::failure::{Failure, Outcome, count};
+use crate::count::count;
+use crate::failure::{Failure, Outcome};
 use crate::rules::{ChangeArgs, Rules, RulesArgs};
 use crate::{output, project, rehearsal, report};
 
