@@ -56,14 +56,17 @@ setup: ## Install what building and running needs, and is missing
 # What is not built by default and has to work all the same.
 FEATURES := --features hatchway-cli/otlp,hatchway-gateway/otlp,hatchway-node/otlp
 
+# Tests wait for programs more than they compute.
+TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
+
 .PHONY: test
 test: PROFILE := dev
 test: TEST_PROFILE = $(if $(filter dev,$(PROFILE)),,--profile $(PROFILE))
-test: setup-test ## Run every test (ARGS="-p hatchway-proto", PROFILE=quick)
+test: setup-test ## Run every test (ARGS="-p hatchway-proto", PROFILE=quick, TEST_THREADS=4)
 	cargo build $(TEST_PROFILE) --workspace $(FEATURES) --bins --tests
 	@$(MAKE) helpers PROFILE=$(PROFILE) PROGRAMS=$(TEST_PROGRAMS)
 	@install -m 755 -t $(TEST_PROGRAMS) $(addprefix $(PROFILE_DIR)/,hatchway hatchway-gateway hatchway-node)
-	HATCHWAY_BIN=$(TEST_PROGRAMS) cargo test --no-fail-fast $(TEST_PROFILE) $(or $(ARGS),--workspace $(FEATURES))
+	HATCHWAY_BIN=$(TEST_PROGRAMS) RUST_TEST_THREADS=$(TEST_THREADS) cargo test --no-fail-fast $(TEST_PROFILE) $(or $(ARGS),--workspace $(FEATURES))
 
 .PHONY: lint
 lint: setup-lint ## Formatting, clippy, docs, licences and sources of dependencies, manifests, shell scripts
