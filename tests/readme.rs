@@ -85,6 +85,25 @@ fn projects(folder: &Path) {
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }
 
+/// The files and folders that a page links to, from where it stands.
+fn linked(page: &str) -> impl Iterator<Item = &str> {
+    let targets = page.split("](").skip(1).filter_map(|after| after.split([')', '#']).next());
+    targets.filter(|target| !target.is_empty() && !target.contains("://"))
+}
+
+#[test]
+fn what_pages_link_to_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for page in
+        ["README.md", "bench/README.md", "deploy/kubernetes/README.md", "proto/fuzz/README.md"]
+    {
+        let text = fs::read_to_string(root.join(page)).expect("it stands beside the crates");
+        let folder = root.join(page).parent().expect("a page is in a folder").to_owned();
+        let missing: Vec<&str> = linked(&text).filter(|link| !folder.join(link).exists()).collect();
+        assert!(missing.is_empty(), "{page} links to what is not there: {missing:?}");
+    }
+}
+
 #[test]
 fn a_canary_is_pushed_as_the_readme_says() {
     let folder = tempfile::Builder::new().prefix("hw-readme").tempdir().expect("a folder");
