@@ -463,6 +463,7 @@ impl LiveSandbox for Process {
             memory_bytes: usage.memory_bytes,
             memory_peak_bytes: usage.memory_peak_bytes,
             cpu: usage.cpu,
+            pids: usage.pids,
         })
     }
 }

@@ -1,8 +1,8 @@
 //! What a node has, what its sandboxes take of it, and whether one more fits. Arithmetic only.
 //!
-//! Memory is charged as reserved until a sandbox has been measured, and as measured plus headroom from then on: most
-//! functions stay far below their limit, and charging limits would leave most of a node empty. Processor time is charged for
-//! sandboxes that start or run requests: an idle one takes none. Process ids are charged as reserved.
+//! Memory and process ids are charged as reserved until a sandbox has been measured, and as measured plus headroom from then on: most
+//! functions stay far below their limits, and charging limits would leave most of a node empty. Processor time is charged for
+//! sandboxes that start or run requests: an idle one takes none.
 
 use hatchway_proto::catalog::Resources;
 
@@ -45,6 +45,14 @@ fn percent(of: u64, percent: u64) -> u64 {
     u64::try_from(u128::from(of) * u128::from(percent) / 100).unwrap_or(u64::MAX)
 }
 
+/// What one sandbox took when it was measured last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Used {
+    pub(super) memory_bytes: u64,
+    /// Processes and threads; 0 where they are not counted.
+    pub(super) pids: u64,
+}
+
 /// What one sandbox, or all of them, take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Charge {
@@ -63,12 +71,23 @@ impl Charge {
         }
     }
 
-    /// The same once memory has been measured.
-    pub(super) fn measured(self, memory_bytes: u64, headroom_percent: u32) -> Self {
-        let with_headroom =
-            memory_bytes.saturating_add(percent(memory_bytes, headroom_percent.into()));
-        let memory_bytes = with_headroom.min(self.memory_bytes.max(memory_bytes));
-        Self { memory_bytes, ..self }
+    /// What a function may start at any moment beside what runs, before the next measurement. Other than memory, processes come by
+    /// handfuls: a shell and what it calls.
+    const SPARE_PIDS: u64 = 8;
+
+    /// The same once it has been measured.
+    pub(super) fn measured(self, used: Used, headroom_percent: u32) -> Self {
+        let headroom = percent(used.memory_bytes, headroom_percent.into());
+        let memory_bytes = used.memory_bytes.saturating_add(headroom);
+        let pids = match used.pids {
+            0 => self.pids,
+            pids => pids + percent(pids, headroom_percent.into()).max(Self::SPARE_PIDS),
+        };
+        Self {
+            memory_bytes: memory_bytes.min(self.memory_bytes.max(used.memory_bytes)),
+            pids: pids.min(self.pids.max(used.pids)),
+            ..self
+        }
     }
 
     /// The same while no request runs.
@@ -115,9 +134,11 @@ mod tests {
 
     #[test]
     fn a_measured_sandbox_is_charged_its_use_with_headroom_up_to_its_limit() {
-        assert_eq!(RESERVED.measured(40 * MIB, 25).memory_bytes, 50 * MIB);
-        assert_eq!(RESERVED.measured(120 * MIB, 25).memory_bytes, 128 * MIB);
-        assert_eq!(RESERVED.measured(200 * MIB, 25).memory_bytes, 200 * MIB);
+        let of = |memory_bytes| RESERVED.measured(Used { memory_bytes, pids: 1 }, 25).memory_bytes;
+        assert_eq!([40, 120, 200].map(|mib| of(mib * MIB) / MIB), [50, 128, 200]);
+        let of = |pids| RESERVED.measured(Used { memory_bytes: MIB, pids }, 25).pids;
+        assert_eq!([1, 40, 60, 70].map(of), [9, 50, 64, 70]);
+        assert_eq!(of(0), 64, "nobody counts them");
     }
 
     #[test]

@@ -67,9 +67,9 @@ fn take_in(state: &mut State, now: Instant, draw: u32, event: Event, actions: &m
         Event::Exited { key, id, exit } => exited(state, (key, id), (now, draw), exit, actions),
         Event::Measured(uses) => {
             state.measured_at = Some(now);
-            for (key, id, bytes) in uses {
+            for (key, id, used) in uses {
                 if let Some(sandbox) = state.sandbox_mut(key, id) {
-                    sandbox.memory_bytes = Some(bytes);
+                    sandbox.used = Some(used);
                 }
             }
         }

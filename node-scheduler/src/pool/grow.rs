@@ -174,7 +174,7 @@ fn hatch(state: &mut State, key: VersionKey, now: Instant, actions: &mut Vec<Act
     state.last_turn = key;
     if let Some(version) = state.versions.get_mut(&key) {
         let phase = Phase::Starting { since: now };
-        version.sandboxes.insert(id, Sandbox { phase, memory_bytes: None, why: None });
+        version.sandboxes.insert(id, Sandbox { phase, used: None, why: None });
         version.short = None;
         actions.push(Action::Hatch { key, id });
     }

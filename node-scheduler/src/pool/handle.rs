@@ -38,6 +38,7 @@ impl<H: Hatchery> Pool<H> {
             memory_budget_bytes: config.budget.memory_bytes,
             cpu_budget_millis: config.budget.cpu_promised_millis(),
             cpu_millis: config.budget.cpu_millis,
+            pids_budget: config.budget.pids,
             ..Load::default()
         };
         let shared = Arc::new(Shared::new(clock::now(), load));

@@ -100,6 +100,8 @@ pub struct Usage {
     pub memory_peak_bytes: u64,
     /// Processor time so far.
     pub cpu: Duration,
+    /// Processes and threads now; 0 where nobody counts them.
+    pub pids: u64,
 }
 
 /// How a sandbox ended.

@@ -17,10 +17,11 @@ use hatchway_proto::name::SandboxId;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::adopt::LentOut;
+use super::budget::Used;
 use super::clock;
 use super::config::PoolConfig;
 use super::decide::decide;
-use super::hatchery::{Exit, HatchFailure, Hatched, Hatchery, LiveSandbox};
+use super::hatchery::{Exit, HatchFailure, Hatched, Hatchery, LiveSandbox, Usage};
 use super::phase::Phase;
 use super::plan::{Bar, Event};
 use super::refused::SlotRefused;
@@ -196,7 +197,8 @@ impl<H: Hatchery> Desk<H> {
             let before = resident.usage().map_or(Duration::ZERO, |before| before.cpu);
             cpu += usage.map_or(Duration::ZERO, |usage| usage.cpu.saturating_sub(before));
             resident.set_usage(usage);
-            uses.extend(usage.map(|usage| (row.key, *id, usage.memory_bytes)));
+            let used = usage.map(|Usage { memory_bytes, pids, .. }| Used { memory_bytes, pids });
+            uses.extend(used.map(|used| (row.key, *id, used)));
         }
         let now = clock::now();
         self.cpu_used_millis = match self.state.measured_at.map(|since| (now - since).as_micros()) {
@@ -248,6 +250,8 @@ impl<H: Hatchery> Desk<H> {
             memory_reserved_bytes: taken.memory_bytes,
             memory_measured_bytes: self.state.measured_bytes(),
             cpu_reserved_millis: taken.cpu_millis,
+            pids_reserved: taken.pids,
+            waiting_for_room: self.state.waiting_for_room(),
             cpu_used_millis: if self.rows.is_empty() { 0 } else { self.cpu_used_millis },
             is_draining: self.is_drain_known,
         };

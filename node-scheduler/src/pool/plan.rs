@@ -6,6 +6,7 @@ use std::time::Instant;
 use hatchway_proto::growth::Share;
 use hatchway_proto::name::SandboxId;
 
+use super::budget::Used;
 use super::event::ReapWhy;
 use super::hatchery::{Exit, HatchFailure};
 use super::refused::SlotRefused;
@@ -31,7 +32,7 @@ pub(super) enum Event {
     /// A process has ended.
     Exited { key: VersionKey, id: SandboxId, exit: Exit },
     /// Memory in use, by sandbox.
-    Measured(Vec<(VersionKey, SandboxId, u64)>),
+    Measured(Vec<(VersionKey, SandboxId, Used)>),
     /// The node goes down.
     Drain,
     /// Another keeper takes over.

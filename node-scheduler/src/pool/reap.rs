@@ -167,7 +167,7 @@ fn relieve(state: &mut State, actions: &mut Vec<Action>) {
     let leaving: u64 = state
         .sandboxes()
         .filter(|(_, _, _, sandbox)| sandbox.is_leaving())
-        .filter_map(|(_, _, _, sandbox)| sandbox.memory_bytes)
+        .map(|(_, _, _, sandbox)| sandbox.memory_bytes())
         .sum();
     let mut used = state.measured_bytes().saturating_sub(leaving);
     if used <= budget.high_water_bytes() {
@@ -177,8 +177,8 @@ fn relieve(state: &mut State, actions: &mut Vec<Action>) {
     while used > budget.low_water_bytes()
         && let Some(victim) = candidates.next()
     {
-        let measured = state.sandbox_mut(victim.key, victim.id).and_then(|s| s.memory_bytes);
-        used = used.saturating_sub(measured.unwrap_or(0));
+        let sandbox = state.sandbox_mut(victim.key, victim.id);
+        used = used.saturating_sub(sandbox.map_or(0, |sandbox| sandbox.memory_bytes()));
         doom(state, victim, ReapWhy::Pressure, actions);
     }
 }

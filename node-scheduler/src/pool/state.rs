@@ -9,7 +9,7 @@ use hatchway_proto::growth::Share;
 use hatchway_proto::name::SandboxId;
 
 use super::backoff::Backoff;
-use super::budget::Charge;
+use super::budget::{Charge, Used};
 use super::config::PoolConfig;
 use super::event::ReapWhy;
 use super::phase::Phase;
@@ -52,7 +52,7 @@ impl Spec {
 pub(super) struct Sandbox {
     pub(super) phase: Phase,
     /// As last measured.
-    pub(super) memory_bytes: Option<u64>,
+    pub(super) used: Option<Used>,
     /// Why it is being ended, or was to be.
     pub(super) why: Option<ReapWhy>,
 }
@@ -61,6 +61,11 @@ impl Sandbox {
     /// Chosen to be reaped a moment ago: no longer counted on, not yet closed.
     pub(super) fn is_doomed(&self) -> bool {
         matches!(self.phase, Phase::Idle { .. }) && self.why.is_some()
+    }
+
+    /// As last measured.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        self.used.map_or(0, |used| used.memory_bytes)
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -165,8 +170,8 @@ impl VersionState {
 
     /// What a sandbox takes at the moment.
     pub(super) fn charge(&self, sandbox: &Sandbox, headroom_percent: u32) -> Charge {
-        let charge = match sandbox.memory_bytes {
-            Some(bytes) => self.spec.charge.measured(bytes, headroom_percent),
+        let charge = match sandbox.used {
+            Some(used) => self.spec.charge.measured(used, headroom_percent),
             None => self.spec.charge,
         };
         match sandbox.phase {
@@ -208,7 +213,7 @@ impl State {
     pub(super) fn adopt(&mut self, key: VersionKey, id: SandboxId, now: Instant) {
         if let Some(version) = self.versions.get_mut(&key) {
             let phase = Phase::Idle { since: now };
-            version.sandboxes.insert(id, Sandbox { phase, memory_bytes: None, why: None });
+            version.sandboxes.insert(id, Sandbox { phase, used: None, why: None });
             self.next_sandbox = self.next_sandbox.max(id.0 + 1);
         }
     }
@@ -269,7 +274,13 @@ impl State {
 
     /// Memory in use as far as it has been measured.
     pub(super) fn measured_bytes(&self) -> u64 {
-        self.sandboxes().filter_map(|(_, _, _, sandbox)| sandbox.memory_bytes).sum()
+        self.sandboxes().map(|(_, _, _, sandbox)| sandbox.memory_bytes()).sum()
+    }
+
+    /// Requests of versions that have no sandbox.
+    pub(super) fn waiting_for_room(&self) -> u32 {
+        let has_none = |version: &&VersionState| version.sandboxes.is_empty();
+        self.versions.values().filter(has_none).map(|version| version.waiting).sum()
     }
 
     pub(super) fn starting(&self) -> u32 {

@@ -69,17 +69,22 @@ pub struct Load {
     pub cpu_used_millis: u64,
     /// What there really is of it.
     pub cpu_millis: u64,
+    /// Processes and threads charged against the budget.
+    pub pids_reserved: u64,
+    /// The budget.
+    pub pids_budget: u64,
     /// True from the order to drain on.
     pub is_draining: bool,
 }
 
 impl Load {
-    /// What is taken of the scarcest of memory and processor time, in thousandths of what may be.
+    /// What is taken of the scarcest of memory, processor time and process ids, in thousandths of what may be.
     pub fn used_permille(&self) -> u16 {
         let share = |used: u64, of: u64| used.saturating_mul(1000) / of.max(1);
         let memory = share(self.memory_reserved_bytes, self.memory_budget_bytes);
         let cpu = share(self.cpu_used_millis, self.cpu_millis);
-        u16::try_from(memory.max(cpu)).unwrap_or(u16::MAX)
+        let pids = share(self.pids_reserved, self.pids_budget);
+        u16::try_from(memory.max(cpu).max(pids)).unwrap_or(u16::MAX)
     }
 }
 
@@ -92,6 +97,9 @@ pub(super) struct Reserve {
     pub(super) memory_measured_bytes: u64,
     pub(super) cpu_reserved_millis: u64,
     pub(super) cpu_used_millis: u64,
+    pub(super) pids_reserved: u64,
+    /// Requests of versions that have no sandbox, not even one that starts.
+    pub(super) waiting_for_room: u32,
     pub(super) is_draining: bool,
 }
 
@@ -147,26 +155,35 @@ impl<H: Hatchery> Shared<H> {
         let mut load = Load {
             slots_free: 0,
             slots_in_flight: 0,
-            queued: 0,
+            queued: reserve.waiting_for_room,
             sandboxes: reserve.sandboxes,
             hatching: reserve.hatching,
             memory_reserved_bytes: reserve.memory_reserved_bytes,
             memory_measured_bytes: reserve.memory_measured_bytes,
             cpu_reserved_millis: reserve.cpu_reserved_millis,
             cpu_used_millis: reserve.cpu_used_millis,
+            pids_reserved: reserve.pids_reserved,
             is_draining: reserve.is_draining,
             ..last
         };
-        for version in self.versions.load().iter() {
-            load.queued += version.waiting();
-            for resident in version.residents().iter() {
-                let seen = resident.word.seen();
-                load.slots_in_flight += u32::from(seen.in_flight());
-                if seen.is_open() {
-                    load.slots_free += u32::from(resident.limit.saturating_sub(seen.in_flight()));
-                }
+        // What lives, and not what is served here: of a hundred thousand versions a few hundred have sandboxes.
+        let mut lines = Vec::new();
+        for listed in self.roster().values() {
+            let waiting = listed.version.waiting();
+            if waiting > 0 {
+                lines.push((listed.version.id(), waiting));
+            }
+            let Some(resident) = &listed.resident else { continue };
+            let seen = resident.word.seen();
+            load.slots_in_flight += u32::from(seen.in_flight());
+            if seen.is_open() {
+                load.slots_free += u32::from(resident.limit.saturating_sub(seen.in_flight()));
             }
         }
+        // A line is one, however many sandboxes it is for.
+        lines.sort_unstable_by_key(|(version, _)| *version);
+        lines.dedup_by_key(|(version, _)| *version);
+        load.queued += lines.iter().map(|(_, waiting)| waiting).sum::<u32>();
         load
     }
 }

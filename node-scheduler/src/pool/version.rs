@@ -161,6 +161,7 @@ impl<H: Hatchery> VersionPool<H> {
                     if queued < clock {
                         left = (clock - queued).max(RECHECK);
                     } else if place.leave() {
+                        self.front.waited(queued);
                         return Err(match patience {
                             Some(_) => SlotRefused::Saturated,
                             None => SlotRefused::QueueClock { waited: queued },
@@ -212,10 +213,12 @@ impl<H: Hatchery> VersionPool<H> {
         (waiting >= depth as usize).then_some(SlotRefused::QueueFull { depth, retry_after })
     }
 
-    /// Nothing more is hatched, and as many wait as there are slots: one more would not have its turn soon.
+    /// Nothing more is hatched, and one more would not have its turn soon: as many wait as there are slots, or somebody waits, and
+    /// the last one has waited for too long.
     fn is_saturated(&self, waiting: usize) -> bool {
         let slots = self.table.load().len() * usize::from(self.limit);
-        slots > 0 && waiting >= slots && self.front.line.wants_no_call()
+        let is_slow = waiting > 0 && self.front.wait() >= PATIENCE;
+        slots > 0 && (waiting >= slots || is_slow) && self.front.line.wants_no_call()
     }
 
     pub(super) fn set_queue_depth(&self, depth: u32) {
@@ -226,6 +229,7 @@ impl<H: Hatchery> VersionPool<H> {
         self.limit
     }
 
+    #[cfg(test)]
     pub(super) fn residents(&self) -> Arc<Table<H>> {
         self.table.load_full()
     }

@@ -7,6 +7,7 @@ use hatchway_proto::growth::Share;
 use hatchway_proto::name::SandboxId;
 
 use super::kit::{MIB, MS, SECOND, config, version};
+use crate::pool::budget::Used;
 use crate::pool::decide::decide;
 use crate::pool::hatchery::{Exit, HatchFailure};
 use crate::pool::phase::Phase;
@@ -288,6 +289,10 @@ fn newcomers_are_not_turned_away_while_a_sandbox_serves_or_for_a_failure_that_wa
     }
 }
 
+fn used(mib: u64) -> Used {
+    Used { memory_bytes: mib * MIB, pids: 1 }
+}
+
 /// Room for this many sandboxes of [`version`], which are charged what they reserve.
 fn room_for(sandboxes: u64) -> Book {
     let config = config();
@@ -329,7 +334,7 @@ fn who_has_no_sandbox_and_finds_no_room_hears_so_when_patience_is_over() {
     book.busy(1, id, 1);
     assert_eq!(refusals(&book.waiting(2, 1).looks()), [] as [&SlotRefused; 0]);
     assert_eq!(book.next_look(), Some(Duration::ZERO), "a measurement is due");
-    book.happens(Event::Measured(vec![(VersionKey(1), SandboxId(id), 100 * MIB)]));
+    book.happens(Event::Measured(vec![(VersionKey(1), SandboxId(id), used(100))]));
     assert_eq!(book.next_look(), Some(10 * MS));
     assert_eq!(refusals(&book.at(249 * MS).looks()), [] as [&SlotRefused; 0]);
     let actions = book.at(250 * MS).looks();
@@ -376,7 +381,7 @@ fn pressure_ends_idle_sandboxes_down_to_the_low_mark() {
         book.idle(1, *id, n * MS);
     }
     let uses = |mib: u64| {
-        let use_of = |id: &u64| (VersionKey(1), SandboxId(*id), mib * MIB);
+        let use_of = |id: &u64| (VersionKey(1), SandboxId(*id), used(mib));
         Event::Measured(ids.iter().map(use_of).collect())
     };
     assert_eq!(reaps(&book.happens(uses(225))), [0; 0]);

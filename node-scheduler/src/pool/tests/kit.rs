@@ -91,7 +91,7 @@ impl LiveSandbox for Arc<Puppet> {
 
     fn usage(&self) -> Option<Usage> {
         let memory_bytes = *self.memory_bytes.lock().unwrap();
-        Some(Usage { memory_bytes, memory_peak_bytes: memory_bytes, cpu: Duration::ZERO })
+        Some(Usage { memory_bytes, memory_peak_bytes: memory_bytes, cpu: Duration::ZERO, pids: 1 })
     }
 }
 

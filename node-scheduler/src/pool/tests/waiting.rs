@@ -146,6 +146,29 @@ async fn behind_a_line_as_long_as_there_are_slots_who_could_go_elsewhere_is_refu
 }
 
 #[tokio::test(start_paused = true)]
+async fn in_a_line_that_was_too_slow_for_one_who_could_go_elsewhere_the_next_one_does_not_try() {
+    let fixture = Fixture::with(Version { max: 1, concurrency: 2, ..version() });
+    let (slot, _other) = (fixture.slot(1).await, fixture.slot(1).await);
+    let waiting = fixture.ask(1);
+    fixture.settle().await;
+    let refused_after = async || {
+        let began = Instant::now();
+        let refused = fixture.version(1).choosy_slot().await.unwrap_err();
+        assert_eq!(refused, SlotRefused::Saturated);
+        began.elapsed()
+    };
+    assert!(refused_after().await >= 100 * MS, "the line is shorter than it may be");
+    assert_eq!(refused_after().await, Duration::ZERO);
+    drop(slot);
+    let slot = waiting.await.unwrap().unwrap();
+    let waiting = fixture.ask(1);
+    fixture.settle().await;
+    drop(slot);
+    drop(waiting.await.unwrap().unwrap());
+    assert!(fixture.version(1).choosy_slot().await.is_ok(), "it is quick again");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_wait_is_divided_into_queue_and_start() {
     let fixture = Fixture::with(Version { max: 1, ..version() });
     let early = fixture.ask(1);
