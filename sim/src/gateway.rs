@@ -33,6 +33,8 @@ pub(crate) struct Placed {
     /// Where it runs; none when nobody took it.
     pub(crate) node: Option<usize>,
     pub(crate) admitted: Admitted,
+    /// What nodes that refused it have cost, in microseconds.
+    pub(crate) lost_us: u64,
     pub(crate) refusals: u32,
 }
 
@@ -88,7 +90,7 @@ impl Gateway {
     ) -> Placed {
         let at = self.at(now);
         self.retries = self.retries.offered();
-        let (mut tried, mut refusals) = (Vec::with_capacity(TRIES), 0);
+        let (mut tried, mut refusals, mut lost_us) = (Vec::with_capacity(TRIES), 0, 0);
         while tried.len() < TRIES
             && let Some(Pick { node, is_choosy, .. }) = self.pick(f, of, &tried, at)
         {
@@ -101,17 +103,18 @@ impl Gateway {
             tried.push(node);
             let is_choosy = is_choosy && tried.len() < TRIES && self.retries.is_ample();
             let admitted = nodes[node].offer(f, of, (is_choosy, runs_us), now);
-            if admitted != Admitted::Refused {
-                return Placed { node: Some(node), admitted, refusals };
-            }
-            refusals += 1;
+            let Admitted::Refused(after_us) = admitted else {
+                let node = (admitted != Admitted::Failed).then_some(node);
+                return Placed { node, admitted, lost_us, refusals };
+            };
+            (refusals, lost_us) = (refusals + 1, lost_us + after_us);
             if let Some(place) = &mut self.places[f as usize] {
                 place.refused(node, at);
             }
             let Some(left) = self.retries.again() else { break };
             self.retries = left;
         }
-        Placed { node: None, admitted: Admitted::Refused, refusals }
+        Placed { node: None, admitted: Admitted::Failed, lost_us, refusals }
     }
 
     pub(crate) fn pick(

@@ -130,10 +130,11 @@ fn compare(first: &str, seeds: &[u64], cases: &[Case]) -> Table {
 /// A column: what it is called, how it is written, and the figure.
 type Column = (&'static str, usize, fn(&Figures) -> f64);
 
-const COLUMNS: [Column; 11] = [
+const COLUMNS: [Column; 12] = [
     ("cold %", 2, |figures| figures.percent(figures.cold)),
     ("waited %", 2, |figures| figures.percent(figures.waited)),
     ("failed %", 3, |figures| figures.percent(figures.failed)),
+    ("late %", 2, |figures| figures.percent(figures.late)),
     ("lost", 0, |figures| figures.count(figures.lost)),
     ("delay, mean ms", 2, |figures| figures.delays.mean_ms()),
     ("p99 ms", 0, |figures| figures.delays.quantile_ms(9900)),

@@ -28,6 +28,9 @@ const IDLE_US: u64 = 60_000_000;
 /// Nobody waits longer for a slot: the queue clock.
 const QUEUE_US: u64 = 5_000_000;
 
+/// Who could go elsewhere waits no longer than this for a slot that others hold.
+const PATIENCE_US: u64 = 100_000;
+
 /// Sandboxes of one function.
 #[derive(Debug, Default)]
 struct Pool {
@@ -42,6 +45,10 @@ struct Pool {
     idle_us: u64,
     /// Since when there is one more than is needed.
     spare_us: Option<u64>,
+    /// How long the last one waited who stood in line for a slot, until it had one or went elsewhere.
+    last_wait_us: u64,
+    /// Until when somebody stands there who will go elsewhere.
+    tried_until_us: u64,
 }
 
 /// What came of a call: microseconds until it ran.
@@ -53,8 +60,10 @@ pub(crate) enum Admitted {
     Cold(u64),
     /// It waited for a slot that others held.
     Waited(u64),
-    /// No slot, and it could go elsewhere; or none before the queue clock rings.
-    Refused,
+    /// It could go elsewhere, and does after so long.
+    Refused(u64),
+    /// The queue clock has rung.
+    Failed,
 }
 
 #[derive(Debug, Default)]
@@ -82,21 +91,33 @@ impl Node {
         (is_choosy, runs_us): (bool, u64),
         now: u64,
     ) -> Admitted {
-        let (sandboxes, in_flight) =
-            self.pools.get(&f).map_or((0, 0), |pool| (pool.sandboxes, pool.in_flight));
+        let (sandboxes, in_flight, is_slow) = self.pools.get(&f).map_or((0, 0, false), |pool| {
+            (pool.sandboxes, pool.in_flight, pool.last_wait_us >= PATIENCE_US)
+        });
         let slots = sandboxes * of.concurrency;
         let has_slot = in_flight < slots;
         let wants_more = (in_flight + 1) * 100 > slots * CROWDED_PERCENT;
         // Early growth is a guess, and ends nobody's sandbox.
         let has_grown = wants_more && sandboxes < MAX && self.hatch(f, of, !has_slot, now);
-        if !has_slot && !has_grown && (is_choosy || slots == 0) {
-            return Admitted::Refused;
+        if !has_slot && !has_grown && slots == 0 {
+            return Admitted::Refused(0);
+        }
+        let is_tried = self.pools.get(&f).is_some_and(|pool| now < pool.tried_until_us);
+        let has_line = in_flight > slots || is_tried;
+        // One more would not have its turn soon.
+        let is_long = in_flight >= 2 * slots || (has_line && is_slow);
+        if is_choosy && !has_slot && !has_grown && is_long {
+            return Admitted::Refused(0);
         }
         let pool = self.pools.get_mut(&f).expect("it has a sandbox");
         let Reverse(free) = *pool.slots.peek().expect("a sandbox has slots");
         let waits = free.saturating_sub(now);
+        if is_choosy && !has_grown && waits > PATIENCE_US {
+            (pool.last_wait_us, pool.tried_until_us) = (PATIENCE_US, now + PATIENCE_US);
+            return Admitted::Refused(PATIENCE_US);
+        }
         if waits > QUEUE_US {
-            return Admitted::Refused;
+            return Admitted::Failed;
         }
         pool.slots.pop();
         pool.slots.push(Reverse(now + waits + runs_us));
@@ -108,7 +129,10 @@ impl Node {
         match waits {
             0 => Admitted::Warm,
             _ if free == pool.ready_us => Admitted::Cold(waits),
-            _ => Admitted::Waited(waits),
+            _ => {
+                pool.last_wait_us = waits;
+                Admitted::Waited(waits)
+            }
         }
     }
 

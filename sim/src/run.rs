@@ -15,6 +15,9 @@ const TELL_US: u64 = 100_000;
 
 const SECOND: u64 = 1_000_000;
 
+/// What placing and starting may cost before somebody notices.
+const LATE_US: u64 = 200_000;
+
 /// What is run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
@@ -49,6 +52,8 @@ pub(crate) struct Figures {
     pub(crate) cold: u64,
     pub(crate) waited: u64,
     pub(crate) failed: u64,
+    /// Failed, or ran more than [`LATE_US`] after they came.
+    pub(crate) late: u64,
     pub(crate) lost: u64,
     pub(crate) refusals: u64,
     /// What placing and starting cost each request.
@@ -140,22 +145,26 @@ pub(crate) fn run(plan: &Plan, policy: Policy) -> Figures {
         let gateway = gateway % gateways.len();
         let of = world.functions[f as usize];
         let placed = gateways[gateway].place(f, &of, (&mut nodes, runs_us), now);
-        let waits = match placed.admitted {
-            Admitted::Cold(waits) | Admitted::Waited(waits) => waits,
-            Admitted::Warm | Admitted::Refused => 0,
-        };
+        let waits = placed.lost_us
+            + match placed.admitted {
+                Admitted::Cold(waits) | Admitted::Waited(waits) => waits,
+                Admitted::Warm | Admitted::Refused(_) | Admitted::Failed => 0,
+            };
         if let Some(node) = placed.node {
             ends.push(Reverse((now + waits + runs_us, node, f)));
         }
         if now >= measured_from {
             figures.requests += 1;
             figures.refusals += u64::from(placed.refusals);
-            figures.delays.count(waits);
+            if placed.node.is_some() {
+                figures.delays.count(waits);
+            }
+            figures.late += u64::from(placed.node.is_none() || waits > LATE_US);
             match placed.admitted {
                 Admitted::Warm => {}
                 Admitted::Cold(_) => figures.cold += 1,
                 Admitted::Waited(_) => figures.waited += 1,
-                Admitted::Refused => figures.failed += 1,
+                Admitted::Refused(_) | Admitted::Failed => figures.failed += 1,
             }
         }
     }
