@@ -123,9 +123,10 @@ bench-density: setup-bench build bench-programs ## Memory of so many live Node f
 
 .PHONY: bench-cluster
 bench-cluster: PROFILE := quick
-bench-cluster: setup-test build bench-programs ## Four gateways and eight nodes on this machine: where functions go, what a loss costs
+bench-cluster: setup-test setup-bench build bench-programs ## Gateways and nodes on this machine: where functions go, what a loss costs (DURATION=10m, ARGS=figures_of_a_loss)
 	@install -m 755 -t $(PROFILE_DIR) $(TARGET)/$(HELPER_TARGET)/$(PROFILE)/hatchway-bench-function
-	HATCHWAY_BIN=$(PROFILE_DIR) cargo test --profile $(PROFILE) -p hatchway-tests --test cluster -- --ignored --nocapture $(ARGS)
+	HATCHWAY_BIN=$(PROFILE_DIR) cargo test --profile $(PROFILE) -p hatchway-tests --test cluster -- \
+		--ignored --nocapture --test-threads 1 $(ARGS)
 
 .PHONY: fuzz
 FUZZ_SECONDS ?= 3600

@@ -4,12 +4,14 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use rustix::net::RecvFlags;
+
 use crate::PATIENCE;
 
 /// A client that sends what it is told and reads what it is asked to.
 #[derive(Debug)]
-pub struct Raw {
-    reader: BufReader<TcpStream>,
+pub struct Raw<S = TcpStream> {
+    reader: BufReader<S>,
 }
 
 /// The head of an answer.
@@ -50,6 +52,13 @@ impl Raw {
         stream.set_read_timeout(Some(patience))?;
         stream.set_nodelay(true)?;
         Ok(Self { reader: BufReader::new(stream) })
+    }
+}
+
+impl<S: Read + Write> Raw<S> {
+    /// Over what is connected already.
+    pub fn over(stream: S) -> Self {
+        Self { reader: BufReader::new(stream) }
     }
 
     /// Sends bytes.
@@ -157,17 +166,14 @@ impl Raw {
         let _ = self.reader.read_to_end(&mut bytes);
         bytes
     }
+}
 
+impl Raw {
     /// True while the other side has neither ended the connection nor said anything that was not read.
     pub fn is_quiet(&self) -> bool {
-        let stream = self.reader.get_ref();
-        let look = || {
-            stream.set_nonblocking(true)?;
-            let seen = stream.peek(&mut [0]);
-            stream.set_nonblocking(false)?;
-            seen
-        };
-        look().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let seen = rustix::net::recv(self.reader.get_ref(), &mut [0][..], flags);
+        seen.is_err_and(|error| error == rustix::io::Errno::AGAIN)
     }
 
     /// The other side's address.

@@ -1,6 +1,6 @@
 //! Clients that cost little: what is measured shares two cores with them.
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::thread;
@@ -11,11 +11,20 @@ use hatchway_tests::{Draw, Raw, together};
 /// The longest that a client waits.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A request that was answered well.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) path: String,
+    /// When it should have been sent.
+    pub(crate) due: Instant,
+    /// How long after that its answer was there.
+    pub(crate) took: Duration,
+}
+
 /// Requests that were answered, or not.
 #[derive(Debug, Default)]
 pub(crate) struct Asked {
-    /// When each should have been sent, and how long after that its answer was there.
-    pub(crate) answered: Vec<(Instant, Duration)>,
+    pub(crate) answered: Vec<Answered>,
     /// What went wrong.
     pub(crate) failures: Vec<String>,
     pub(crate) took: Duration,
@@ -56,34 +65,53 @@ impl Client {
 }
 
 /// One request and its answer.
-pub(crate) fn exchange(connection: &mut Raw, path: &str) -> io::Result<(u16, Vec<u8>)> {
+pub(crate) fn exchange<S: Read + Write>(
+    connection: &mut Raw<S>,
+    path: &str,
+) -> io::Result<(u16, Vec<u8>)> {
     connection.try_send(format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n").as_bytes())?;
     let head = connection.try_head()?;
     let length = head.field("content-length").parse().map_err(io::Error::other)?;
     Ok((head.status, connection.exactly(length)?))
 }
 
-/// Asks as `manner` says; `path` says for what.
+/// Asks as `manner` says, each client by one gateway after the other; `path` says for what.
 pub(crate) fn ask(
     gateways: &[SocketAddr],
     manner: Manner,
     path: impl Fn(&mut Draw) -> String + Sync,
 ) -> Asked {
+    ask_by(manner, path, |number| {
+        let gateways = gateways.iter().map(|address| (*address, None)).collect();
+        let mut client = Client { gateways, turn: number };
+        move |path: &str| client.ask(path)
+    })
+}
+
+/// The same by clients that `make` makes of their numbers.
+pub(crate) fn ask_by<C>(
+    manner: Manner,
+    path: impl Fn(&mut Draw) -> String + Sync,
+    make: impl Fn(usize) -> C + Sync,
+) -> Asked
+where
+    C: FnMut(&str) -> Result<(), String>,
+{
     let all = Mutex::new(Asked::default());
     let began = Instant::now();
     let every = manner.per_second.map(|all| Duration::from_secs_f64(manner.clients as f64 / all));
     together(manner.clients, |number| {
         let mut draw = Draw::new(number as u64 + 1);
-        let gateways = gateways.iter().map(|address| (*address, None)).collect();
-        let mut client = Client { gateways, turn: number };
+        let mut ask = make(number);
         let mut mine = Asked::default();
         // Not all at the same time.
         let mut next = began + every.unwrap_or_default().mul_f64(draw.share());
         while began.elapsed() < manner.long {
             thread::sleep(next.saturating_duration_since(Instant::now()));
             let due = if every.is_some() { next } else { Instant::now() };
-            match client.ask(&path(&mut draw)) {
-                Ok(()) => mine.answered.push((due, due.elapsed())),
+            let path = path(&mut draw);
+            match ask(&path) {
+                Ok(()) => mine.answered.push(Answered { path, due, took: due.elapsed() }),
                 Err(why) => mine.failures.push(why),
             }
             next += every.unwrap_or_default();
@@ -109,9 +137,13 @@ impl Asked {
 
     /// What 99 of 100 took at most, of those that were due from `from` on and before `to`.
     pub(crate) fn p99(&self, from: Instant, to: Instant) -> Option<Duration> {
-        let within = |due: &Instant| (from..to).contains(due);
+        self.p99_of(|one| (from..to).contains(&one.due))
+    }
+
+    /// The same of those that `which` takes.
+    pub(crate) fn p99_of(&self, which: impl Fn(&Answered) -> bool) -> Option<Duration> {
         let mut took: Vec<_> =
-            self.answered.iter().filter(|(due, _)| within(due)).map(|(_, took)| *took).collect();
+            self.answered.iter().filter(|one| which(one)).map(|one| one.took).collect();
         took.sort_unstable();
         took.get(took.len() * 99 / 100).copied()
     }

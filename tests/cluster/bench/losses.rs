@@ -1,17 +1,18 @@
 //! What a loss costs, and what replacing everything does not.
 
+use std::collections::HashSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hatchway_tests::{PUPPET, Project, Zipf, puppet};
+use hatchway_tests::{Draw, PUPPET, Project, Zipf, puppet};
 
-use super::clients::{Asked, Manner, ask};
-use super::{CLIENTS, Report, WHILE, addresses, ms};
+use super::clients::{Answered, Manner, ask};
+use super::functions::function;
+use super::{GATEWAYS, MANNER, Report, WHILE, addresses, ms};
 use crate::load::Load;
 use crate::site::Site;
 
 const FUNCTIONS: usize = 40;
-const GATEWAYS: usize = 4;
 const NODES: usize = 4;
 
 /// Others are as quick as before once this has passed.
@@ -23,51 +24,77 @@ fn project() -> Project {
     Project::new(&manifest).file("puppet.mjs", PUPPET)
 }
 
-pub(crate) fn measure(report: &mut Report, rolling: Duration) {
-    let site = &mut Site::over(project(), NODES, GATEWAYS);
+/// Nodes that serve every function, and half of what they can serve at most in a second.
+fn start() -> (Site, f64) {
+    let site = Site::over(project(), NODES, GATEWAYS);
     for gateway in &site.gateways {
         (0..FUNCTIONS).for_each(|n| _ = gateway.get(&format!("/f{n}")).ok());
     }
+    let half = ask(&addresses(&site), MANNER, by_zipf()).rate() / 2.0;
+    (site, half)
+}
+
+fn by_zipf() -> impl Fn(&mut Draw) -> String {
     let zipf = Zipf::new(FUNCTIONS);
-    let path = |draw: &mut _| format!("/f{}", zipf.draw(draw));
-    let peak = Manner { clients: CLIENTS, per_second: None, long: WHILE };
-    let half = ask(&addresses(site), peak, path).rate() / 2.0;
-    let manner = Manner { per_second: Some(half), long: 3 * WHILE, ..peak };
+    move |draw| format!("/f{}", zipf.draw(draw))
+}
+
+pub(crate) fn measure(report: &mut Report) {
+    let (site, half) = &mut start();
+    // So many that those who wait for a start keep nobody from asking.
+    let clients = 8 * MANNER.clients;
+    let manner = Manner { clients, per_second: Some(*half), long: 3 * WHILE };
 
     let victim = site.hosts.remove(0);
     let began = Instant::now();
-    let (asked, killed_at, in_flight) = thread::scope(|scope| {
+    let (asked, killed_at, had) = thread::scope(|scope| {
         let gateways = addresses(site);
-        let asking = scope.spawn(move || ask(&gateways, manner, path));
+        let asking = scope.spawn(move || ask(&gateways, manner, by_zipf()));
         thread::sleep(WHILE);
-        let in_flight = victim.node.admin.sandboxes().iter().map(|one| one.in_flight).sum::<u32>();
+        let had = victim.node.admin.sandboxes();
         let killed_at = Instant::now();
         victim.node.kill();
-        (asking.join().expect("it does not panic"), killed_at, in_flight)
+        (asking.join().expect("it does not panic"), killed_at, had)
     });
-    let Asked { failures, .. } = &asked;
+    let in_flight = had.iter().map(|one| one.in_flight).sum::<u32>();
     report.row(
         "kill -9 of one of 4 nodes at half load: failed",
         "those in flight there",
         &format!(
             "{} of {} ({in_flight} in flight there just before)",
-            failures.len(),
+            asked.failures.len(),
             asked.count()
         ),
     );
-    let far = killed_at + 3 * WHILE;
-    report.row(
-        "p99 before, within 2 s, and after that",
-        "back after 2 s",
-        &[(began, killed_at), (killed_at, killed_at + BACK), (killed_at + BACK, far)]
-            .map(|(from, to)| ms(asked.p99(from, to)))
-            .join(", "),
-    );
-    roll(site, report, rolling, half);
+    let moved: HashSet<usize> = had.iter().filter_map(|one| number(&one.function)).collect();
+    let has_moved = |one: &Answered| function(&one.path).is_some_and(|n| moved.contains(&n));
+    let spans = [
+        (began, killed_at),
+        (killed_at, killed_at + BACK),
+        (killed_at + BACK, killed_at + 3 * BACK),
+        (killed_at + 3 * BACK, killed_at + 3 * WHILE),
+    ];
+    for (which, is_moved) in [("that were there", true), ("of other nodes", false)] {
+        let p99 = |(from, to): (Instant, Instant)| {
+            let is_it = |one: &Answered| (from..to).contains(&one.due);
+            ms(asked.p99_of(|one| is_it(one) && has_moved(one) == is_moved))
+        };
+        report.row(
+            &format!("p99 of functions {which}: before, then until 2 s, 6 s, 20 s after"),
+            "back after 2 s",
+            &spans.map(p99).join(", "),
+        );
+    }
+}
+
+fn number(function: &str) -> Option<usize> {
+    function.strip_prefix("local/f")?.parse().ok()
 }
 
 /// Replaces every node and every gateway, over and over.
-fn roll(site: &mut Site, report: &mut Report, long: Duration, per_second: f64) {
+pub(crate) fn roll(report: &mut Report, long: Duration) {
+    let (mut site, per_second) = start();
+    let site = &mut site;
     let load = Load::paced(8, FUNCTIONS, addresses(site), per_second);
     let (end, mut rounds) = (Instant::now() + long, 0);
     while Instant::now() < end {
