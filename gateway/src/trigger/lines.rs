@@ -4,20 +4,23 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-/// Adds lines to a head that ends behind its last line. Names are tokens, values field values.
+/// Adds lines to a head that ends behind its last line. They begin with a name, which is a token, and `: `; what follows are field
+/// values. All is inlined, for the beginnings are constants, which a few stores write.
 pub(super) struct Lines<'o>(pub(super) &'o mut Vec<u8>);
 
 impl Lines<'_> {
     /// A line whose value is there.
-    pub(super) fn text(&mut self, name: &str, value: &str) {
-        debug_assert!(hatchway_proto::http1::is_field_value(value.as_bytes()), "{name}: {value:?}");
-        self.line(name, |out| out.extend_from_slice(value.as_bytes()));
+    #[inline(always)]
+    pub(super) fn text(&mut self, start: &str, value: &str) {
+        debug_assert!(hatchway_proto::http1::is_field_value(value.as_bytes()), "{start}{value:?}");
+        self.line(start, |out| out.extend_from_slice(value.as_bytes()));
     }
 
     /// A line whose value is written in place.
-    pub(super) fn line(&mut self, name: &str, value: impl FnOnce(&mut Vec<u8>)) {
-        self.0.extend_from_slice(name.as_bytes());
-        self.0.extend_from_slice(b": ");
+    #[inline(always)]
+    pub(super) fn line(&mut self, start: &str, value: impl FnOnce(&mut Vec<u8>)) {
+        debug_assert!(start.ends_with(": "), "{start}");
+        self.0.extend_from_slice(start.as_bytes());
         value(self.0);
         self.0.extend_from_slice(b"\r\n");
     }

@@ -15,7 +15,7 @@ use hatchway_proto::http1::{RequestEdit, RequestHead};
 use hatchway_wire::backend::{AssetRequest, Invocation, Timing};
 use hatchway_wire::http1::{Peer, Request, upgrade};
 use hatchway_wire::scratch;
-use hatchway_wire::trace::PARENT_FIELD;
+use hatchway_wire::trace::PARENT_START;
 
 use crate::catalog::ReleaseTarget;
 use crate::place::Group;
@@ -124,18 +124,18 @@ impl Trigger {
         // Our lines go where the empty line was.
         rewritten.truncate(rewritten.len() - 2);
         let mut lines = Lines(&mut rewritten);
-        lines.text("x-request-id", &request_id);
-        lines.line("traceparent", |out| place.here.write(out));
-        lines.text("x-forwarded-proto", if client.is_encrypted { "https" } else { "http" });
+        lines.text("x-request-id: ", &request_id);
+        lines.line("traceparent: ", |out| place.here.write(out));
+        lines.text("x-forwarded-proto: ", if client.is_encrypted { "https" } else { "http" });
         if let Some(address) = client.address {
-            lines.line("x-forwarded-for", |out| lines::address(out, address));
+            lines.line("x-forwarded-for: ", |out| lines::address(out, address));
         }
-        lines.text("hatchway-request-id", &request_id);
+        lines.text("hatchway-request-id: ", &request_id);
         lines.line(DEADLINE, |out| lines::decimal(out, unix_ms(release.run_clock)));
-        lines.text("hatchway-tenant", release.function.tenant());
+        lines.text("hatchway-tenant: ", release.function.tenant());
         if let Some(parent) = place.parent {
             // The last: a node looks for it at the end of the head.
-            lines.line(PARENT_FIELD, |out| out.extend_from_slice(&hex::digits(parent)));
+            lines.line(PARENT_START, |out| out.extend_from_slice(&hex::digits(parent)));
         }
         rewritten.extend_from_slice(b"\r\n");
         Invocation {
@@ -153,13 +153,13 @@ impl Trigger {
 }
 
 /// How the line begins that tells a function when nobody waits any more.
-const DEADLINE: &str = "hatchway-deadline-ms";
+const DEADLINE: &str = "hatchway-deadline-ms: ";
 
 /// The head of a copy: marked, and without a deadline, for it will be sent at another time.
 pub fn mirrored(head: &[u8]) -> Vec<u8> {
     let mut copy = scratch::take();
     // With what ends the line before: no value can hold that.
-    let line = format!("\r\n{DEADLINE}: ");
+    let line = format!("\r\n{DEADLINE}");
     match head.windows(line.len()).position(|window| window == line.as_bytes()) {
         None => copy.extend_from_slice(&head[..head.len() - 2]),
         Some(at) => {
@@ -170,7 +170,7 @@ pub fn mirrored(head: &[u8]) -> Vec<u8> {
             copy.extend_from_slice(&rest[end..]);
         }
     }
-    Lines(&mut copy).text("hatchway-mirror", "1");
+    Lines(&mut copy).text("hatchway-mirror: ", "1");
     copy.extend_from_slice(b"\r\n");
     copy
 }

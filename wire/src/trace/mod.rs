@@ -12,6 +12,6 @@ mod served;
 mod span;
 mod tracing;
 
-pub use served::{PARENT_FIELD, parent_field, served};
+pub use served::{PARENT_START, parent_field, served};
 pub use span::{Kind, Moments, Span, Value};
 pub use tracing::{TraceConfig, Tracer, Tracers, Tracing};

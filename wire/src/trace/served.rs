@@ -11,12 +11,12 @@ use crate::backend::Timing;
 
 /// Names the gateway's own span in the head of a request that is sampled: the parent of what the node does. `traceparent` beside it
 /// is for the function, and names the span that calls it. Always the last line of the head.
-pub const PARENT_FIELD: &str = "hatchway-parent-span";
+pub const PARENT_START: &str = "hatchway-parent-span: ";
 
-/// The span that [`PARENT_FIELD`] names; one look at the end of the head.
+/// The span that [`PARENT_START`] names; one look at the end of the head.
 pub fn parent_field(head: &[u8]) -> Option<u64> {
     let (rest, digits) = head.strip_suffix(b"\r\n\r\n")?.split_last_chunk::<16>()?;
-    let name = rest.strip_suffix(b": ")?.strip_suffix(PARENT_FIELD.as_bytes())?;
+    let name = rest.strip_suffix(PARENT_START.as_bytes())?;
     if !name.ends_with(b"\r\n") {
         return None;
     }

@@ -2,5 +2,6 @@
 
 mod bodies;
 mod heads;
+mod oracle;
 mod random;
 mod tables;
