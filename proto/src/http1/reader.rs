@@ -58,11 +58,15 @@ impl<'b> Reader<'b> {
     #[inline(always)]
     pub(super) fn token(&mut self, end: u8, wrong: HeadError) -> Result<usize, Stop> {
         let rest = self.rest();
-        let Some(len) = rest.iter().position(|&byte| !is_tchar(byte)) else {
-            return Err(Stop::More);
-        };
-        if len == 0 || rest[len] != end {
-            return Err(wrong.into());
+        // Nearly all that names are made of; the few that have something else go on byte by byte.
+        let mut len = run(rest, no_letters, is_tchar);
+        loop {
+            match rest.get(len) {
+                Some(&byte) if is_tchar(byte) => len += 1,
+                Some(&byte) if byte == end && len > 0 => break,
+                Some(_) => return Err(wrong.into()),
+                None => return Err(Stop::More),
+            }
         }
         self.at += len + 1;
         Ok(len)
@@ -84,7 +88,7 @@ impl<'b> Reader<'b> {
         let rest = self.rest();
         let mut len = 0;
         loop {
-            len += run(&rest[len..], |word| below(word, 0x20), |byte| is_value_byte(byte));
+            len += run(&rest[len..], |word| below(word, 0x20), is_value_byte);
             match rest.get(len) {
                 // The only control byte that is one of the value.
                 Some(b'\t') => len += 1,
@@ -151,6 +155,17 @@ fn below(word: u64, limit: u8) -> u64 {
     is_below(word, limit) | is_below(word ^ each(0x7f), 1)
 }
 
+/// Marks, in the highest bit of each byte, what is neither a letter nor `-`.
+#[inline(always)]
+fn no_letters(word: u64) -> u64 {
+    // Seven bits and as many again do not carry into the next byte. A set bit 5 makes a letter a small one, and nothing else.
+    let small = (word | each(0x20)) & !HIGH;
+    let letters = (small + each(0x80 - b'a')) & !(small + each(0x7f - b'z'));
+    let hyphen = word ^ each(b'-');
+    let others = ((hyphen & !HIGH) + !HIGH) | hyphen;
+    (others & !letters | word) & HIGH
+}
+
 /// How many bytes there are before the first that `marks` finds, eight at a time, or that is not `allowed`, at the end.
 #[inline(always)]
 fn run(bytes: &[u8], marks: impl Fn(u64) -> u64, allowed: impl Fn(u8) -> bool) -> usize {
@@ -186,6 +201,22 @@ mod tests {
                     assert_eq!(visible.visible().len(), expected, "{byte} at {place}");
                     assert_eq!(text.text().len(), plain(&is_value_byte), "{byte} at {place}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_ends_at_the_first_byte_that_is_no_part_of_one() {
+        for byte in 0..=255 {
+            for place in 0..19 {
+                let mut bytes = *b"Content-Type-Of-X_9:";
+                bytes[place] = byte;
+                let len = bytes.iter().take_while(|&&byte| is_tchar(byte)).count();
+                let taken = Reader::new(&bytes).token(b':', HeadError::BadFieldName);
+                let is_whole = len > 0 && bytes[len] == b':';
+                assert_eq!(taken.ok(), is_whole.then_some(len), "{byte} at {place}");
+                let taken = Reader::new(&bytes[..len]).token(b':', HeadError::BadFieldName);
+                assert!(matches!(taken, Err(Stop::More)), "{byte} at {place}");
             }
         }
     }
