@@ -12,7 +12,7 @@ use hatchway_wire::link::LinkTlsArgs;
 use hatchway_wire::listen::{self, Address, Listener};
 use hatchway_wire::member;
 use hatchway_wire::process::Exit;
-use hatchway_wire::tls::{self, Pair};
+use hatchway_wire::tls::{self, ClientAuthorities, Pair};
 use hatchway_wire::trace::TraceConfig;
 
 use crate::accept::DoorConfig;
@@ -98,6 +98,34 @@ pub struct TlsConfig {
     /// The private key of a certificate, in PEM without a password.
     #[arg(id = "tls_key", long = "tls-key", value_name = "FILE", requires = "tls_listen")]
     pub keys: Vec<PathBuf>,
+    /// Clients show a certificate that one of these authorities has signed, in PEM. Functions are told of it by Client-Cert
+    /// (RFC 9440) and X-Forwarded-Client-Cert. Followed while it changes.
+    #[arg(
+        id = "tls_client_ca",
+        long = "tls-client-ca",
+        value_name = "FILE",
+        requires = "tls_listen"
+    )]
+    pub client_authorities: Option<PathBuf>,
+    /// Whether a client without a certificate is served.
+    #[arg(
+        id = "tls_client_cert",
+        long = "tls-client-cert",
+        value_enum,
+        default_value_t,
+        requires = "tls_client_ca"
+    )]
+    pub client_certificate: ClientCertificate,
+}
+
+/// What is asked of clients where there are authorities that sign for them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum ClientCertificate {
+    /// Whoever has none gets no connection.
+    #[default]
+    Required,
+    /// Whoever has none is served like anybody: a function sees the difference. One that is not good is refused.
+    Optional,
 }
 
 /// Every certificate has a key, and nobody can guess which.
@@ -126,11 +154,17 @@ impl TlsConfig {
     /// What is wrong with the files or the address.
     pub fn open(&self, cores: usize) -> Result<Option<TlsPort>, Exit> {
         let Some(address) = &self.listen else { return Ok(None) };
-        let server =
-            tls::Server::load(self.pairs().map_err(Exit::config)?).map_err(Exit::config)?;
+        let pairs = self.pairs().map_err(Exit::config)?;
+        let server = tls::Server::load(pairs, self.authorities()).map_err(Exit::config)?;
         let (listeners, address) = listen::bind(address, cores)
             .map_err(|error| Exit::unavailable(format!("cannot listen on {address}"), error))?;
         Ok(Some(TlsPort { listeners, server, address }))
+    }
+
+    fn authorities(&self) -> Option<ClientAuthorities> {
+        let are_required = self.client_certificate == ClientCertificate::Required;
+        let file = self.client_authorities.clone()?;
+        Some(ClientAuthorities { file, are_required })
     }
 
     fn pairs(&self) -> Result<Vec<Pair>, Unpaired> {
@@ -151,9 +185,9 @@ impl TlsPort {
 
     /// Sees certificates change, for as long as it is polled.
     pub fn follow(&self) -> impl Future<Output = ()> + use<> {
-        let certificates = Arc::clone(&self.server.certificates);
+        let server = Arc::new(self.server.clone());
         async move {
-            if let Err(error) = tls::follow(certificates).await {
+            if let Err(error) = tls::follow(server).await {
                 tracing::error!(%error, "changes of the certificates are not seen");
             }
         }
@@ -189,5 +223,21 @@ mod tests {
         assert!(said.contains("--tls-cert is there 2 times and --tls-key 1 times"), "{said}");
         assert!(parsed("--tls-listen 127.0.0.1:0").is_err());
         assert!(parsed("--tls-cert a.crt --tls-key a.key").is_err());
+    }
+
+    #[test]
+    fn clients_are_asked_for_certificates_where_somebody_signs_for_them() {
+        let tls = "--tls-listen 127.0.0.1:0 --tls-cert a.crt --tls-key a.key";
+        let asked = |more: &str| parsed(&format!("{tls}{more}")).map(|tls| tls.authorities());
+        assert_eq!(asked("").unwrap(), None);
+        for (more, are_required) in [
+            (" --tls-client-ca ca.pem", true),
+            (" --tls-client-ca ca.pem --tls-client-cert required", true),
+            (" --tls-client-ca ca.pem --tls-client-cert optional", false),
+        ] {
+            let file = "ca.pem".into();
+            assert_eq!(asked(more).unwrap(), Some(ClientAuthorities { file, are_required }));
+        }
+        assert!(asked(" --tls-client-cert optional").is_err(), "nobody signs for them");
     }
 }

@@ -61,7 +61,7 @@ impl Place {
 
 impl Traced {
     /// Notes what the head says, before the core's buffer gets its next bytes.
-    pub(crate) fn new(place: &Place, head: &RequestHead<'_>, peer: Peer) -> Self {
+    pub(crate) fn new(place: &Place, head: &RequestHead<'_>, peer: Peer<'_>) -> Self {
         let now = Instant::now();
         let mut attributes = vec![
             ("http.request.method", Value::from(head.method)),

@@ -141,8 +141,8 @@ impl<B: Backend> Entrance<B> {
         &self,
         stream: &mut Stream,
         inside: &mut Inside,
-        balancer: Peer,
-    ) -> Option<Peer> {
+        balancer: Peer<'static>,
+    ) -> Option<Peer<'static>> {
         match proxied::read(stream, self.door.http1.head_clock, &self.ticker).await {
             Err(why) => {
                 tracing::debug!(error = %process::chain(&why), "a balancer is not understood");
@@ -160,11 +160,11 @@ impl<B: Backend> Entrance<B> {
         }
     }
 
-    async fn serve(&self, stream: Stream, peer: Peer) {
+    async fn serve(&self, stream: Stream, peer: Peer<'_>) {
         http1::serve(stream, peer, &self.gateway, &self.door.http1, &self.ticker).await;
     }
 
-    async fn serve_encrypted(&self, stream: Stream, peer: Peer, server: &tls::Server) {
+    async fn serve_encrypted(&self, stream: Stream, peer: Peer<'_>, server: &tls::Server) {
         let peer = Peer { is_encrypted: true, ..peer };
         // Boxed, as all that does not last: an idle connection pays for the size of this future.
         let shaking = tls::accept(stream, server, self.door.handshake_clock, &self.ticker);
@@ -172,7 +172,7 @@ impl<B: Backend> Entrance<B> {
             Ok(shaken) => shaken,
             Err(why) => return Box::pin(self.refuse(why)).await,
         };
-        let peer = Peer { shown: shaken.shown, ..peer };
+        let peer = Peer { shown: shaken.shown, credential: shaken.credential.as_deref(), ..peer };
         self.gateway.shook_hands(if shaken.is_resumed { "resumed" } else { "full" });
         match &self.door.http1.http2 {
             Some(http2) if shaken.is_http2 => {

@@ -16,7 +16,7 @@ const FIELD_BYTES: usize = 1024;
 /// What is noted of one request.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    pub(super) peer: Peer,
+    pub(super) peer: Peer<'static>,
     /// None where the head was not one.
     pub(super) version: Option<Version>,
     pub(super) trace_id: u128,
@@ -55,7 +55,7 @@ impl Text {
 
 impl Entry {
     /// Notes what the head says, before the core's buffer gets its next bytes.
-    pub(super) fn new(head: &RequestHead<'_>, peer: Peer, with_query: bool) -> Self {
+    pub(super) fn new(head: &RequestHead<'_>, peer: Peer<'_>, with_query: bool) -> Self {
         let query = head.query.filter(|_| with_query).unwrap_or_default();
         let user_agent = head.field("user-agent").unwrap_or_default();
         let user_agent = &user_agent[..user_agent.len().min(FIELD_BYTES)];
@@ -68,7 +68,7 @@ impl Entry {
             *end = texts.len();
         }
         Self {
-            peer,
+            peer: peer.without_credential(),
             version: Some(head.version),
             trace_id: trigger::given_trace(head).map_or(0, |given| given.trace_id),
             texts,
@@ -80,9 +80,9 @@ impl Entry {
     }
 
     /// Of a connection that has brought no request.
-    pub(super) fn without_head(peer: Peer) -> Self {
+    pub(super) fn without_head(peer: Peer<'_>) -> Self {
         Self {
-            peer,
+            peer: peer.without_credential(),
             version: None,
             trace_id: 0,
             texts: Vec::new(),

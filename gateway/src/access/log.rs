@@ -136,7 +136,7 @@ impl Scribes {
 
 impl Scribe {
     /// Notes what the head of a request says.
-    pub(crate) fn note(&self, head: &RequestHead<'_>, peer: Peer) -> Box<Entry> {
+    pub(crate) fn note(&self, head: &RequestHead<'_>, peer: Peer<'_>) -> Box<Entry> {
         Box::new(Entry::new(head, peer, self.with_query))
     }
 
@@ -169,7 +169,7 @@ impl Scribe {
     }
 
     /// Puts down that a client has sent what is no request.
-    pub(crate) fn put_nonsense(&self, peer: Peer, request_id: &str, failure: &Failure) {
+    pub(crate) fn put_nonsense(&self, peer: Peer<'_>, request_id: &str, failure: &Failure) {
         let entry = Entry::without_head(peer);
         entry.failed(failure);
         let outcome = &Outcome { status: failure.status, is_ours: true, ..Outcome::default() };

@@ -101,7 +101,7 @@ impl<B: Backend> Gateway<B> {
 }
 
 impl<B: Backend> Front for Gateway<B> {
-    fn begin(&self, head: &RequestHead<'_>, peer: Peer) -> Result<Box<Call>, Answer> {
+    fn begin(&self, head: &RequestHead<'_>, peer: Peer<'_>) -> Result<Box<Call>, Answer> {
         let mut received = self.trigger.receive(head, peer);
         let place = received.place;
         let sampled = |tracer: &&Tracer| tracer.samples(place.given, place.here.trace_id);
@@ -123,7 +123,7 @@ impl<B: Backend> Front for Gateway<B> {
         Ok(call)
     }
 
-    fn refuse(&self, why: &Refused, peer: Peer) -> Answer {
+    fn refuse(&self, why: &Refused, peer: Peer<'_>) -> Answer {
         let (failure, request_id) = (answer::refused(why), trigger::next_id());
         self.metrics.refused(failure.reason);
         if let Some(scribe) = &self.scribe {

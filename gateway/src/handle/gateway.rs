@@ -72,7 +72,7 @@ impl<B: Backend> Gateway<B> {
     }
 
     /// True where a request for `host` came over a connection that is for others.
-    pub(super) fn is_misdirected(&self, sender: Peer, host: &str) -> bool {
+    pub(super) fn is_misdirected(&self, sender: Peer<'_>, host: &str) -> bool {
         let known = sender.shown.zip(self.certificates.as_ref());
         known.is_some_and(|(shown, certificates)| certificates.misdirects(shown, host))
     }

@@ -42,6 +42,9 @@ const OURS: &[&str] = &[
     "x-original-url",
     "x-rewrite-url",
     "x-request-id",
+    // Said of certificates by whoever has seen them (RFC 9440 section 2.4).
+    "client-cert",
+    "client-cert-chain",
     "traceparent",
     "tracestate",
 ];
@@ -52,9 +55,9 @@ pub struct Received<'h> {
     /// Its head.
     pub head: &'h RequestHead<'h>,
     /// Who has sent it to us.
-    pub sender: Peer,
+    pub sender: Peer<'h>,
     /// Who asks: the sender, or the client that a trusted proxy speaks for.
-    pub client: Peer,
+    pub client: Peer<'h>,
     /// Its trace.
     pub place: Place,
 }
@@ -84,14 +87,14 @@ impl Trigger {
 
     /// Finds out who asks, behind the proxies that are trusted, and in which trace: the client's where the standard allows that,
     /// or one that begins here and is not sampled.
-    pub fn receive<'h>(&self, head: &'h RequestHead<'h>, sender: Peer) -> Received<'h> {
+    pub fn receive<'h>(&self, head: &'h RequestHead<'h>, sender: Peer<'h>) -> Received<'h> {
         let given = ids::given_trace(head);
         let place = Place { given, here: given.unwrap_or_else(ids::new_trace), parent: None };
         Received { head, sender, client: self.trusted.origin(head, sender), place }
     }
 
     /// Whether what a peer says of others is believed.
-    pub fn trusts(&self, peer: Peer) -> bool {
+    pub fn trusts(&self, peer: Peer<'_>) -> bool {
         self.trusted.includes(peer.address)
     }
 
@@ -129,6 +132,10 @@ impl Trigger {
         lines.text("x-forwarded-proto: ", if client.is_encrypted { "https" } else { "http" });
         if let Some(address) = client.address {
             lines.line("x-forwarded-for: ", |out| lines::address(out, address));
+        }
+        if let Some(credential) = client.credential {
+            lines.text("client-cert: ", &credential.client_cert);
+            lines.text("x-forwarded-client-cert: ", &credential.forwarded);
         }
         lines.text("hatchway-request-id: ", &request_id);
         lines.line(DEADLINE, |out| lines::decimal(out, unix_ms(release.run_clock)));

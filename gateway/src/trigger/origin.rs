@@ -27,7 +27,7 @@ impl Trusted {
     }
 
     /// Who sent a request that came from `peer`.
-    pub(super) fn origin(&self, head: &RequestHead<'_>, peer: Peer) -> Peer {
+    pub(super) fn origin<'p>(&self, head: &RequestHead<'_>, peer: Peer<'p>) -> Peer<'p> {
         if !self.includes(peer.address) {
             return peer;
         }
@@ -38,7 +38,9 @@ impl Trusted {
             (Some(one), Some(other)) if one != other => peer.address,
             (one, other) => one.or(other).or(peer.address),
         };
-        Peer { address, is_encrypted: is_encrypted(head).unwrap_or(peer.is_encrypted), ..peer }
+        let is_encrypted = is_encrypted(head).unwrap_or(peer.is_encrypted);
+        // A certificate that was shown to us is the proxy's.
+        Peer { address, is_encrypted, credential: None, ..peer }
     }
 
     /// The right-most address that is no proxy's; the left-most one when all are.

@@ -53,7 +53,7 @@ impl Authority {
         let listen = Some("127.0.0.1:0".parse().expect("an address"));
         let [certificates, keys] =
             [0, 1].map(|kind| names.iter().map(|name| self.files(name)[kind].clone()).collect());
-        TlsConfig { listen, certificates, keys }
+        TlsConfig { listen, certificates, keys, ..TlsConfig::default() }
     }
 }
 

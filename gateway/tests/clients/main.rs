@@ -2,6 +2,7 @@
 //! with a function that the test plays behind a node.
 
 mod certificates;
+mod credentials;
 mod http2;
 #[path = "../edge/kit/node.rs"]
 mod node;

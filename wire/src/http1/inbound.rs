@@ -19,7 +19,7 @@ use crate::{Stream, scratch};
 /// Serves a connection until either side ends it or the core drains.
 pub async fn serve<S: Front>(
     stream: Stream,
-    peer: Peer,
+    peer: Peer<'_>,
     service: &S,
     settings: &Settings,
     ticker: &Ticker,
@@ -84,7 +84,7 @@ struct Waiting {
 
 impl<'c> Client<'c> {
     /// Waits for a request. An idle connection ends without a word, a slow head is told so.
-    async fn read_head<S: Front>(&mut self, service: &S, peer: Peer) -> Head<'c, S::Call> {
+    async fn read_head<S: Front>(&mut self, service: &S, peer: Peer<'_>) -> Head<'c, S::Call> {
         let mut waiting =
             Waiting { idle_since: ticker::recent(), begun: None, seen: 0, has_waited: false };
         poll_fn(move |cx| {
@@ -128,7 +128,7 @@ impl<'c> Client<'c> {
     fn poll_more<S: Front>(
         &mut self,
         service: &S,
-        peer: Peer,
+        peer: Peer<'_>,
         waiting: &mut Waiting,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Head<'c, S::Call>>> {
@@ -158,7 +158,7 @@ impl<'c> Client<'c> {
     fn parse<S: Front>(
         &mut self,
         service: &S,
-        peer: Peer,
+        peer: Peer<'_>,
         waiting: &mut Waiting,
     ) -> Option<Head<'c, S::Call>> {
         let bytes = self.ahead.bytes();
@@ -177,7 +177,7 @@ impl<'c> Client<'c> {
         &self,
         bytes: &[u8],
         service: &S,
-        peer: Peer,
+        peer: Peer<'_>,
     ) -> (Option<Head<'c, S::Call>>, usize) {
         ticker::now();
         match http1::parse_request(bytes, &self.settings.limits) {

@@ -15,20 +15,30 @@ use crate::http1::exchange::{Broken, Outcome};
 use crate::http1::tap::Tap;
 use crate::http1::upgrade;
 use crate::ticker;
-use crate::tls::Shown;
+use crate::tls::{Credential, Shown};
 use crate::{Stream, scratch};
 
 /// Who sent a request.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Peer {
+pub struct Peer<'c> {
     /// Absent on a Unix socket.
     pub address: Option<IpAddr>,
     /// The connection is behind TLS.
     pub is_encrypted: bool,
     /// Which certificate it was shown, where there are several.
     pub shown: Option<Shown>,
+    /// What it has shown itself, where it was asked.
+    pub credential: Option<&'c Credential>,
     /// It speaks HTTP/2: heads that are handed on in the form of HTTP/1.1 were none.
     pub is_http2: bool,
+}
+
+impl Peer<'_> {
+    /// Who it is, for a time when its connection may be gone.
+    pub fn without_credential(self) -> Peer<'static> {
+        let Self { address, is_encrypted, shown, is_http2, credential: _ } = self;
+        Peer { address, is_encrypted, shown, is_http2, credential: None }
+    }
 }
 
 /// What is left of a request once its head was read: the head as the upstream will read it, and what
@@ -258,8 +268,8 @@ pub trait Front: Service {
     /// # Errors
     /// The last answer on this connection. A refusal that the connection survives is left to
     /// [`Service::connect`].
-    fn begin(&self, head: &RequestHead<'_>, peer: Peer) -> Result<Self::Call, Answer>;
+    fn begin(&self, head: &RequestHead<'_>, peer: Peer<'_>) -> Result<Self::Call, Answer>;
 
     /// What a head that cannot be served is answered with.
-    fn refuse(&self, why: &Refused, peer: Peer) -> Answer;
+    fn refuse(&self, why: &Refused, peer: Peer<'_>) -> Answer;
 }

@@ -26,7 +26,7 @@ use crate::ticker::{self, Ticker, Timer};
 /// When the core drains, the client is told, and what runs is finished.
 pub async fn serve<S: Front>(
     (stream, read): (Stream, Vec<u8>),
-    peer: Peer,
+    peer: Peer<'_>,
     service: &S,
     (common, settings): (&Common, &Settings),
     ticker: &Ticker,

@@ -34,7 +34,7 @@ const MORE_TRIES: usize = 2;
 /// What all streams of a connection share.
 pub(super) struct Shared<'c, S> {
     pub(super) service: &'c S,
-    pub(super) peer: Peer,
+    pub(super) peer: Peer<'c>,
     pub(super) settings: &'c Settings,
     pub(super) ticker: &'c Ticker,
 }

@@ -39,6 +39,11 @@ impl Certificates {
         Ok(Self { pairs, provider, table })
     }
 
+    /// By which cryptography they are used.
+    pub(super) fn provider(&self) -> &Arc<CryptoProvider> {
+        &self.provider
+    }
+
     /// Where they come from.
     pub(super) fn pairs(&self) -> &[Pair] {
         &self.pairs

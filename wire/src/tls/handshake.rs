@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::Stream;
 use crate::ticker::Ticker;
 use crate::tls::certificates::Shown;
+use crate::tls::clients::Credential;
 use crate::tls::server::{HTTP2, Server};
 use crate::tls::session::Session;
 use crate::tls::stream::Tls;
@@ -25,6 +26,8 @@ pub struct Shaken {
     pub is_resumed: bool,
     /// Which certificate it was shown, where there are several.
     pub shown: Option<Shown>,
+    /// What it has shown itself, where it was asked.
+    pub credential: Option<Box<Credential>>,
 }
 
 /// Why there is no session.
@@ -59,7 +62,8 @@ pub async fn accept(
     let is_http2 = tls.session().protocol() == Some(HTTP2);
     let is_resumed = tls.session().is_resumed();
     let shown = choice.and_then(|choice| choice.shown());
-    Ok(Shaken { stream: Stream::Tls(Box::new(tls)), is_http2, is_resumed, shown })
+    let credential = tls.session().peer().map(|shown| Box::new(Credential::of(shown)));
+    Ok(Shaken { stream: Stream::Tls(Box::new(tls)), is_http2, is_resumed, shown, credential })
 }
 
 /// Shakes hands over `stream`, whichever end `session` is.

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic,
@@ -69,6 +69,15 @@ impl Session {
             End::Server(tls) => tls.alpn_protocol(),
             End::Client(tls) => tls.alpn_protocol(),
         }
+    }
+
+    /// The certificate that the other end has shown.
+    pub(super) fn peer(&self) -> Option<&CertificateDer<'static>> {
+        let chain = match &self.tls {
+            End::Server(tls) => tls.peer_certificates(),
+            End::Client(tls) => tls.peer_certificates(),
+        };
+        chain?.first()
     }
 
     /// The client came back with a ticket.

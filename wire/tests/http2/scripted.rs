@@ -155,7 +155,7 @@ impl Service for Scripted {
 }
 
 impl Front for Scripted {
-    fn begin(&self, head: &RequestHead<'_>, _peer: Peer) -> Result<Call, Answer> {
+    fn begin(&self, head: &RequestHead<'_>, _peer: Peer<'_>) -> Result<Call, Answer> {
         let mut rewritten = Vec::new();
         write_request(&mut rewritten, head, &RequestEdit::default());
         if head.path == "/last" {
@@ -164,7 +164,7 @@ impl Front for Scripted {
         Ok(Call { request: Request::new(head, rewritten), path: head.path.to_owned() })
     }
 
-    fn refuse(&self, why: &Refused, _peer: Peer) -> Answer {
+    fn refuse(&self, why: &Refused, _peer: Peer<'_>) -> Answer {
         let status = match why {
             Refused::Head(error) => error.status(),
             Refused::TooSlow => 408,

@@ -194,11 +194,13 @@ fn read(
     Ok(Current { server: Arc::new(server), client: Arc::new(client), digest })
 }
 
-pub(super) fn setup(error: impl std::error::Error + Send + Sync + 'static) -> IdentityError {
+pub(in crate::tls) fn setup(
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> IdentityError {
     IdentityError::Setup(Box::new(error))
 }
 
-pub(super) fn roots(path: &Path, pem: &[u8]) -> Result<RootCertStore, IdentityError> {
+pub(in crate::tls) fn roots(path: &Path, pem: &[u8]) -> Result<RootCertStore, IdentityError> {
     let path = || path.to_owned();
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {

@@ -11,5 +11,6 @@ mod operators;
 mod verify;
 
 pub use identity::{Files, Identity, IdentityError};
+pub(super) use identity::{roots, setup};
 pub use names::{NotAName, PeerName, PeerNames};
 pub use operators::OperatorTls;
