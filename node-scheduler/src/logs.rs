@@ -50,11 +50,18 @@ pub struct Logs(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    kept: Mutex<HashMap<FunctionName, VecDeque<Arc<LogLine>>>>,
+    kept: Mutex<Kept>,
     followers: broadcast::Sender<Arc<LogLine>>,
     dropped: IntCounter,
     /// Set once another daemon reads on.
     has_left: watch::Sender<bool>,
+}
+
+/// The last lines of each function, numbered as they came: the wall clock may be set back.
+#[derive(Debug, Default)]
+struct Kept {
+    next: u64,
+    of: HashMap<FunctionName, VecDeque<(u64, Arc<LogLine>)>>,
 }
 
 /// Whose lines a stream carries.
@@ -82,11 +89,12 @@ impl Logs {
     pub fn last(&self, function: Option<&FunctionName>, count: usize) -> Vec<Arc<LogLine>> {
         let kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let mut lines: Vec<_> = match function {
-            Some(function) => kept.get(function).into_iter().flatten().cloned().collect(),
-            None => kept.values().flatten().cloned().collect(),
+            Some(function) => kept.of.get(function).into_iter().flatten().collect(),
+            None => kept.of.values().flatten().collect(),
         };
-        lines.sort_by_key(|line| line.unix_ms);
-        lines.split_off(lines.len().saturating_sub(count))
+        lines.sort_unstable_by_key(|(number, _)| *number);
+        let last = lines.split_off(lines.len().saturating_sub(count));
+        last.into_iter().map(|(_, line)| Arc::clone(line)).collect()
     }
 
     /// Every line from now on.
@@ -103,12 +111,14 @@ impl Logs {
     pub fn write(&self, line: LogLine) {
         let line = Arc::new(line);
         {
-            let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
-            let kept = kept.entry(line.function.clone()).or_default();
-            if kept.len() == KEPT_LINES {
-                kept.pop_front();
+            let Kept { next, of } =
+                &mut *self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let lines = of.entry(line.function.clone()).or_default();
+            if lines.len() == KEPT_LINES {
+                lines.pop_front();
             }
-            kept.push_back(Arc::clone(&line));
+            lines.push_back((*next, Arc::clone(&line)));
+            *next += 1;
         }
         // An error says that nobody follows.
         let _ = self.0.followers.send(line);
@@ -256,6 +266,29 @@ mod tests {
         assert_eq!(attributed(b"\x1er-1 hello you"), (Some("r-1".into()), &b"hello you"[..]));
         assert_eq!(attributed(b"plain"), (None, &b"plain"[..]));
         assert_eq!(attributed(b"\x1ebroken"), (None, &b"\x1ebroken"[..]));
+    }
+
+    #[test]
+    fn the_last_lines_are_those_that_came_last_whatever_the_clock_says() {
+        let logs = Logs::new(IntCounter::new("dropped", "of a test").expect("a good name"));
+        for (n, unix_ms) in [500, 600, 100, 50].into_iter().enumerate() {
+            let name = ["local/a", "local/b"][n % 2];
+            logs.write(LogLine {
+                unix_ms,
+                function: FunctionName::parse(name).expect("a name"),
+                version: VersionId::parse("0123456789abcdef").expect("a version"),
+                sandbox: SandboxId(1),
+                request_id: None,
+                stream: "stdout",
+                line: n.to_string(),
+            });
+        }
+        let last = |function: Option<&str>, count| -> Vec<String> {
+            let function = function.map(|name| FunctionName::parse(name).expect("a name"));
+            logs.last(function.as_ref(), count).iter().map(|line| line.line.clone()).collect()
+        };
+        assert_eq!(last(None, 3), ["1", "2", "3"]);
+        assert_eq!(last(Some("local/a"), 1), ["2"]);
     }
 
     #[test]
