@@ -46,7 +46,7 @@ impl Site<'_> {
         }
     }
 
-    /// It goes right again. When this returns, all know each other.
+    /// It goes right again. Something else may still be wrong: nothing is waited for that this did not hurt.
     pub(super) fn heal(&mut self, fault: Fault) {
         for (from, to, _) in self.ways(fault) {
             self.network.set(&from, &to, Way::default());
@@ -75,6 +75,11 @@ impl Site<'_> {
             | Fault::EtcdCutFromNodes
             | Fault::EtcdCutFromGateways => {}
         }
+    }
+
+    /// Waits until all know each other.
+    #[track_caller]
+    pub(super) fn wait_for_all(&self) {
         (0..self.nodes.len())
             .filter(|node| self.nodes[*node].program.is_some())
             .for_each(|node| self.wait_for_node(node));

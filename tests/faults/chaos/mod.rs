@@ -106,6 +106,7 @@ fn take(site: &mut Site<'_>, step: Step, watch: &Watch, load: &Load) -> Vec<Wind
     // etcd first: without it nobody hears of a node that has come back as another.
     let healed = Instant::now();
     faults.iter().rev().for_each(|fault| site.heal(*fault));
+    site.wait_for_all();
     let whole = Instant::now();
     watch.follow(site);
     load.pass_over(None);
