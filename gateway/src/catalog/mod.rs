@@ -1,18 +1,18 @@
 //! The rules, as the whole process reads them: one immutable snapshot, swapped in whole.
 //!
-//! [`snapshot`] is what a request sees, the functions among it in [`targets`], and what each has in the place of a failure in [`degrades`]; [`apply`] turns objects into it.
+//! [`snapshot`] is what a request sees, and what each function has in the place of a failure in [`degrades`]; [`apply`] turns objects
+//! into it, and knows by [`leading`] which routes a function that changes is at the hand of.
 
 pub mod apply;
 pub mod degrades;
+mod leading;
 pub mod snapshot;
-pub mod targets;
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
 pub use snapshot::{ReleaseTarget, Snapshot, Target};
-pub use targets::{Place, Targets};
 
 /// The reading end, cloned into every core.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use hatchway_proto::catalog::{Function, Objects, Route};
 use hatchway_proto::name::{FunctionName, VersionId};
-use hatchway_wire::trie::Keyed;
+use hatchway_wire::trie::{Keyed, Trie};
 use imbl::{OrdMap, OrdSet};
 
 use crate::admit::{Line, Rate};
@@ -14,7 +14,7 @@ use crate::metrics::{FunctionMetrics, VersionMetrics};
 use crate::route::{Asked, Found, Releases, Table, lane};
 
 use super::degrades::Degrades;
-use super::{Place, Targets};
+use super::leading::Leading;
 
 /// The rules of one revision. Shares with the one before what did not change.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ pub struct Snapshot {
     /// Requests to functions, by name.
     pub(super) table: Table,
     /// Every function.
-    pub targets: Targets,
+    pub targets: Trie<Arc<Target>>,
     /// The limits of functions that have one.
     pub limited: OrdMap<FunctionName, Arc<Rate>>,
     /// Functions that grow over all nodes.
@@ -30,7 +30,7 @@ pub struct Snapshot {
     /// Routes that are wrong as they are now: their last good form serves, where there is one.
     pub(super) kept: OrdMap<Arc<str>, Option<Arc<Route>>>,
     /// Which routes lead to a function.
-    pub(super) routes_of: OrdSet<(FunctionName, Arc<str>)>,
+    pub(super) leading: Leading,
     /// How many routes and releases know of lanes: without any, nobody looks for them.
     pub(super) lanes: usize,
     /// What this was made of.
@@ -47,11 +47,11 @@ impl Default for Snapshot {
     fn default() -> Self {
         Self {
             table: Table::default(),
-            targets: Targets::default(),
+            targets: Trie::default(),
             limited: OrdMap::new(),
             growing: OrdSet::new(),
             kept: OrdMap::new(),
-            routes_of: OrdSet::new(),
+            leading: Leading::default(),
             lanes: 0,
             objects: Arc::default(),
             revision: 0,
@@ -64,9 +64,9 @@ impl Default for Snapshot {
 impl Snapshot {
     /// The function that a request leads to, and by which route.
     pub fn resolve<'s, 'p>(&'s self, asked: Asked<'p>) -> Option<Found<'s, 'p, &'s Arc<Target>>> {
-        let Found { target: (place, name), route, filters, lane, accepts_lane, rest, tag } =
+        let Found { target: (at_hand, name), route, filters, lane, accepts_lane, rest, tag } =
             self.table.resolve(asked)?;
-        let target = self.targets.at(place, name)?;
+        let target = at_hand.or_else(|| self.targets.get(name))?;
         Some(Found { target, route, filters, lane, accepts_lane, rest, tag })
     }
 
@@ -100,14 +100,7 @@ impl Snapshot {
 
     /// The routes that lead to a function.
     pub fn routes_of(&self, function: &FunctionName) -> impl Iterator<Item = &Arc<Route>> {
-        self.names_of(function).filter_map(|name| self.route(name))
-    }
-
-    /// Their names.
-    pub(super) fn names_of(&self, function: &FunctionName) -> impl Iterator<Item = &Arc<str>> {
-        let from = (function.clone(), Arc::from(""));
-        let all = self.routes_of.range(from..);
-        all.take_while(move |(of, _)| of == function).map(|(_, name)| name)
+        self.leading.names(function).filter_map(|name| self.route(name))
     }
 }
 
@@ -128,8 +121,6 @@ pub(super) fn served<'s>(
 pub struct Target {
     /// Its name.
     pub name: FunctionName,
-    /// Where it stands among all.
-    pub(super) place: Place,
     /// Its settings.
     pub function: Arc<Function>,
     /// Who answers; none when it has no release yet.
@@ -153,6 +144,14 @@ impl Keyed for Target {
 }
 
 impl Target {
+    /// Without a release, and with settings as they are by default.
+    #[cfg(test)]
+    pub(crate) fn bare(name: FunctionName) -> Self {
+        let function = Arc::new(serde_json::from_str("{}").expect("everything has a default"));
+        let (releases, degrade, rate, line) = (None, Degrades::default(), None, None);
+        Self { name, function, releases, degrade, rate, line, metrics: Arc::default() }
+    }
+
     /// Lets one request pass.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use hatchway_proto::name::{FunctionName, VersionId};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::catalog::{Place, Snapshot, Target};
+use crate::catalog::{Snapshot, Target};
 use crate::mirror::{Mirror, MirrorTo};
 use crate::route::Matcher;
 use crate::route::filters::location;
@@ -264,7 +264,7 @@ fn other_routes(
     for (name, route) in snapshot.routes().filter(|(name, _)| Some(&***name) != winner) {
         let with = |route: &Arc<Route>| {
             let mut alone = Table::default();
-            alone.insert(name, route, Place::default()).is_ok() && alone.resolve(asked).is_some()
+            alone.insert(name, route, None).is_ok() && alone.resolve(asked).is_some()
         };
         let bare = Arc::new(Route { when: Default::default(), ..(**route).clone() });
         if told.others.len() == OTHERS {

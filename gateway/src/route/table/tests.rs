@@ -1,4 +1,5 @@
 use hatchway_proto::http1::{Limits, parse_request};
+use proptest::prelude::*;
 
 use super::*;
 
@@ -7,7 +8,7 @@ fn table(routes: &[(&str, &str)]) -> Table {
     for (name, text) in routes {
         let route: Route = serde_json::from_str(text).unwrap();
         assert_eq!(route.mistakes(), []);
-        table.insert(&Arc::from(*name), &Arc::new(route), Place::default()).unwrap();
+        table.insert(&Arc::from(*name), &Arc::new(route), None).unwrap();
     }
     table
 }
@@ -131,4 +132,56 @@ fn what_was_put_in_can_be_taken_out() {
         assert_eq!(at(&after, host, path, ""), "none");
     }
     assert!(after.hosts.is_empty() && after.below.is_empty() && after.any_host.is_empty());
+}
+
+proptest! {
+    #[test]
+    fn a_route_that_is_alone_leads_where_it_would_among_others(
+        path in "(/[ab]{0,2}){1,3}", asked in "(/[ab]{0,2}){1,4}", is_exact: bool,
+    ) {
+        let path_match = if is_exact { PathMatch::Exact } else { PathMatch::Prefix };
+        let function = FunctionName::parse("f").unwrap();
+        let route = Route { path_match, ..Route::prefix(Some("h".into()), path, function) };
+        let mut alone = Table::default();
+        alone.insert(&Arc::from("r"), &Arc::new(route), None).unwrap();
+        let mut among = alone.clone();
+        let other = r#"{"host": "h", "path": "/other", "function": "f"}"#;
+        among.insert(&Arc::from("other"), &Arc::new(serde_json::from_str(other).unwrap()), None).unwrap();
+        prop_assert!(matches!(alone.hosts.get("h"), Some(Host::One(_))));
+        prop_assert!(matches!(among.hosts.get("h"), Some(Host::Many(_))));
+        prop_assert_eq!(at(&alone, "h", &asked, ""), at(&among, "h", &asked, ""));
+        among.remove("other", &serde_json::from_str(other).unwrap());
+        prop_assert!(matches!(among.hosts.get("h"), Some(Host::One(_))));
+    }
+}
+
+#[test]
+fn every_kind_of_route_can_be_pointed_elsewhere_and_its_clone_is_not() {
+    let texts = [
+        ("one", r#"{"host": "*.b", "path": "/", "function": "f"}"#),
+        ("exact", r#"{"host": "b", "path": "/x", "path_match": "exact", "function": "f"}"#),
+        (
+            "two",
+            r#"{"host": "b", "path": "/x", "path_match": "exact", "function": "f", "when": {"methods": ["PUT"]}}"#,
+        ),
+        ("regex", r#"{"host": "b", "path": "/[a-z]", "path_match": "regex", "function": "f"}"#),
+        ("any", r#"{"path": "/", "function": "f"}"#),
+    ];
+    let before = table(&texts);
+    let mut after = before.clone();
+    let target = Arc::new(Target::bare(FunctionName::parse("f").unwrap()));
+    for (name, text) in texts {
+        after.point(name, &serde_json::from_str(text).unwrap(), Some(Arc::clone(&target)));
+    }
+    for (host, target_text, name) in
+        [("a.b", "/", "one"), ("b", "/x", "exact"), ("b", "/y", "regex"), ("h", "/", "any")]
+    {
+        let text = format!("GET {target_text} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        let head = parse_request(text.as_bytes(), &Limits::default()).unwrap().unwrap();
+        let asked = Asked { head: &head, client: None };
+        let [was, is] = [&before, &after].map(|table| table.resolve(asked).unwrap());
+        assert_eq!((was.route, is.route), (name, name));
+        assert!(was.target.0.is_none());
+        assert!(is.target.0.is_some_and(|is| Arc::ptr_eq(is, &target)), "{name}");
+    }
 }

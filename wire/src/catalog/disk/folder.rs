@@ -180,7 +180,7 @@ mod tests {
     /// The path of the one route that is kept, and what is said of damage.
     fn kept(dir: &TempDir) -> (Option<String>, Vec<String>) {
         let kept = opened(dir).read();
-        let path = kept.content.map(|content| content.objects.routes["a"].path.clone());
+        let path = kept.content.map(|content| content.objects.routes["a"].path.to_string());
         (path, kept.damaged)
     }
 
