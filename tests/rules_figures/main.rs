@@ -2,13 +2,15 @@
 //!
 //! `FUNCTIONS` says how many functions there are, each with a version, a route and a release (100,000 by default), `STORM` how
 //! long rules change without pause (`60s`). Reading order: [`catalog`] the rules; [`compiled`] what one gateway does with
-//! them, in this process; [`fleet`] four real gateways and a real etcd; [`storm`] requests while rules change; [`report`] the
-//! table of each half.
+//! them, in this process, beside [`ruler`], what a step into memory costs; [`fleet`] four real gateways and a real etcd; [`storm`]
+//! requests while rules change; [`deploy`] real projects, from the command to the first answer; [`report`] the table of each part.
 
 mod catalog;
 mod compiled;
+mod deploy;
 mod fleet;
 mod report;
+mod ruler;
 mod storm;
 
 use std::env;
@@ -33,6 +35,7 @@ fn storm_lasts() -> Duration {
 fn in_one_process() {
     let count = functions();
     let mut report = Report::of(count);
+    ruler::measure(&mut report);
     compiled::measure(count, &mut report);
     report.print();
 }
@@ -51,5 +54,13 @@ fn over_a_fleet() {
     let first = fleet.into_first();
     storm::measure(&first, &etcd, storm_lasts(), &mut report);
     fleet::start_without_etcd(first, &project, &mut etcd, count, &mut report);
+    report.print();
+}
+
+#[test]
+#[ignore = "takes an optimised build, and examples with all that is installed into them: make bench-rules runs it"]
+fn deploys() {
+    let mut report = Report::of_projects();
+    deploy::measure(&mut report);
     report.print();
 }

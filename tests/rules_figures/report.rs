@@ -3,13 +3,19 @@
 /// The table.
 #[derive(Debug)]
 pub(crate) struct Report {
-    functions: usize,
+    what: String,
     rows: Vec<[String; 3]>,
 }
 
 impl Report {
     pub(crate) fn of(functions: usize) -> Self {
-        Self { functions, rows: Vec::new() }
+        let what =
+            format!("with {functions} functions, each with a version, a route and a release");
+        Self { what, rows: Vec::new() }
+    }
+
+    pub(crate) fn of_projects() -> Self {
+        Self { what: "with one function that comes anew".to_owned(), rows: Vec::new() }
     }
 
     /// A line, also while it is still being measured.
@@ -19,7 +25,7 @@ impl Report {
     }
 
     pub(crate) fn print(&self) {
-        println!("\nwith {} functions, each with a version, a route and a release", self.functions);
+        println!("\n{}", self.what);
         println!("| | goal | figure |\n|---|---|---|");
         for [what, goal, figure] in &self.rows {
             println!("| {what} | {goal} | {figure} |");

@@ -59,7 +59,7 @@ fn turn_of(
             due += PACE;
             thread::sleep(due.saturating_duration_since(Instant::now()));
             let asked = Instant::now();
-            assert_eq!(asks(&mut raw, "/answered"), 308);
+            assert_eq!(asks(&mut raw, "test", "/answered"), 308);
             times.push(asked.elapsed().as_secs_f64() * 1e6);
         }
         is_over.store(true, Ordering::Relaxed);
