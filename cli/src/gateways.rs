@@ -101,7 +101,8 @@ pub(crate) fn runtime() -> Result<Runtime, Failure> {
     runtime.map_err(|source| Failure::Io { what, source })
 }
 
-fn unix_ms() -> u64 {
+/// Milliseconds since 1970.
+pub(crate) fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -29,6 +29,14 @@ pub enum UnitError {
         /// The text as given.
         text: String,
     },
+    /// Not a point in time.
+    #[error(
+        "{text:?} is not a time: write it as RFC 3339 does, for example \"2027-01-31T08:00:00Z\" or with +01:00 in the place of Z"
+    )]
+    NotATime {
+        /// The text as given.
+        text: String,
+    },
     /// Not a duration.
     #[error(
         "{text:?} is not a duration: write a whole number and ms, s, m or h, for example {suggestion:?}"
@@ -134,6 +142,16 @@ pub fn format_duration(duration: Duration) -> String {
     format!("{millis}ms")
 }
 
+/// Reads `2027-01-31T08:00:00Z` or `2027-01-31T09:00:00+01:00` (RFC 3339) as milliseconds since 1970.
+///
+/// # Errors
+/// [`UnitError::NotATime`]; a time without its zone is none, for gateways are anywhere.
+pub fn parse_time(text: &str) -> Result<u64, UnitError> {
+    let time = chrono::DateTime::parse_from_rfc3339(text).ok();
+    let unix_ms = time.and_then(|time| u64::try_from(time.timestamp_millis()).ok());
+    unix_ms.ok_or_else(|| UnitError::NotATime { text: text.to_owned() })
+}
+
 /// Writes bytes in the largest unit that says them exactly: `128MiB`, `1536KiB`.
 pub fn format_bytes(bytes: u64) -> String {
     for (each, unit) in [(1_u64 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")] {
@@ -170,6 +188,21 @@ pub mod duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_says_its_zone() {
+        for (text, expected) in [
+            ("1970-01-01T00:00:00Z", Some(0)),
+            ("2027-01-31T08:00:00.5Z", Some(1_801_382_400_500)),
+            ("2027-01-31T09:00:00+01:00", Some(1_801_382_400_000)),
+            ("2027-01-31T08:00:00", None),
+            ("2027-02-30T08:00:00Z", None),
+            ("1969-12-31T23:59:59Z", None),
+            ("tomorrow", None),
+        ] {
+            assert_eq!(parse_time(text).ok(), expected, "{text}");
+        }
+    }
 
     #[test]
     fn sizes_are_binary_and_exact() {

@@ -5,6 +5,7 @@ mod guard;
 
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use hatchway_tests::{
     Client, Etcd, GatewayProgram, NodeProgram, Project, apply_to, eventually, program_path,
@@ -246,4 +247,32 @@ fn people_have_the_last_word() {
     site.rollout(&["promote", "hello"]).expect("it waits");
     site.phase("healthy");
     site.all_answer("canary");
+}
+
+/// Seconds since 1970, as RFC 3339 has it.
+fn rfc3339(unix_s: u64) -> String {
+    let mut command = Command::new("date");
+    let output = command.args(["--utc", &format!("--date=@{unix_s}"), "+%FT%TZ"]).output();
+    String::from_utf8_lossy(&output.expect("date is there").stdout).trim().to_owned()
+}
+
+#[test]
+fn a_rollout_begins_at_the_time_it_is_told() {
+    let site = Site::start(1);
+    let canary = build("return 'canary';");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_secs();
+    let folder = canary.folder().display().to_string();
+    let late = format!("0%:until:{}", rfc3339(now - 60));
+    let why = site.rollout(&["start", "hello", "--add", &folder, "--steps", &late]).unwrap_err();
+    assert!(why.contains("(UTC) is over already"), "{why}");
+
+    let at = now + 3;
+    site.begin(&canary, &format!("0%:until:{},50%:pause", rfc3339(at)));
+    let status = site.phase("paused");
+    assert_eq!(done(&status), ["start", "set_weight", "passed", "set_weight", "pause"]);
+    let journal = &status["rollout"]["progress"]["journal"];
+    let when = |entry: usize| journal[entry]["at_unix_ms"].as_u64().expect("a time");
+    assert!(when(1) < at * 1000 && when(3) >= at * 1000, "{journal:#}");
+    assert_eq!(status["release"]["shares"][0]["basis_points"], 5000);
+    site.rollout(&["abort", "hello"]).expect("it waits");
 }

@@ -11,10 +11,11 @@ use hatchway_wire::catalog::etcd::rollouts::Rollouts;
 use hatchway_wire::catalog::store::Change;
 use ureq::http::Method;
 
-use super::steps::Steps;
+use super::steps::{Steps, too_late};
 use super::{Site, Whose, in_etcd, phase_of};
 use crate::command::release::{self, Percent, VersionArg};
 use crate::failure::{Failure, Outcome};
+use crate::gateways::unix_ms;
 use crate::output;
 use crate::rules::{ChangeArgs, Rules};
 
@@ -35,7 +36,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "VERSION")]
     canary: Option<VersionArg>,
     /// Shares, each with what happens at it: 5%:10m to go on after so long if it is not worse, 5%:pause to wait for a word,
-    /// 5%:pause:1h to wait.
+    /// 5%:pause:1h to wait, 5%:until:2027-01-31T08:00:00Z to wait for a time. A rollout that begins at a time begins with 0%.
     #[arg(long, value_name = "STEPS", value_delimiter = ',', default_value = DEFAULT_STEPS)]
     steps: Vec<Steps>,
     #[command(flatten)]
@@ -122,7 +123,11 @@ pub(super) fn run(args: &Args) -> Outcome {
     let Some(before) = objects.releases.get(&whose.function) else {
         return Err(Failure::Refused(format!("{name} has no release: apply it first")));
     };
-    let steps = args.steps.iter().flat_map(|steps| steps.0.clone()).collect();
+    let steps: Vec<_> = args.steps.iter().flat_map(|steps| steps.0.clone()).collect();
+    if let Some(until) = too_late(&steps, unix_ms()) {
+        let until = output::date_and_time(until);
+        return Err(Failure::Settings(format!("steps: {until} (UTC) is over already")));
+    }
     let plan = Plan { stable: before.stable, canary, steps, analysis: args.judge.analysis() };
     plan.check().map_err(|error| Failure::Settings(error.to_string()))?;
     let stable = plan.stable;

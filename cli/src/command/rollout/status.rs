@@ -70,7 +70,7 @@ fn in_words(step: &Step) -> String {
             format!("pause for {}", format_duration(*duration))
         }
         Step::Pause { duration: None, until_unix_ms: Some(until) } => {
-            format!("pause until {} (UTC)", output::time_of_day(*until))
+            format!("pause until {} (UTC)", output::date_and_time(*until))
         }
         Step::Pause { duration: None, until_unix_ms: None } => "pause until resumed".to_owned(),
         Step::Analysis { duration } => format!("compare for {}", format_duration(*duration)),
