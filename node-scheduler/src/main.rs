@@ -55,7 +55,8 @@ fn run(config: Config) -> Result<(), Exit> {
     let registry = Registry::new();
     let tracing = Tracing::start(&config.trace, "hatchway-node", &spans_dropped(&registry))?;
     let tracers = tracing.as_ref().map(Tracing::tracers);
-    let intake = Intake::open(&config.source, Some(prepared.state()), &registry);
+    let state = prepared.state().to_owned();
+    let intake = Intake::open(&config.source, Some(&state), &registry);
     let intake = intake.map_err(Exit::config)?;
     let operators = config.operators.check(&config.admin).map_err(Exit::config)?;
     let (prepared, taken) = prepared.take_over().map_err(Exit::config)?;
@@ -63,7 +64,7 @@ fn run(config: Config) -> Result<(), Exit> {
     let node = prepared.start(&registry, log).map_err(Exit::config)?;
     let name = config.name(&place.address);
     // Before the rules: what they keep ready is within the plans.
-    growth::begin(&config.source, &name, &node)?;
+    let planned = growth::begin(&config.source, &state, &name, &node)?;
     node.apply(&intake.first());
     let pages = Arc::new(node.pages());
     let health = Arc::new(HealthPages { registry });
@@ -75,7 +76,7 @@ fn run(config: Config) -> Result<(), Exit> {
         NodeCore::new(pool.clone(), packages.clone(), core)
     })
     .map_err(|error| Exit::unavailable("cannot start the cores".to_owned(), error))?;
-    let plans = growth::follow(&config.source, &name, &node).map_err(Exit::config)?;
+    let plans = growth::follow(planned, &name, &node);
     let registrar = register::start(&config, (&name, &place.address), &node, place.instance)?;
     let mut door = match config.adopt_seconds {
         0 => None,

@@ -3,6 +3,7 @@
 mod bench;
 mod lanes;
 mod load;
+#[expect(dead_code, reason = "it is for the tests of growth too")]
 mod site;
 
 use hatchway_tests::{GatewayProgram, eventually, together};

@@ -10,8 +10,10 @@ use hatchway_tests::{
 pub(crate) struct Host {
     pub(crate) name: String,
     pub(crate) node: NodeProgram,
+    /// What it was told.
+    words: Vec<String>,
     // Behind the node: its folders go when it has ended.
-    _project: Project,
+    project: Project,
 }
 
 /// The cluster. What ends first stands first.
@@ -82,10 +84,19 @@ impl Site {
         let words: Vec<_> = self.rules().into_iter().chain(words).collect();
         let words = [&words[..], &self.words].concat();
         let node = NodeProgram::start_with(&project, &words);
-        self.hosts.push(Host { name: name.clone(), node, _project: project });
+        self.hosts.push(Host { name: name.clone(), node, words, project });
         for gateway in &self.gateways {
             eventually(&name, || (state(gateway, &name)? == "up").then_some(()));
         }
+    }
+
+    /// Kills a node, and starts it again over what it has left.
+    #[track_caller]
+    pub(crate) fn restart_node(&mut self, index: usize) {
+        let Host { name, node, words, project } = self.hosts.remove(index);
+        node.kill();
+        let node = NodeProgram::start_with(&project, &words);
+        self.hosts.insert(index, Host { name, node, words, project });
     }
 
     /// A gateway that is told `more`, once it has a link to every node.

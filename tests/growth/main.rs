@@ -189,4 +189,15 @@ fn another_gateway_plans_when_the_leader_is_killed_and_without_etcd_the_last_pla
         (is_new && now.iter().filter(|one| one.phase == "idle").count() == 2).then_some(())
     });
     gateway.get("/f0").ok();
+
+    let index = site.hosts.iter().position(|other| other.name == host.name).expect("it is there");
+    site.restart_node(index);
+    let host = &site.hosts[index];
+    host.node.output().wait("plans from disk", |line| {
+        line.contains("plans from disk hold until etcd is heard").then_some(())
+    });
+    eventually("its part of the plan is ready again", || {
+        let now = host.node.admin.sandboxes();
+        (now.iter().filter(|one| one.phase == "idle").count() == 2).then_some(())
+    });
 }

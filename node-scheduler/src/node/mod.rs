@@ -12,14 +12,11 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use hatchway_proto::catalog::Objects;
-use hatchway_proto::name::FunctionName;
 use hatchway_sandbox::{Grants, Spawner};
-use hatchway_wire::catalog::etcd::folder::Folder;
-use hatchway_wire::catalog::etcd::growth::Standing;
 use hatchway_wire::listen::{Address, Listener};
 
 use crate::admin::NodePages;
-use crate::growth::{Growing, Part};
+use crate::growth::{Growing, Part, Plans};
 use crate::hatch::ProcessHatchery;
 use crate::heir::{Door, Heir, House, ReplaceError};
 use crate::logs::Logs;
@@ -123,13 +120,9 @@ impl Node {
     }
 
     /// These are the plans over all nodes, in which this one is called `name`: its part of them holds from now on.
-    pub(crate) fn go_by(&self, name: &str, plans: &Folder<Standing>) {
-        let plan = |(function, standing): (&String, &Standing)| {
-            Some((FunctionName::parse(function).ok()?, standing.plan.clone()))
-        };
-        let of = plans.entries.iter().filter_map(plan).collect();
+    pub(crate) fn go_by(&self, name: &str, plans: Plans) {
         let mut part = self.part();
-        part.plan(name, of, plans.revision);
+        part.plan(name, plans.plans, plans.revision);
         let (shares, revision) = part.shares();
         self.pool.share(shares, revision);
     }
