@@ -9,6 +9,12 @@ pub enum Version {
     Http11,
 }
 
+impl Version {
+    pub(super) fn from_minor(minor: u8) -> Self {
+        if minor == 0 { Self::Http10 } else { Self::Http11 }
+    }
+}
+
 /// What follows a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {

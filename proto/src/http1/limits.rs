@@ -14,7 +14,7 @@ pub struct Limits {
 /// Ceiling of [`Limits::head_bytes`]. A single line is below 64 KiB in any case: its length is kept in 16 bits.
 pub const HEAD_BYTES_MAX: usize = 128 * 1024;
 
-/// Ceiling of [`Limits::fields`]: each is held against every name that `Connection` nominates.
+/// Ceiling of [`Limits::fields`]: the parser's scratch lives on the stack, 32 bytes a field.
 pub const MAX_FIELDS: usize = 128;
 
 /// What chunk extensions and trailers of one message may add up to. Nothing reads extensions, so a sender of more than

@@ -1,13 +1,13 @@
 //! HTTP/1.1 as pure functions: bytes in, decisions out. No socket, no clock, no allocation on the good path.
 //!
-//! It takes the stricter reading of RFC 9112 and RFC 9110 wherever two implementations could disagree: a message that a second
-//! parser might read differently is refused, not repaired. The same code serves both edges, client to gateway and node to function,
+//! `httparse` finds the tokens; everything that decides what a message *means* is here, and takes the stricter reading of
+//! RFC 9112 and RFC 9110 wherever two implementations could disagree: a message that a second parser might read
+//! differently is refused, not repaired. The same code serves both edges, client to gateway and node to function,
 //! and what a [link](crate::link) carries between them.
 //!
 //! Reading order, as a message travels:
 //! 1. [`parse_request`] (`request`, `target`, `host`) and [`parse_response`] (`response`) check a head and say what follows it;
-//!    `reader` takes the words off the bytes, `scan` is the one pass over the fields that both share, with `names`, `framing` and
-//!    `connection` as its rules.
+//!    `scan` is the one pass over the fields that both share, with `names`, `framing` and `connection` as its rules.
 //! 2. `table` remembers where the fields lie, so that nobody looks for them again.
 //! 3. [`BodyDecoder`] (`body`, `chunked`, `extension`, `trailer`) follows the body and vouches for every byte of framing.
 //! 4. [`write_request`] and [`write_response`] (`write`, `copy`) make the head for the next hop; `chunk_out` makes chunks.
@@ -28,7 +28,6 @@ mod framing;
 mod host;
 mod limits;
 mod names;
-mod reader;
 mod request;
 mod response;
 mod scan;

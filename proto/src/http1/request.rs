@@ -4,8 +4,7 @@ use super::HeadError;
 use super::framing::{Framing, Version};
 use super::host::check_authority;
 use super::limits::{Limits, METHOD_BYTES};
-use super::reader::{Reader, Stop};
-use super::scan::{Facts, Side, scan};
+use super::scan::{self, Facts, Side};
 use super::table::{Field, FieldTable};
 use super::target::parse_target;
 
@@ -67,21 +66,26 @@ pub fn parse_request<'b>(
     bytes: &'b [u8],
     limits: &Limits,
 ) -> Result<Option<RequestHead<'b>>, HeadError> {
-    match read(bytes, limits) {
-        Ok(head) => limits.check_size(head.len).map(|()| Some(head)),
-        Err(Stop::More) => limits.check_size(bytes.len()).map(|()| None),
-        Err(Stop::Wrong(error)) => Err(error),
-    }
-}
-
-#[inline(always)]
-fn read<'b>(bytes: &'b [u8], limits: &Limits) -> Result<RequestHead<'b>, Stop> {
-    let mut reader = Reader::new(bytes);
-    skip_empty_line(&mut reader)?;
-    let line = read_line(&mut reader, limits)?;
+    let skipped = skip_empty_line(bytes)?;
+    let rest = &bytes[skipped..];
+    let mut scratch = scan::scratch();
+    let mut parsed = httparse::Request::new(&mut []);
+    let outcome = parsed.parse_with_uninit_headers(rest, &mut scratch[..limits.max_fields()]);
+    check_line_sizes(rest, parsed.method, parsed.path, limits)?;
+    let len = match outcome {
+        Ok(httparse::Status::Complete(len)) => len,
+        Ok(httparse::Status::Partial) => return limits.check_size(bytes.len()).map(|()| None),
+        Err(error) => return Err(refuse(error, rest, &parsed, limits)),
+    };
+    limits.check_size(skipped + len)?;
+    let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version)
+    else {
+        return Err(HeadError::BadMethod);
+    };
     let mut table = FieldTable::new();
-    let facts = scan(&mut reader, limits, Side::Request, &mut table)?;
-    Ok(build(line, &facts, table, reader.at())?)
+    let facts = scan::scan(&rest[..len], parsed.headers, Side::Request, &mut table)?;
+    let line = Line { method, target, version: Version::from_minor(minor) };
+    build(line, &facts, table, skipped + len).map(Some)
 }
 
 /// The request line.
@@ -139,56 +143,61 @@ fn framing(facts: &Facts<'_>, version: Version) -> Result<Framing, HeadError> {
     }
 }
 
-/// One CRLF, which old clients send after a body (RFC 9112 2.2). Any number of them, and bare LF as well, is what others skip.
+/// One CRLF, which old clients send after a body (RFC 9112 2.2). `httparse` would skip any number, and bare LF as well.
 #[inline]
-fn skip_empty_line(reader: &mut Reader<'_>) -> Result<(), Stop> {
-    match reader.rest() {
-        [b'\r', b'\n', b'\r' | b'\n', ..] => Err(HeadError::BadLineEnd.into()),
-        [b'\r' | b'\n', ..] => reader.line_end(HeadError::BadLineEnd),
-        _ => Ok(()),
+fn skip_empty_line(bytes: &[u8]) -> Result<usize, HeadError> {
+    match bytes {
+        [b'\r', b'\n', b'\r' | b'\n', ..] | [b'\n', ..] => Err(HeadError::BadLineEnd),
+        [b'\r', b'\n', ..] => Ok(2),
+        [b'\r', other, ..] if *other != b'\n' => Err(HeadError::BadLineEnd),
+        _ => Ok(0),
     }
 }
 
-/// Reads the request line (RFC 9112 3): one blank between its parts and none elsewhere. An overlong method or target is refused
-/// as soon as it is seen, with the status of its own.
-#[inline(always)]
-fn read_line<'b>(reader: &mut Reader<'b>, limits: &Limits) -> Result<Line<'b>, Stop> {
-    let start = reader.at();
-    let method = reader.token(b' ', HeadError::BadMethod).map_err(|stop| {
-        // What has no end yet is as long as all bytes that have arrived.
-        let is_too_long = matches!(stop, Stop::More) && reader.rest().len() > METHOD_BYTES;
-        if is_too_long { HeadError::MethodTooLong.into() } else { stop }
-    })?;
-    if method > METHOD_BYTES {
-        return Err(HeadError::MethodTooLong.into());
+/// Refuses an overlong method or target as soon as it is seen, with the status of its own.
+#[inline]
+fn check_line_sizes(
+    bytes: &[u8],
+    method: Option<&str>,
+    target: Option<&str>,
+    limits: &Limits,
+) -> Result<(), HeadError> {
+    // What has no end yet is as long as all bytes that have arrived.
+    let method_len = method.map_or(bytes.len(), str::len);
+    if method_len > METHOD_BYTES {
+        return Err(HeadError::MethodTooLong);
     }
-    let target = reader.visible();
-    if target.len() > limits.target_bytes {
-        return Err(HeadError::TargetTooLong { limit: limits.target_bytes }.into());
-    }
-    match reader.rest() {
-        [b' ', ..] if !target.is_empty() => {}
-        [] => return Err(Stop::More),
-        _ => return Err(HeadError::BadTarget.into()),
-    }
-    let words = std::str::from_utf8(reader.since(start)).expect("both are visible ASCII");
-    reader.skip(1);
-    let Some(version) = reader.version()? else {
-        return Err(version_error(words, reader.rest()).into());
+    let target_len = match (method, target) {
+        (_, Some(target)) => target.len(),
+        (Some(method), None) => bytes.len().saturating_sub(method.len() + 1),
+        (None, None) => 0,
     };
-    reader.line_end(HeadError::BadLineEnd)?;
-    Ok(Line { method: &words[..method], target: &words[method + 1..], version })
+    if target_len > limits.target_bytes {
+        return Err(HeadError::TargetTooLong { limit: limits.target_bytes });
+    }
+    Ok(())
 }
 
-/// Tells a version that we do not speak, at the front of `rest`, from bytes that are none.
 #[cold]
-fn version_error(words: &str, rest: &[u8]) -> HeadError {
-    if words == "PRI *" && rest.starts_with(b"HTTP/2") {
+fn refuse(
+    error: httparse::Error,
+    bytes: &[u8],
+    parsed: &httparse::Request<'_, '_>,
+    limits: &Limits,
+) -> HeadError {
+    let token = if parsed.method.is_none() { HeadError::BadMethod } else { HeadError::BadTarget };
+    scan::refuse(error, limits, token, version_error(bytes))
+}
+
+/// Tells a version that we do not speak from bytes that are none.
+fn version_error(bytes: &[u8]) -> HeadError {
+    if bytes.starts_with(b"PRI * HTTP/2") {
         return HeadError::Http2Preface;
     }
-    let word = rest.split(|&b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
-    match word {
-        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+    let line = bytes.split(|&b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
+    let words: Vec<&[u8]> = line.split(|&b| b == b' ').collect();
+    match words[..] {
+        [_, _, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]]
             if major.is_ascii_digit() && minor.is_ascii_digit() =>
         {
             HeadError::UnsupportedVersion

@@ -3,8 +3,7 @@
 use super::HeadError;
 use super::framing::{Framing, Version};
 use super::limits::Limits;
-use super::reader::{Reader, Stop};
-use super::scan::{Facts, Side, scan};
+use super::scan::{self, Facts, Side};
 use super::table::{Field, FieldTable};
 
 /// A validated response head that borrows the bytes it was read from.
@@ -54,92 +53,43 @@ pub fn parse_response<'b>(
     request_is_head: bool,
     limits: &Limits,
 ) -> Result<Option<ResponseHead<'b>>, HeadError> {
-    match read(bytes, request_is_head, limits) {
-        Ok(head) => limits.check_size(head.len).map(|()| Some(head)),
-        Err(Stop::More) => limits.check_size(bytes.len()).map(|()| None),
-        Err(Stop::Wrong(error)) => Err(error),
+    // httparse skips empty lines here too; before a response they are left over from an answer that was longer than it said.
+    if matches!(bytes.first(), Some(b'\r' | b'\n')) {
+        return Err(HeadError::BadStatus);
     }
-}
-
-#[inline(always)]
-fn read<'b>(
-    bytes: &'b [u8],
-    request_is_head: bool,
-    limits: &Limits,
-) -> Result<ResponseHead<'b>, Stop> {
-    let mut reader = Reader::new(bytes);
-    let Line { version, status, reason } = read_line(&mut reader)?;
+    let mut scratch = scan::scratch();
+    let mut parsed = httparse::Response::new(&mut []);
+    let outcome = httparse::ParserConfig::default().parse_response_with_uninit_headers(
+        &mut parsed,
+        bytes,
+        &mut scratch[..limits.max_fields()],
+    );
+    let len = match outcome {
+        Ok(httparse::Status::Complete(len)) => len,
+        Ok(httparse::Status::Partial) => return limits.check_size(bytes.len()).map(|()| None),
+        Err(error) => {
+            return Err(scan::refuse(error, limits, HeadError::BadStatus, HeadError::BadVersion));
+        }
+    };
+    limits.check_size(len)?;
+    let (Some(minor), Some(status @ 100..)) = (parsed.version, parsed.code) else {
+        return Err(HeadError::BadStatus);
+    };
     let mut table = FieldTable::new();
-    let facts = scan(&mut reader, limits, Side::Response, &mut table)?;
+    let facts = scan::scan(&bytes[..len], parsed.headers, Side::Response, &mut table)?;
+    let version = Version::from_minor(minor);
     let (framing, clean) = framing(&facts, version, status, request_is_head)?;
-    Ok(ResponseHead {
+    Ok(Some(ResponseHead {
         status,
-        reason,
+        reason: parsed.reason.unwrap_or(""),
         version,
         framing,
         declared_length: facts.length,
         keep_alive: clean && framing != Framing::UntilClose && facts.connection.persists(version),
         upgrade: facts.upgrade()?,
-        len: reader.at(),
+        len,
         table,
-    })
-}
-
-/// The status line.
-struct Line<'b> {
-    version: Version,
-    status: u16,
-    reason: &'b str,
-}
-
-/// Reads the status line (RFC 9112 4). The blank behind the status may be missing where no reason follows, as many servers have
-/// it. An empty line in front is left over from an answer that was longer than it said.
-#[inline(always)]
-fn read_line<'b>(reader: &mut Reader<'b>) -> Result<Line<'b>, Stop> {
-    if matches!(reader.rest(), [b'\r' | b'\n', ..]) {
-        return Err(HeadError::BadStatus.into());
-    }
-    let version = reader.version()?.ok_or(HeadError::BadVersion)?;
-    match reader.rest() {
-        [b' ', ..] => reader.skip(1),
-        [] => return Err(Stop::More),
-        _ => return Err(HeadError::BadVersion.into()),
-    }
-    let status = read_status(reader)?;
-    let mut reason = &b""[..];
-    if let [b' ', ..] = reader.rest() {
-        reader.skip(1);
-        reason = reader.text();
-    }
-    reader.line_end(HeadError::BadStatus)?;
-    Ok(Line { version, status, reason: words(reason) })
-}
-
-/// Takes three digits that are 100 or more.
-#[inline(always)]
-fn read_status(reader: &mut Reader<'_>) -> Result<u16, Stop> {
-    let mut status = 0;
-    for place in 0..3 {
-        match reader.rest().get(place) {
-            Some(digit @ b'0'..=b'9') => status = status * 10 + u16::from(digit - b'0'),
-            Some(_) => return Err(HeadError::BadStatus.into()),
-            None => return Err(Stop::More),
-        }
-    }
-    if status < 100 {
-        return Err(HeadError::BadStatus.into());
-    }
-    reader.skip(3);
-    Ok(status)
-}
-
-/// A reason as text: nothing where it is not ASCII.
-fn words(reason: &[u8]) -> &str {
-    match reason {
-        b"OK" => "OK",
-        _ if !reason.is_ascii() => "",
-        _ => std::str::from_utf8(reason).expect("ASCII is UTF-8"),
-    }
+    }))
 }
 
 /// RFC 9112 6.3 for responses. The second value is false when the head contradicts itself about a body that must not exist

@@ -1,13 +1,21 @@
 //! The one pass over the fields of a head that requests and responses share.
 
+use std::mem::MaybeUninit;
+
 use super::HeadError;
 use super::chars::{is_tchar, trim_ows, trim_spaces};
 use super::connection::Options;
 use super::framing::{content_length, transfer_encoding};
 use super::limits::{HEAD_BYTES_MAX, Limits, MAX_FIELDS};
 use super::names::Kind;
-use super::reader::{Reader, Stop};
 use super::table::FieldTable;
+
+/// Room for `httparse` to note fields in; never initialised, so it costs nothing.
+pub(super) type Scratch<'b> = [MaybeUninit<httparse::Header<'b>>; MAX_FIELDS];
+
+pub(super) fn scratch<'b>() -> Scratch<'b> {
+    [const { MaybeUninit::uninit() }; MAX_FIELDS]
+}
 
 /// What the fields of a head say about the message.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,43 +37,62 @@ pub(super) enum Side {
     Response,
 }
 
-/// Reads all fields and the empty line behind them.
+/// Reads all fields. `head` ends with its empty line, and the fields are slices of it.
 ///
-/// A name ends with its colon, without a blank before it (RFC 9112 5.1), a line with CRLF, and no line goes on in the next
-/// (RFC 9112 5.2).
+/// `httparse` takes a bare LF for a line end, which RFC 9112 2.2 allows and smuggling needs; so each line end is looked
+/// at again here: that of the first line, of each field, and of the head.
 #[inline]
 pub(super) fn scan<'b>(
-    reader: &mut Reader<'b>,
-    limits: &Limits,
+    head: &'b [u8],
+    fields: &[httparse::Header<'b>],
     side: Side,
     table: &mut FieldTable<'b>,
-) -> Result<Facts<'b>, Stop> {
+) -> Result<Facts<'b>, HeadError> {
+    let base = head.as_ptr().addr();
+    let section_at = match fields.first() {
+        Some(field) => field.name.as_ptr().addr() - base,
+        None => head.len().saturating_sub(2),
+    };
+    let (first_line, section) = head.split_at(section_at);
+    if !first_line.ends_with(b"\r\n") {
+        return Err(HeadError::BadLineEnd);
+    }
+    table.start(section);
     let mut facts = Facts::default();
-    let (start, mut left) = (reader.at(), limits.max_fields());
-    while !reader.empty_line()? {
-        if left == 0 {
-            return Err(HeadError::TooManyFields { limit: limits.max_fields() }.into());
-        }
-        left -= 1;
-        let line_at = reader.at();
-        let name_len = reader.token(b':', HeadError::BadFieldName)?;
-        let raw = reader.text();
-        // A CR that no LF follows is a byte that no value has.
-        reader.line_end(HeadError::BadFieldValue)?;
-        let line = reader.since(line_at);
-        let kind = match Kind::of(&line[..name_len]) {
+    let mut at = section_at;
+    for field in fields {
+        let value_end = field.value.as_ptr().addr() + field.value.len() - base;
+        let end = line_end(head, value_end)?;
+        let kind = match Kind::of(field.name.as_bytes()) {
             // Words of a request mean nothing in a response, and are the function's own business.
             Kind::Host | Kind::Expect if side == Side::Response => Kind::Plain,
             kind => kind,
         };
         if kind != Kind::Plain {
-            facts.note(kind, trim_ows(raw), raw)?;
+            let raw = &head[at + field.name.len() + 1..end - 2];
+            facts.note(kind, field.value, raw)?;
         }
-        table.push(line.len(), name_len, kind)?;
+        table.push(end - at, field.name.len(), kind)?;
+        at = end;
     }
-    table.lie(reader.since(start));
+    if &head[at..] != b"\r\n" {
+        return Err(HeadError::BadLineEnd);
+    }
     facts.connection.mark(table);
     Ok(facts)
+}
+
+/// Finds the end of the line whose value ends at `value_end`: blanks may follow, then CRLF must.
+#[inline]
+fn line_end(head: &[u8], value_end: usize) -> Result<usize, HeadError> {
+    let mut at = value_end;
+    loop {
+        match head[at..] {
+            [b'\r', b'\n', ..] => return Ok(at + 2),
+            [b' ' | b'\t', ..] => at += 1,
+            _ => return Err(HeadError::BadLineEnd),
+        }
+    }
 }
 
 impl<'b> Facts<'b> {
@@ -117,6 +144,25 @@ impl<'b> Facts<'b> {
     pub(super) fn accepts_trailers(&self) -> bool {
         let is_trailers = |coding| trim_ows(coding).eq_ignore_ascii_case(b"trailers");
         self.te.is_some_and(|te| te.split(|&b| b == b',').any(is_trailers))
+    }
+}
+
+/// Gives a `httparse` error the name that an operator knows.
+#[cold]
+pub(super) fn refuse(
+    error: httparse::Error,
+    limits: &Limits,
+    token: HeadError,
+    version: HeadError,
+) -> HeadError {
+    match error {
+        httparse::Error::HeaderName => HeadError::BadFieldName,
+        httparse::Error::HeaderValue => HeadError::BadFieldValue,
+        httparse::Error::NewLine => HeadError::BadLineEnd,
+        httparse::Error::Status => HeadError::BadStatus,
+        httparse::Error::Token => token,
+        httparse::Error::TooManyHeaders => HeadError::TooManyFields { limit: limits.max_fields() },
+        httparse::Error::Version => version,
     }
 }
 

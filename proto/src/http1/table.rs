@@ -56,8 +56,8 @@ impl<'b> FieldTable<'b> {
         Self { section: &[], inline_len: 0, inline: [EMPTY; INLINE], spilled: Vec::new() }
     }
 
-    /// Names the field lines that were added and the empty line after them.
-    pub(super) fn lie(&mut self, section: &'b [u8]) {
+    /// Names the field lines and the empty line after them, of which none is added yet.
+    pub(super) fn start(&mut self, section: &'b [u8]) {
         self.section = section;
     }
 

@@ -15,7 +15,7 @@ pub(super) struct Target<'b> {
 
 /// Takes a target apart.
 ///
-/// Whoever has read it has refused blanks and control bytes. Refused here: bytes above 127 and `#` (RFC 3986 has neither in a
+/// `httparse` has refused blanks and control bytes. Refused here: bytes above 127 and `#` (RFC 3986 has neither in a
 /// target), and `\` in the path, which some take for `/`. Other bytes outside RFC 3986 (`|`, `{`, `"`) reach us from browsers
 /// and are opaque to everyone.
 pub(super) fn parse_target<'b>(method: &str, target: &'b str) -> Result<Target<'b>, HeadError> {

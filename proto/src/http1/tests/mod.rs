@@ -2,6 +2,5 @@
 
 mod bodies;
 mod heads;
-mod oracle;
 mod random;
 mod tables;
