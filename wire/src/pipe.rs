@@ -59,11 +59,6 @@ impl Pipe {
         self.held == 0
     }
 
-    /// How many bytes are in it.
-    pub(crate) fn held(&self) -> usize {
-        self.held
-    }
-
     fn ends(&self) -> &Ends {
         self.ends.as_ref().expect("the ends are there until the drop")
     }
@@ -95,40 +90,11 @@ impl Pipe {
         to: &Stream,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        self.poll_drain_some(to, u64::MAX, cx)
-    }
-
-    /// The same of no more than `most` bytes.
-    ///
-    /// # Errors
-    /// As splice(2).
-    pub(crate) fn poll_drain_some(
-        &mut self,
-        to: &Stream,
-        most: u64,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<usize>> {
-        let most = usize::try_from(most).unwrap_or(usize::MAX).min(self.held);
-        let read = &self.ends().read;
-        let count = ready!(poll_io(to, Interest::WRITABLE, cx, |to| moved(read, to, most)))?;
+        let (read, held) = (&self.ends().read, self.held);
+        let count = ready!(poll_io(to, Interest::WRITABLE, cx, |to| moved(read, to, held)))?;
         self.held -= count;
         Poll::Ready(Ok(count))
     }
-}
-
-/// Takes what is there, at most `most` bytes, behind what `pipe` holds; 0 when that is nothing, or when the pipe is full: whoever
-/// reads the socket then finds out.
-pub(crate) fn try_fill(pipe: &mut Pipe, from: &Stream, most: usize, cx: &mut Context<'_>) -> usize {
-    let (write, most) = (&pipe.ends().write, most.min(PIPE_BYTES));
-    let count = match from {
-        Stream::Tcp(socket) if socket.poll_read_ready(cx).is_ready() => moved(socket, write, most),
-        Stream::Unix(socket) if socket.poll_read_ready(cx).is_ready() => moved(socket, write, most),
-        Stream::Tcp(_) | Stream::Unix(_) => Ok(0),
-        Stream::Call(_) | Stream::Tls(_) | Stream::Outbound(_) => Ok(0),
-    };
-    let count = count.unwrap_or(0);
-    pipe.held += count;
-    count
 }
 
 impl Drop for Pipe {

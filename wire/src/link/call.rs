@@ -118,7 +118,7 @@ impl Call {
     }
 
     /// Gives the credit that is due now.
-    pub(super) fn was_read(&self, count: usize) {
+    fn was_read(&self, count: usize) {
         let state = &mut *self.shared.state.borrow_mut();
         let cell = &mut *self.cell.borrow_mut();
         cell.flow.read(count);

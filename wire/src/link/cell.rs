@@ -8,7 +8,6 @@ use std::task::Waker;
 use hatchway_proto::link::{AnswerHead, Cancel, Flow};
 
 use super::block::{Block, Slice};
-use crate::pipe::Pipe;
 use crate::scratch;
 
 /// A shorter piece is copied: a block that is kept costs as much.
@@ -40,10 +39,6 @@ pub(super) struct Cell {
     pub(super) flow: Flow,
     /// How much of the connection's promises this call is.
     pub(super) counted: u64,
-    /// What came around memory. It stands in front of all else.
-    pub(super) pipe: Option<Pipe>,
-    /// Its reader asks for what is in a pipe.
-    pub(super) takes_pipes: bool,
     /// Long pieces that came, where they were read. They stand in front of the inbox.
     slices: VecDeque<Slice>,
     inbox: Vec<u8>,
@@ -78,8 +73,6 @@ impl Cell {
             id,
             flow,
             counted: 0,
-            pipe: None,
-            takes_pipes: false,
             slices: VecDeque::new(),
             inbox: Vec::new(),
             used: 0,
@@ -138,17 +131,11 @@ impl Cell {
     }
 
     pub(super) fn has_unread(&self) -> bool {
-        self.is_piped() || self.has_memory()
-    }
-
-    /// True while something waits to be read that came through memory.
-    pub(super) fn has_memory(&self) -> bool {
         !self.slices.is_empty() || self.used < self.inbox.len()
     }
 
     /// Moves what fits into `buffer`.
     pub(super) fn take(&mut self, buffer: &mut [u8]) -> usize {
-        debug_assert!(!self.is_piped(), "whoever takes pipes reads them first");
         if let Some(slice) = self.slices.front_mut() {
             let count = slice.bytes().len().min(buffer.len());
             buffer[..count].copy_from_slice(&slice.bytes()[..count]);
@@ -170,7 +157,6 @@ impl Cell {
 
     /// Whoever reads gets these bytes and then the end.
     pub(super) fn answer_with(&mut self, answer: &[u8]) {
-        self.pipe = None;
         self.slices.clear();
         self.clear();
         let length = u32::try_from(answer.len()).expect("an answer in a frame is short");
@@ -181,7 +167,6 @@ impl Cell {
 
     /// Takes as much as stands in one place.
     pub(super) fn take_next(&mut self) -> Unread {
-        debug_assert!(!self.is_piped(), "whoever takes pipes reads them first");
         match self.slices.pop_front() {
             Some(slice) => Unread::Slice(slice),
             None => Unread::Copy {

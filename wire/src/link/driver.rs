@@ -100,16 +100,10 @@ impl<H: Half> Driver<H> {
 
     fn read(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
         for _ in 0..READS {
-            if self.pass_piped(cx) {
-                continue;
-            }
-            let is_bulk = std::mem::take(&mut self.shared.state.borrow_mut().is_bulk);
-            let is_bulk = is_bulk && self.rest.is_none() && self.tail.is_empty();
             let polled = block::with_block(|block| {
                 let kept = self.tail.len();
                 let buffer = Rc::get_mut(block).expect("nobody has a slice of it").buffer();
-                let end = if is_bulk { HEADER_BYTES } else { buffer.len() };
-                let count = match self.shared.poll_read(cx, &mut buffer[kept..end]) {
+                let count = match self.shared.poll_read(cx, &mut buffer[kept..]) {
                     Poll::Pending => return Ok(Poll::Pending),
                     Poll::Ready(Ok(0)) => return Err(Ended::Closed),
                     Poll::Ready(Ok(count)) => count,
@@ -124,20 +118,6 @@ impl<H: Half> Driver<H> {
         }
         cx.waker().wake_by_ref();
         Ok(())
-    }
-
-    /// Moves what has come of a DATA frame around memory, where somebody waits for that; true when that was the rest of it. Whether
-    /// the socket is empty otherwise, or the pipe full, is found out by reading.
-    fn pass_piped(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(front) = self.rest.filter(|_| !H::IS_NODE) else { return false };
-        let count = self.shared.receive_piped(front, cx);
-        if count == 0 {
-            return false;
-        }
-        self.heard = Instant::now();
-        let length = front.length - count;
-        self.rest = (length > 0).then_some(DataFront { length, ..front });
-        self.rest.is_none()
     }
 
     /// Takes the frames that are whole, and what has come of DATA; keeps the rest.
@@ -187,9 +167,9 @@ impl<H: Half> Driver<H> {
         let mut stream = self.shared.stream.borrow_mut();
         let Some(stream) = stream.as_mut() else { return Err(Ended::Closed) };
         while state.out.waiting() > 0 {
-            match state.out.poll_write(stream, cx) {
+            match stream.poll_write(cx, state.out.rest()) {
                 Poll::Pending => break,
-                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Ok(count)) => state.out.consume(count),
                 Poll::Ready(Err(error)) => return Err(Ended::Broken(Arc::new(error))),
             }
         }

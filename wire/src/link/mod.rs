@@ -7,8 +7,7 @@
 //! Everything belongs to one core. Calls put frames into one buffer and wake the [`driver`], the task that owns the
 //! socket; it runs behind all calls that are ready, so that one write carries what all of them have said. It reads
 //! once for all of them as well, and hands each its bytes, bounded by the credit that the call was given. What is long is
-//! not copied: it is written from where a function or a client has left it, and read from the [`block`] that the driver read into;
-//! what is very long goes around both, see [`bulk`].
+//! not copied: it is written from where a function or a client has left it, and read from the [`block`] that the driver read into.
 //!
 //! Reading order: [`secure`] (who may be at the other end), [`settings`] (limits and clocks), [`shared`] (what calls and driver share), [`cell`] (one call
 //! in it), [`call`] (its end as a stream), [`driver`] (the socket), then the two halves: [`client`] with [`offer`],
@@ -16,7 +15,6 @@
 //! whose links [`spread`] lays over the cores. [`load`] is what nodes say of themselves.
 
 mod block;
-mod bulk;
 pub mod call;
 mod cell;
 pub mod client;

@@ -15,7 +15,6 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::block::Block;
-use super::bulk::LONG_BYTES;
 use super::call::PIECE_BYTES;
 use super::cell::{CallCell, Cell, Over, Refused};
 use super::load::{NodeLoad, Teller};
@@ -65,9 +64,6 @@ pub(super) struct State {
     pub(super) session: Session,
     pub(super) calls: HashMap<u64, Rc<CallCell>, RandomState>,
     pub(super) out: Out,
-    /// Gateway: what came last was of a long body, and so may be what comes next. It can go around memory if no more than its
-    /// front is read.
-    pub(super) is_bulk: bool,
     /// Calls that wait for the socket.
     rooms: Vec<Rc<CallCell>>,
     driver: Option<Waker>,
@@ -106,7 +102,6 @@ impl Shared {
             session: Session::new(side, hello),
             calls: HashMap::default(),
             out,
-            is_bulk: false,
             rooms: Vec::new(),
             driver: None,
             over: None,
@@ -152,16 +147,13 @@ impl Shared {
         let accepts = state.side == Side::Gateway;
         match frame {
             Frame::Data { call, end, bytes } => {
-                let mut is_bulk = false;
                 state.deliver(call, |cell| {
                     cell.flow.take_data(bytes.len(), end).map_err(|_| Cancel::Protocol)?;
                     cell.put(bytes, block);
                     cell.is_accepted |= accepts;
                     cell.wake_reader();
-                    is_bulk = cell.takes_pipes && bytes.len() >= LONG_BYTES;
                     Ok(())
                 });
-                state.is_bulk |= is_bulk;
             }
             Frame::Answer { call, end, about, bytes } => {
                 state.deliver(call, |cell| {
@@ -341,11 +333,7 @@ impl State {
         self.promised -= std::mem::take(&mut cell.counted);
     }
 
-    pub(super) fn deliver(
-        &mut self,
-        call: u64,
-        change: impl FnOnce(&mut Cell) -> Result<(), Cancel>,
-    ) {
+    fn deliver(&mut self, call: u64, change: impl FnOnce(&mut Cell) -> Result<(), Cancel>) {
         let Some(cell) = self.calls.get(&call).map(Rc::clone) else { return };
         let cell = &mut *cell.borrow_mut();
         match change(cell) {

@@ -1,8 +1,6 @@
-//! The answer's way: interim heads, the head ([`heads`]), then the body in a form that the client understands ([`body`]),
-//! or over a link around memory ([`bulk`]).
+//! The answer's way: interim heads, the head ([`heads`]), then the body in a form that the client understands ([`body`]).
 
 mod body;
-mod bulk;
 mod heads;
 
 use std::io::ErrorKind;
@@ -99,10 +97,6 @@ pub(super) struct Down<'a> {
     out: Pending,
     splice_from: u64,
     splice: Option<Splice>,
-    /// The rest of the body goes over a link around memory.
-    is_bulk: bool,
-    /// What was moved so is not taken.
-    is_stalled: bool,
     pub(super) answer: Passed,
 }
 
@@ -139,8 +133,6 @@ impl<'a> Down<'a> {
             out: Pending::default(),
             splice_from: client.settings.splice_from,
             splice: None,
-            is_bulk: false,
-            is_stalled: false,
             answer: Passed::default(),
         }
     }
@@ -152,8 +144,7 @@ impl<'a> Down<'a> {
 
     /// True while the client does not take what it was sent.
     pub(super) fn is_unread(&self) -> bool {
-        let is_holding = self.splice.as_ref().is_some_and(Splice::is_holding);
-        !self.out.is_empty() || self.is_stalled || is_holding
+        !self.out.is_empty() || self.splice.as_ref().is_some_and(Splice::is_holding)
     }
 
     /// What came behind the head of a 101; none where there was none.
@@ -218,11 +209,6 @@ impl<'a> Down<'a> {
         upstream: &Stream,
         cx: &mut Context<'_>,
     ) -> Result<Option<Poll<()>>, Cause> {
-        match (client, upstream) {
-            (Stream::Call(call), _) => return self.poll_into_link(call, upstream, cx),
-            (_, Stream::Call(call)) => return self.poll_out_of_link(call, client, cx),
-            _ => {}
-        }
         let State::Body(decoder, Form::AsIs) = &mut self.state else { return Ok(None) };
         if self.splice.is_none() {
             self.splice = Splice::begin(decoder, upstream, client, self.splice_from);
