@@ -117,6 +117,28 @@ fn an_express_application_is_forked_at_its_own_listen() {
 }
 
 #[test]
+fn a_server_that_is_warmed_up_has_been_asked_before_it_is_forked() {
+    let server = "let visits = 0;
+        require('node:http').createServer((request, response) => {
+          visits += request.url === '/warm?me=1' ? 1 : 0;
+          response.end(JSON.stringify({ visits }));
+        }).listen(process.env.PORT);";
+    let project =
+        Project::new(&format!("{SERVER}warmup = \"/warm?me=1\"\n")).file("server.js", server);
+    let up = Up::start(&project);
+    if !can_fork(&up, "a_server_that_is_warmed_up") {
+        return;
+    }
+    assert_eq!(up.get("/").ok()["visits"], 0, "an ordinary start serves at once");
+    wait_for(&up, "ready");
+    for _ in 0..2 {
+        wait_until_reaped(&up);
+        assert_eq!(up.get("/").ok()["visits"], 10);
+    }
+    up.stop();
+}
+
+#[test]
 fn a_handler_with_a_timer_starts_as_before_and_says_why() {
     let code = format!("setInterval(() => {{}}, 1000);{CODE}");
     let project = Project::new(HANDLER).file("forked.mjs", code);

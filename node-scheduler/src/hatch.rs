@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use hatchway_proto::catalog::{self, Version};
+use hatchway_proto::catalog::{self, Version, Warmup};
 use hatchway_proto::name::{SandboxId, VersionId};
 use hatchway_sandbox::runtime::{
     self, Adapters, Assignment, Interpreters, Layout, NodeEntry, PythonEntry, Runtime, StartPlan,
@@ -146,7 +146,8 @@ impl ProcessHatchery {
         let layout = Layout::default();
         let plan =
             StartPlan::zygote(&runtime, &assignment, &self.interpreters, &self.adapters, &layout)?;
-        let spec = specify(0, &version_id, version, (&package, plan.ok()?));
+        let plan = plan.ok()?.with_warmup(version.warmup.iter().map(Warmup::as_str));
+        let spec = specify(0, &version_id, version, (&package, plan));
         let trial = matches!(runtime, Runtime::Node(_)).then(|| self.trial.clone());
         Some(Blueprint { id: version_id, version: Arc::clone(version), spec, package, trial })
     }

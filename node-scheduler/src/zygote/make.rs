@@ -133,8 +133,10 @@ impl Zygotes {
 
 /// What an adapter says is let into labels only if it is a word of ours.
 fn reason_word(why: &NotReady) -> &'static str {
-    const UNFIT: [&str; 8] =
-        ["threads", "sockets", "files", "timers", "children", "handles", "random", "runtime"];
+    const UNFIT: [&str; 9] = [
+        "threads", "sockets", "files", "timers", "children", "handles", "random", "runtime",
+        "warmup",
+    ];
     match why {
         NotReady::Failed { report } if report["reason"] == "unfit" => {
             let what = report["what"].as_str();

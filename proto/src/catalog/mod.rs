@@ -28,6 +28,7 @@ mod release;
 mod route;
 mod trial;
 mod version;
+mod warmup;
 
 use std::sync::Arc;
 
@@ -55,6 +56,7 @@ pub use release::{BASIS_POINTS, Release, Rule, Share, Sticky};
 pub use route::{PathMatch, Route};
 pub use trial::{Candidate, Requests, Trial};
 pub use version::{Clocks, Network, Package, Protocol, Resources, Runtime, Version};
+pub use warmup::Warmup;
 
 /// Everything one source knows at one moment. A clone shares everything with the original, and two that
 /// share are compared in the time that their difference takes.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::egress::Egress;
+use super::warmup::Warmup;
 use crate::name::FunctionName;
 use crate::seldom::Seldom;
 use crate::units;
@@ -50,6 +51,9 @@ pub struct Version {
     /// A folder inside the package whose files are answered without starting the function.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assets: Option<String>,
+    /// What it is asked before it is forked; only where its runtime is `node`.
+    #[serde(default, skip_serializing_if = "Seldom::is_blank")]
+    pub warmup: Seldom<Vec<Warmup>>,
 }
 
 /// Where a version's files are.

@@ -6,6 +6,7 @@ use super::limits;
 use super::read::{At, Given, Report};
 use super::run;
 use super::trigger;
+use super::warmup;
 use super::written::{Document, FunctionTable};
 use super::{Function, Manifest, Places};
 use crate::catalog;
@@ -56,6 +57,7 @@ fn function(
     }
     let assets = assets(&table.assets, report);
     let (network, egress) = egress::network(&table, report);
+    let warmup = warmup::paths(&table, protocol, report);
     let places = Places {
         name: at_name.span.clone(),
         runtime: run.as_ref().map(|at| at.span.clone()).unwrap_or_default(),
@@ -82,6 +84,7 @@ fn function(
         egress,
         protocol,
         assets,
+        warmup,
         places,
     })
 }

@@ -26,6 +26,7 @@ impl Function {
             egress: self.egress.clone().into(),
             protocol: self.protocol,
             assets: self.assets.clone(),
+            warmup: self.warmup.clone().into(),
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A text goes through four hands, each of which reports every mistake it finds where it stands:
 //! `syntax` makes tables of it; `written` says which tables and fields there are, and `read` types what
-//! stands in them (`quantity`, `entry`, `trigger`, `env`, `egress`, `object`); `check` fills in `defaults` and
+//! stands in them (`quantity`, `entry`, `trigger`, `env`, `egress`, `warmup`, `object`); `check` fills in `defaults` and
 //! decides what must agree (`run`, `limits`); `clash` compares functions with each other.
 //! What passes becomes catalog objects in `compile`. Files are looked at by whoever has a disk.
 
@@ -25,6 +25,7 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 mod trigger;
+mod warmup;
 mod written;
 
 use std::collections::BTreeMap;
@@ -37,7 +38,7 @@ pub use diagnostic::{Diagnostic, Place, Source};
 pub use nearest::nearest;
 pub use schema::schema;
 
-use crate::catalog::{self, Clocks, Egress, Network, Protocol, Resources, Route, Runtime};
+use crate::catalog::{self, Clocks, Egress, Network, Protocol, Resources, Route, Runtime, Warmup};
 use crate::name::{FunctionName, TenantName};
 
 /// What the file is called.
@@ -89,6 +90,8 @@ pub struct Function {
     pub protocol: Protocol,
     /// A folder of the package that is answered without starting the function.
     pub assets: Option<String>,
+    /// What it is asked before it is forked.
+    pub warmup: Vec<Warmup>,
     /// Where its words stand in the manifest.
     pub places: Places,
 }

@@ -155,6 +155,14 @@ const LINES: &[(&str, &str, &str, &str)] = &[
         "a list of strings",
         "egress = [",
     ),
+    ("warmup = \"products\"", "\"products\"", "is no path", ""),
+    ("warmup = [\"/\", 7]", "7", "a path or a list of paths", "`warmup = [\"/products"),
+    (
+        "protocol = \"h2c\"\nwarmup = \"/\"",
+        "\"/\"",
+        "requests that warm up are HTTP/1.1",
+        "remove `warmup`",
+    ),
     (
         "degrade = [{ on = [\"oomm\"], answer = { status = 503 } }]",
         "[{ on = [\"oomm\"], answer = { status = 503 } }]",

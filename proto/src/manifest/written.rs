@@ -12,6 +12,7 @@ use super::object::Degrades;
 use super::quantity::{Bytes, CpuMillis, Label, RuntimeWord, Span, Whole};
 use super::read::{At, Field, Given, Kind, Report, Table, Text, read_table, take, wrong_type};
 use super::trigger::{Host, RoutePath, Triggers};
+use super::warmup::WarmupList;
 use crate::catalog::{Filters, Growth, Mirror, Network, Protocol};
 use crate::name::TenantName;
 
@@ -153,6 +154,10 @@ table! {
     egress: EgressList = ["api.example.com", "*.example.com:8443"],
     /// What its server speaks: "http1", or "h2c" for HTTP/2 without TLS, as gRPC servers do; "http1" when absent.
     protocol: Protocol = "h2c",
+    /// For node: a path, or a list of them, that each process asks of the function by GET before it is forked, some ten times,
+    /// so that every fork has what such a request loads. Nobody hears the answers, and no fork asks again; the code must do
+    /// nothing for them that counts.
+    warmup: WarmupList = ["/products?limit=1"],
     /// Environment of the function, beside what the platform sets.
     env: Env = { GREETING = "hi" },
 }

@@ -134,6 +134,20 @@ impl StartPlan {
     }
 }
 
+impl StartPlan {
+    /// For a [zygote](Self::zygote) of Node: what it asks of its own code before it is forked, by GET. Paths as a request
+    /// line has them.
+    #[must_use]
+    pub fn with_warmup<'a>(mut self, paths: impl IntoIterator<Item = &'a str>) -> Self {
+        let paths: Vec<&str> = paths.into_iter().collect();
+        if !paths.is_empty() {
+            self.env.push(("HATCHWAY_WARMUP".to_owned(), paths.join("\n")));
+            self.env.sort_unstable();
+        }
+        self
+    }
+}
+
 /// By what stock clients find a proxy: curl, Python's `urllib` and `requests`, Go, and Node where it looks (from 22.21
 /// on `NODE_USE_ENV_PROXY` has it). `http_proxy` is the one spelling that all of them read for plain HTTP.
 fn proxy_environment() -> [(&'static str, String); 7] {

@@ -13,3 +13,4 @@ mod servers;
 mod siblings;
 mod trial;
 mod unfit;
+mod warmup;

@@ -40,6 +40,7 @@ pub struct Package {
     root: tempfile::TempDir,
     env: BTreeMap<String, String>,
     concurrency: u32,
+    warmup: Vec<String>,
 }
 
 impl Package {
@@ -50,7 +51,7 @@ impl Package {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
-        Self { root, env: BTreeMap::new(), concurrency: 4 }
+        Self { root, env: BTreeMap::new(), concurrency: 4, warmup: Vec::new() }
     }
 
     /// The package that is an example of ours, with what `make setup` has installed there.
@@ -68,6 +69,12 @@ impl Package {
 
     pub fn concurrency(mut self, concurrency: u32) -> Self {
         self.concurrency = concurrency;
+        self
+    }
+
+    /// What its zygote asks of it.
+    pub fn warmup(mut self, paths: &[&str]) -> Self {
+        self.warmup = paths.iter().map(|path| (*path).to_owned()).collect();
         self
     }
 

@@ -67,7 +67,7 @@ impl Package {
             env: &self.env,
         };
         let plan = StartPlan::zygote(runtime, &assignment, &interpreters(), &adapters, &layout);
-        let plan = plan.unwrap().unwrap();
+        let plan = plan.unwrap().unwrap().with_warmup(self.warmup.iter().map(String::as_str));
 
         let (socket, socket_end) = pair();
         let (ready, ready_end) = std::io::pipe().unwrap();

@@ -234,6 +234,7 @@ pub(in crate::pool) fn version() -> Version {
         egress: Default::default(),
         protocol: Default::default(),
         assets: None,
+        warmup: Default::default(),
     }
 }
 

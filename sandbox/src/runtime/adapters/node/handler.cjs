@@ -30,7 +30,7 @@ async function main([modulePath, exportName]) {
     server.listen({ fd: LISTENER }, () => ready(performance.now() - since));
   };
   if (zygote === undefined) start(started);
-  else await zygote.forkWhenQuiet(() => createServer(warmHandler), start);
+  else await zygote.forkWhenQuiet(createServer(handler), () => createServer(warmHandler), start);
 }
 
 /** In a zygote, answers in each way but with the tenant's code. */

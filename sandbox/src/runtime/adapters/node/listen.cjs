@@ -49,7 +49,7 @@ function hold(server, zygote, start) {
   Object.defineProperty(server, 'listening', { value: true, configurable: true });
   const http = require('node:http');
   const makeServer = () => http.createServer((request, response) => response.end('warm'));
-  zygote.forkWhenQuiet(makeServer, (since) => {
+  zygote.forkWhenQuiet(server, makeServer, (since) => {
     delete server.listening;
     start(since);
   });

@@ -31,12 +31,12 @@ function startPool() {
 /** Why this process cannot be forked: `{ what, message }`, or undefined. */
 function check() {
   const extra = countLastingThreads() - threads - poolSize();
-  if (extra > 0) return { what: 'threads', message: `${extra} threads were started when the code was loaded` };
-  if (addon.children() === 1) return { what: 'children', message: 'a child process was started when the code was loaded' };
+  if (extra > 0) return { what: 'threads', message: `${extra} threads were started before the fork` };
+  if (addon.children() === 1) return { what: 'children', message: 'a child process was started before the fork' };
   for (const [descriptor, target] of openDescriptors()) {
     if (descriptors.get(descriptor) === target || HARMLESS.has(target)) continue;
     const what = target.startsWith('/') ? 'files' : target.startsWith('socket:') ? 'sockets' : 'handles';
-    return { what, message: `${target} was left open when the code was loaded` };
+    return { what, message: `${target} was left open before the fork` };
   }
   return undefined;
 }
@@ -45,7 +45,7 @@ function check() {
 function busy() {
   const active = [...new Set(process.getActiveResourcesInfo())];
   const what = active.includes('Timeout') || active.includes('Immediate') ? 'timers' : 'handles';
-  return check() ?? { what, message: `still at work when the code was loaded: ${active.join(', ') || 'a task'}` };
+  return check() ?? { what, message: `still at work before the fork: ${active.join(', ') || 'a task'}` };
 }
 
 function openDescriptors() {

@@ -9,21 +9,27 @@ const { again, ready, unfit } = require('../ready.cjs');
 const fitness = require('./fitness.cjs');
 const life = require('./life.cjs');
 const random = require('./random.cjs');
-const { warm, rehearse } = require('./warm.cjs');
+const { warm, rehearse, visit } = require('./warm.cjs');
 
 const SOCKET = 3;
 const READY = 4;
 /** What ends on its own (files being read, short timers) has ended by then, or the function gets another kind of start. */
 const QUIET_LIMIT_MS = 2000;
+/** For all requests that the manifest declares: an application that answers none of them is not worth forking. */
+const VISITS_LIMIT_MS = 5000;
 /** Longer than an order is. */
 const ORDER_BYTES = 4096;
 
 let started;
 let addon;
+/** The paths that the manifest declares. */
+let paths;
 
 /** To be called before any code of the tenant runs. */
 function begin() {
   started = performance.now();
+  paths = (process.env.HATCHWAY_WARMUP ?? '').split('\n').filter((path) => path !== '');
+  delete process.env.HATCHWAY_WARMUP;
   try {
     addon = load();
   } catch (error) {
@@ -50,13 +56,14 @@ function limit(ms, explain) {
 
 /**
  * To be called when the code is loaded. Warms the process by requests to what `makeServer` makes, which answers without
- * the tenant's code, waits until there is nothing left to wait for, and forks on request. In every child it calls `start`
- * when that is let go, with the time. Garbage is not collected before: it was tried, and children then sweep and copy more
- * (0.5 MiB, 1.5 ms).
+ * the tenant's code, and by those that are declared to `application`, waits until there is nothing left to wait for, and
+ * forks on request. In every child it calls `start` when that is let go, with the time. Garbage is not collected before:
+ * it was tried, and children then sweep and copy more (0.5 MiB, 1.5 ms).
  */
-async function forkWhenQuiet(makeServer, start) {
+async function forkWhenQuiet(application, makeServer, start) {
   await fitness.startPool();
   await warm(makeServer(), addon);
+  if (paths.length > 0) await visitInTime(application);
   const patience = limit(QUIET_LIMIT_MS, fitness.busy);
   life.onceQuiet(() => {
     clearTimeout(patience);
@@ -71,6 +78,13 @@ async function forkWhenQuiet(makeServer, start) {
     rehearse(makeServer(), addon);
     life.onceQuiet(serve);
   });
+}
+
+async function visitInTime(application) {
+  const explain = () => ({ what: 'warmup', message: `GET ${paths.join(', GET ')}: not all answered within ${VISITS_LIMIT_MS / 1000} s` });
+  const patience = limit(VISITS_LIMIT_MS, explain);
+  await visit(application, addon, paths);
+  clearTimeout(patience);
 }
 
 function end({ what, message }) {

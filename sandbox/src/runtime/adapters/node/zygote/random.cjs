@@ -60,7 +60,7 @@ function watch(owner, name) {
 /** Why siblings would hand out the same values: `{ what, message }`, or undefined. */
 function check() {
   if (filled < POOL_BYTES) return undefined;
-  return { what: 'random', message: `${filled} random bytes were drawn into a pool when the code was loaded` };
+  return { what: 'random', message: `${filled} random bytes were drawn into a pool before the fork` };
 }
 
 /** The generator sfc32 of PractRand: small, fast, and it passes the tests that V8's own was chosen by. */
