@@ -1,4 +1,4 @@
-//! Compiles the addon for Node zygotes, which is then embedded like the adapters beside it.
+//! Compiles the addon for Node zygotes and stem cells, which is then embedded like the adapters beside it.
 //!
 //! In C, because Node-API is an interface of C: so it needs no header, no bindings and no crate.
 
@@ -6,7 +6,7 @@ use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
-const PARTS: [&str; 4] = ["addon.c", "confine.c", "keep.c", "park.c"];
+const PARTS: [&str; 6] = ["addon.c", "confine.c", "keep.c", "packet.c", "park.c", "stem.c"];
 
 fn main() {
     println!("cargo::rerun-if-changed=zygote-node");

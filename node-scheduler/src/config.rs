@@ -102,26 +102,32 @@ pub struct Machine {
     /// cores by default, 0 for none.
     #[arg(long)]
     pub start_boosts: Option<usize>,
-    /// How functions start after the first time: forked from a process that has loaded their code, where that works, or
-    /// each by itself.
+    /// How functions start: forked from a process that has loaded their code, where there is one and that works, else in a
+    /// runtime that has booted in advance; always in such a runtime; or each by a process of its own.
     #[arg(long, value_enum, default_value_t = Starts::Fork)]
     pub starts: Starts,
     /// Memory that processes which wait to be forked may use together, in MiB; a quarter of what sandboxes may use by
     /// default, and never what they need.
     #[arg(long)]
     pub zygote_memory_mib: Option<u64>,
+    /// Memory that runtimes which have booted in advance may use together, in MiB; the sixteenth part of what sandboxes may
+    /// use by default, at most 64, and never what they need.
+    #[arg(long)]
+    pub stem_memory_mib: Option<u64>,
     /// A network that functions may reach through the egress proxy, of those that it leads nobody to: private ones, the loopback,
     /// link-local ones. An address of this node, or of a cloud's metadata, has to be given by itself. May be given more than once.
     #[arg(long, value_name = "NETWORK")]
     pub egress_allow: Vec<Network>,
 }
 
-/// How functions start after the first time.
+/// How functions start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Starts {
-    /// Forked from a zygote, where their code allows it.
+    /// Forked from a zygote, where there is one and their code allows it, else in a stem cell.
     Fork,
-    /// Each by itself.
+    /// In a stem cell, where there is one.
+    Stem,
+    /// Each by a process of its own.
     Fresh,
 }
 

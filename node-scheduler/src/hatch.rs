@@ -9,9 +9,11 @@ use hatchway_proto::catalog::{self, Version, Warmup};
 use hatchway_proto::name::{SandboxId, VersionId};
 use hatchway_sandbox::runtime::{
     self, Adapters, Assignment, Interpreters, Layout, NodeEntry, PythonEntry, Runtime, StartPlan,
+    StemKind,
 };
 use hatchway_sandbox::{
     Connection, Entry, ExitKind, HatchError, Network, NotReady, Sandbox, SandboxSpec, Spawner,
+    StemCell,
 };
 use hatchway_wire::Stream;
 use tokio::net::unix::pipe;
@@ -19,12 +21,16 @@ use tokio::time::timeout;
 
 use crate::adopt;
 use crate::boost::{BOOSTED_MILLIS, Boost, Boosts, UNANSWERED};
-use crate::code::{Codes, Part};
+use crate::code::Codes;
 use crate::egress::{Egress, Outlet};
 use crate::logs::{Logs, Origin};
 use crate::package::{Held, Packages};
 use crate::pool::{Exit, HatchFailure, Hatched, Hatchery, LiveSandbox, StartPhases, Usage};
+use crate::stem::StemCells;
 use crate::zygote::{Blueprint, CHILD_CLOCK, Children, Trial, Zygotes};
+
+/// Why a start in a stem cell has failed, where it could be for what the cell is, and not for what the function does.
+const MAY_BE_OURS: [&str; 3] = ["crashed", "isolation", "start-failed"];
 
 /// Starts sandboxes through the spawner.
 #[derive(Debug)]
@@ -39,6 +45,16 @@ pub struct ProcessHatchery {
     egress: Egress,
     codes: Codes,
     trial: Trial,
+    stems: StemCells,
+}
+
+/// A start in the making: what it is for.
+#[derive(Clone, Copy, Debug)]
+struct Wanted<'a> {
+    id: SandboxId,
+    version_id: VersionId,
+    version: &'a Arc<Version>,
+    package: &'a Held,
 }
 
 /// A process that can answer.
@@ -75,7 +91,7 @@ impl ProcessHatchery {
     /// processor time than their limit.
     pub(crate) fn new(
         spawner: Spawner,
-        zygotes: Zygotes,
+        (zygotes, stems): (Zygotes, StemCells),
         (packages, egress, codes): (Packages, Egress, Codes),
         interpreters: Interpreters,
         adapters: Adapters,
@@ -95,19 +111,15 @@ impl ProcessHatchery {
             egress,
             codes,
             trial,
+            stems,
         }
     }
 
-    fn plan(
-        &self,
-        id: SandboxId,
-        version_id: &VersionId,
-        version: &Version,
-        (package, part): (&Held, Option<&Part>),
-    ) -> Result<SandboxSpec, HatchFailure> {
-        let sandbox = id.to_string();
+    /// An ordinary start.
+    fn plan(&self, wanted: Wanted<'_>) -> Result<StartPlan, HatchFailure> {
+        let (sandbox, version) = (wanted.id.to_string(), wanted.version);
         let (runtime, assignment) =
-            (described(&version.runtime), assign(version_id, version, &sandbox));
+            (described(&version.runtime), assign(&wanted.version_id, version, &sandbox));
         let layout = Layout::default();
         let plan =
             StartPlan::new(&runtime, &assignment, &self.interpreters, &self.adapters, &layout);
@@ -115,11 +127,7 @@ impl ProcessHatchery {
             reason: "no-interpreter",
             message: missing.to_string(),
         })?;
-        let plan = match part {
-            Some(part) => plan.with_code(part.code()),
-            None => plan,
-        };
-        Ok(specify(id.0, version_id, version, (package, plan)))
+        Ok(through_network(version, plan))
     }
 
     /// The files of a version, and how long the start had to wait for them, if it had to.
@@ -147,6 +155,7 @@ impl ProcessHatchery {
         let plan =
             StartPlan::zygote(&runtime, &assignment, &self.interpreters, &self.adapters, &layout)?;
         let plan = plan.ok()?.with_warmup(version.warmup.iter().map(Warmup::as_str));
+        let plan = through_network(version, plan);
         let spec = specify(0, &version_id, version, (&package, plan));
         let trial = matches!(runtime, Runtime::Node(_)).then(|| self.trial.clone());
         Some(Blueprint { id: version_id, version: Arc::clone(version), spec, package, trial })
@@ -179,6 +188,74 @@ impl ProcessHatchery {
         };
         self.zygotes.disappoint(&version_id, reason, detail);
         None
+    }
+
+    /// A start in a stem cell; none when there is none, or when it has ended without a word of the function's.
+    async fn differentiate(
+        &self,
+        wanted: Wanted<'_>,
+    ) -> Result<Option<Hatched<Process>>, HatchFailure> {
+        let plan = self.plan(wanted)?;
+        let version = wanted.version;
+        let memory_bytes = Some(version.resources.memory_bytes);
+        let kind = StemKind::of(&described(&version.runtime), memory_bytes, &plan.env);
+        let Some(cell) = self.stems.take(&wanted.version_id, (kind, network(version)), &plan)
+        else {
+            return Ok(None);
+        };
+        match self.start(wanted, Some(cell)).await {
+            Ok(hatched) => Ok(Some(hatched)),
+            Err(failure) if MAY_BE_OURS.contains(&failure.reason) => {
+                self.stems.shun(&wanted.version_id, &failure.to_string());
+                Ok(None)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// An ordinary start: by a process of its own, or carried out by a stem cell, which has its own words for the plan.
+    async fn start(
+        &self,
+        wanted: Wanted<'_>,
+        cell: Option<(StemCell, StartPlan)>,
+    ) -> Result<Hatched<Process>, HatchFailure> {
+        let Wanted { id, version_id, version, package } = wanted;
+        let part = self.codes.part(&version_id, version);
+        let (cell, plan) = match cell {
+            Some((cell, plan)) => (Some(cell), plan),
+            None => (None, self.plan(wanted)?),
+        };
+        let plan = match &part {
+            Some(part) => plan.with_code(part.code()),
+            None => plan,
+        };
+        let spec = specify(id.0, &version_id, version, (package, plan));
+        // Dropped on the way, the sandbox is killed.
+        let sandbox = match cell {
+            Some(cell) => self.spawner.hatch_in(cell, spec).await,
+            None => self.spawner.hatch(spec).await,
+        };
+        let sandbox = sandbox.map_err(|error| not_hatched(&error))?;
+        let outlet = self.egress.open(version, sandbox.take_proxy());
+        let boost = self.boost(&sandbox, version.resources.cpu_millis);
+        let current = self
+            .capture(id, version_id, version, &sandbox)
+            .map_err(|error| HatchFailure { reason: "isolation", message: error.to_string() })?;
+        let loading = Instant::now();
+        let report = sandbox.ready().await.map_err(|why| not_ready(&why))?;
+        if let Some(part) = part {
+            part.served(&report.value, &sandbox);
+        }
+        sandbox.serves();
+        let phases = vec![
+            ("order", sandbox.phases.order),
+            ("isolate", sandbox.phases.isolate),
+            ("exec", sandbox.phases.exec),
+            ("load", loading.elapsed()),
+        ];
+        let process = Process::new(sandbox, boost, current, (package.clone(), outlet, None));
+        process.end_boost_in_time();
+        Ok(Hatched { sandbox: process, phases: StartPhases(phases) })
     }
 
     /// Lifts the limit of processor time of a sandbox that starts.
@@ -234,10 +311,6 @@ fn specify(
     (package, plan): (&Held, StartPlan),
 ) -> SandboxSpec {
     let resources = &version.resources;
-    let plan = match version.network {
-        catalog::Network::EgressProxy => plan.through_proxy(),
-        catalog::Network::None | catalog::Network::Open => plan,
-    };
     SandboxSpec {
         id,
         name: format!("{}@{version_id}", version.function),
@@ -250,17 +323,36 @@ fn specify(
         pids: resources.pids,
         files: resources.files,
         tmp_bytes: resources.tmp_bytes,
-        network: match version.network {
-            catalog::Network::None => Network::None,
-            catalog::Network::EgressProxy => Network::Proxied,
-            catalog::Network::Open => Network::Open,
-        },
+        network: network(version),
         entry: if plan.inherits_listener {
             Entry::Inherited
         } else {
             Entry::Probed { port: runtime::PORT }
         },
     }
+}
+
+/// What the plan has to tell of the way out.
+fn through_network(version: &Version, plan: StartPlan) -> StartPlan {
+    match version.network {
+        catalog::Network::EgressProxy => plan.through_proxy(),
+        catalog::Network::None | catalog::Network::Open => plan,
+    }
+}
+
+fn network(version: &Version) -> Network {
+    match version.network {
+        catalog::Network::None => Network::None,
+        catalog::Network::EgressProxy => Network::Proxied,
+        catalog::Network::Open => Network::Open,
+    }
+}
+
+/// The kind of stem cell that starts of a version could want, whatever its environment says.
+pub(crate) fn stem_kind(version: &Version) -> Option<StemKind> {
+    let has_cells = network(version) != Network::Open;
+    let memory_bytes = Some(version.resources.memory_bytes);
+    StemKind::of(&described(&version.runtime), memory_bytes, &[]).filter(|_| has_cells)
 }
 
 /// The catalog's runtime in the words of the sandbox crate, which knows no catalog.
@@ -296,33 +388,14 @@ impl Hatchery for ProcessHatchery {
             forked.phases.0.splice(0..0, fetched);
             return Ok(forked);
         }
-        let part = self.codes.part(&version_id, &version);
-        let spec = self.plan(id, &version_id, &version, (&package, part.as_ref()))?;
-        // Dropped on the way, the sandbox is killed.
-        let sandbox = self.spawner.hatch(spec).await.map_err(|error| not_hatched(&error))?;
-        let outlet = self.egress.open(&version, sandbox.take_proxy());
-        let boost = self.boost(&sandbox, version.resources.cpu_millis);
-        let current = self
-            .capture(id, version_id, &version, &sandbox)
-            .map_err(|error| HatchFailure { reason: "isolation", message: error.to_string() })?;
-        let loading = Instant::now();
-        let report = sandbox.ready().await.map_err(|why| not_ready(&why))?;
-        if let Some(part) = part {
-            part.served(&report.value, &sandbox);
-        }
-        sandbox.serves();
-        let started = [
-            ("order", sandbox.phases.order),
-            ("isolate", sandbox.phases.isolate),
-            ("exec", sandbox.phases.exec),
-            ("load", loading.elapsed()),
-        ];
-        let phases = fetched.into_iter().chain(started).collect();
-        let ties = (package.clone(), outlet, None);
-        let process = Process::new(sandbox, boost, current, ties);
-        process.end_boost_in_time();
+        let wanted = Wanted { id, version_id, version: &version, package: &package };
+        let mut hatched = match self.differentiate(wanted).await? {
+            Some(hatched) => hatched,
+            None => self.start(wanted, None).await?,
+        };
+        hatched.phases.0.splice(0..0, fetched);
         self.zygotes.consider(|| self.blueprint(version_id, &version, package));
-        Ok(Hatched { sandbox: process, phases: StartPhases(phases) })
+        Ok(hatched)
     }
 
     fn adopt(

@@ -32,4 +32,5 @@ pub mod register;
 pub mod rules;
 pub mod serve;
 pub mod state;
+pub mod stem;
 pub mod zygote;

@@ -174,6 +174,41 @@ impl ZygoteMetrics {
     }
 }
 
+/// What is counted of stem cells.
+#[derive(Clone, Debug)]
+pub(crate) struct StemMetrics {
+    pub(crate) made: IntCounter,
+    pub(crate) misses: IntCounterVec,
+    pub(crate) parked: IntGaugeVec,
+    pub(crate) memory_bytes: IntGauge,
+}
+
+impl StemMetrics {
+    /// Registers the families.
+    ///
+    /// # Panics
+    /// When they are registered already: a registry has one node.
+    pub(crate) fn register(registry: &Registry) -> Self {
+        let good = "the names are good";
+        let made = IntCounter::new("node_stem_cells_made_total", "Stem cells that have booted.");
+        let misses = Opts::new(
+            "node_stem_cell_misses_total",
+            "Starts that a stem cell could have taken over and did not, by why.",
+        );
+        let parked = Opts::new("node_stem_cells", "Stem cells that wait, by runtime.");
+        let memory_bytes = IntGauge::new(
+            "node_stem_cell_memory_bytes",
+            "Memory that stem cells use which wait, as measured.",
+        );
+        Self {
+            made: registered(registry, made.expect(good)),
+            misses: registered(registry, IntCounterVec::new(misses, &["reason"]).expect(good)),
+            parked: registered(registry, IntGaugeVec::new(parked, &["runtime"]).expect(good)),
+            memory_bytes: registered(registry, memory_bytes.expect(good)),
+        }
+    }
+}
+
 /// What is counted of the way out.
 #[derive(Clone, Debug)]
 pub(crate) struct EgressMetrics {

@@ -6,7 +6,8 @@
 //! 1. [`spec`]: what a sandbox is to be.
 //! 2. [`spawner`]: the node's half: start the spawner, order a sandbox.
 //! 3. [`sandbox`]: a running one: ready, connect, terminate, exited, usage.
-//! 4. [`zygote`]: a process that has loaded its code, and sandboxes forked from it.
+//! 4. [`zygote`]: a process that has loaded its code, and sandboxes forked from it; [`stem`]: one that has booted, and becomes
+//!    a sandbox.
 //! 5. [`adopt`]: sandboxes that outlive the node that has started them.
 //! 6. `protocol`: the packets between node, spawner and sandbox-init.
 //! 7. [`program::spawner`]: the small privileged program and its one loop.
@@ -45,6 +46,7 @@ pub mod runtime;
 pub mod sandbox;
 pub mod spawner;
 pub mod spec;
+pub mod stem;
 pub mod steps;
 mod sys;
 mod tier;
@@ -63,6 +65,7 @@ pub use ready::{NotReady, ReadyReport};
 pub use sandbox::{Connection, Phases, Sandbox};
 pub use spawner::{HatchError, LaunchError, Spawner, SpawnerConfig};
 pub use spec::{Entry, Isolation, Network, SandboxSpec, SpecError};
+pub use stem::StemCell;
 pub use steps::{Step, StepError};
 pub use tier::Tier;
 pub use zygote::{Parked, Zygote};

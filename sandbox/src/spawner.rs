@@ -23,6 +23,7 @@ use crate::protocol::order::{Charter, FORMAT, Order};
 use crate::protocol::packet::{self, Receiver};
 use crate::sandbox::{Phases, Sandbox, Way};
 use crate::spec::{Entry, Isolation, SandboxSpec, SpecError};
+use crate::stem::StemCell;
 use crate::steps::StepError;
 use crate::zygote::Zygote;
 
@@ -172,7 +173,7 @@ impl Spawner {
         let decided_ns = now_ns();
         let (id, way) = (spec.id, Way::new(spec.entry, spec.network));
         let equipment = Equipment::make(&self.link, &self.run_dir, id, spec.entry);
-        let order = Order::Hatch { spec: Box::new(spec), decided_ns };
+        let order = Order::Hatch { spec: Box::new(spec), decided_ns, stem: None };
         self.order(id, &order, equipment.map_err(HatchError::Prepare)?, way).await
     }
 
@@ -193,6 +194,40 @@ impl Spawner {
         let order = Order::Zygote { spec: Box::new(spec), decided_ns };
         let sandbox = self.order(id, &order, equipment, Way::Inherited).await?;
         Ok(Zygote::new(sandbox, self.clone()))
+    }
+
+    /// Starts a stem cell: a runtime that boots, and waits. `spec` has a package of ours, and says what can be said before it
+    /// is known what the cell becomes. Returns when its program has taken over; [`StemCell::ready`] says when it has booted.
+    ///
+    /// Cancel safe: dropped on the way, it ends as soon as it has started.
+    ///
+    /// # Errors
+    /// The step that failed; nothing of it is left then. [`Step::Check`](crate::Step) on a machine that gives sandboxes no
+    /// root of their own, or no process-id namespaces.
+    pub async fn stem(&self, spec: SandboxSpec) -> Result<StemCell, HatchError> {
+        spec.check()?;
+        let decided_ns = now_ns();
+        let id = spec.id;
+        let equipment = Equipment::of_zygote().map_err(HatchError::Prepare)?;
+        let order = Order::Stem { spec: Box::new(spec), decided_ns };
+        Ok(StemCell::new(self.order(id, &order, equipment, Way::Inherited).await?))
+    }
+
+    /// Starts a sandbox in a stem cell, by a `spec` with the argument vector and the environment of an ordinary start, and
+    /// without the mounts that the cell has; returns when the cell has been told. What it needs that a cell has for good,
+    /// its network and the limits by which its runtime booted, has to be that cell's.
+    ///
+    /// Cancel safe: dropped on the way, both end.
+    ///
+    /// # Errors
+    /// The step that failed; nothing of the cell is left then.
+    pub async fn hatch_in(&self, cell: StemCell, spec: SandboxSpec) -> Result<Sandbox, HatchError> {
+        spec.check()?;
+        let decided_ns = now_ns();
+        let (id, way) = (spec.id, Way::new(spec.entry, spec.network));
+        let equipment = Equipment::make(&self.link, &self.run_dir, id, spec.entry);
+        let order = Order::Hatch { spec: Box::new(spec), decided_ns, stem: Some(cell.id()) };
+        self.order(id, &order, equipment.map_err(HatchError::Prepare)?, way).await
     }
 
     /// Has a zygote fork the sandbox `id`.

@@ -10,6 +10,8 @@ pub enum Tier {
     Fresh,
     /// A parked nest, isolated in advance.
     Nest,
+    /// A stem cell: a runtime that had booted in advance, and then loaded its code.
+    Stem,
     /// A zygote: a process that had loaded its code in advance.
     Fork,
 }
@@ -20,6 +22,7 @@ impl Tier {
         match self {
             Self::Fresh => "fresh",
             Self::Nest => "nest",
+            Self::Stem => "stem",
             Self::Fork => "fork",
         }
     }

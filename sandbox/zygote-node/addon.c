@@ -1,5 +1,5 @@
-// What a Node zygote cannot say in JavaScript: fork, and what surrounds it. Loaded by the adapter
-// zygote/fork.cjs; park.c and confine.c do the work. A function that fails returns a negative error number.
+// What a Node zygote or stem cell cannot say in JavaScript: fork, descriptors, limits. Loaded by the adapters zygote/fork.cjs and
+// stem.cjs; the other files do the work. A function that fails returns a negative error number.
 
 #include "addon.h"
 
@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -41,6 +42,31 @@ static napi_value park_here(napi_env env, napi_callback_info info) {
     napi_set_named_property(env, result, "pid", number(env, getpid()));
     napi_set_named_property(env, result, "errno", number(env, failed));
     return result;
+}
+
+// await(socket): blocks until this process is told what to become, takes what it is given, and gives the words.
+static napi_value await_here(napi_env env, napi_callback_info info) {
+    struct uv_loop_s *loop = NULL;
+    napi_value result = NULL;
+    char *text = await_order(first_argument(env, info));
+    if (text == NULL) give_up("no memory for an order");
+    napi_create_string_utf8(env, text, (size_t)-1, &result);
+    free(text);
+    // Its clock stood still: timers would be set for times that have passed.
+    napi_get_uv_event_loop(env, &loop);
+    uv_update_time(loop);
+    return result;
+}
+
+// limit(files, processes): of this process; -1 for as many processes as there may be.
+static napi_value limit_here(napi_env env, napi_callback_info info) {
+    size_t count = 2;
+    napi_value values[2] = {NULL, NULL};
+    int64_t files = 0, processes = -1;
+    if (napi_get_cb_info(env, info, &count, values, NULL, NULL) != 0 || count != 2) return number(env, -EINVAL);
+    napi_get_value_int64(env, values[0], &files);
+    napi_get_value_int64(env, values[1], &processes);
+    return number(env, lower_limits(files, processes));
 }
 
 // confine(): a Landlock domain of its own; gives the version of Landlock, 0 where there is none.
@@ -106,7 +132,7 @@ __attribute__((visibility("default"))) napi_value napi_register_module_v1(napi_e
     } functions[] = {
         {"park", park_here},    {"confine", confine_here},      {"leave", leave},         {"waits", waits},
         {"children", children}, {"closeAtExec", close_at_exec}, {"listen", listen_there},
-        {"keep", keep_here},
+        {"keep", keep_here},    {"await", await_here},          {"limit", limit_here},
     };
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         napi_value function = NULL;

@@ -22,6 +22,7 @@ napi_status napi_create_int64(napi_env, int64_t value, napi_value *result);
 napi_status napi_get_cb_info(napi_env, napi_callback_info, size_t *count, napi_value *values,
                              napi_value *this_value, void **data);
 napi_status napi_get_value_int32(napi_env, napi_value, int32_t *result);
+napi_status napi_get_value_int64(napi_env, napi_value, int64_t *result);
 napi_status napi_get_value_string_utf8(napi_env, napi_value, char *buffer, size_t size, size_t *length);
 napi_status napi_set_named_property(napi_env, napi_value object, const char *name, napi_value value);
 

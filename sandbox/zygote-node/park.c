@@ -27,11 +27,6 @@ struct living {
     struct living *next;
 };
 
-static _Noreturn void give_up(const char *what) {
-    dprintf(STDERR_FILENO, "zygote: %s\n", what);
-    _exit(70);
-}
-
 // V8 keeps its heap out of forked children (MADV_DONTFORK), who could then not run a line of JavaScript. Asked for
 // every mapping: those where it is not allowed, or not needed, stay as they are.
 static void let_memory_fork(void) {
@@ -43,38 +38,6 @@ static void let_memory_fork(void) {
         if (sscanf(line, "%lx-%lx ", &from, &to) == 2) madvise((void *)from, to - from, MADV_DOFORK);
     }
     fclose(maps);
-}
-
-// Holds the number of the ready pipe, which has been closed: a child puts its own there.
-static void hold_ready(void) {
-    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    if (null == -1) give_up("/dev/null cannot be opened");
-    if (null == places[READY]) return;
-    dup3(null, places[READY], O_CLOEXEC);
-    close(null);
-}
-
-// One packet, as a string, and the descriptors beside it; gives how many.
-static int receive(int socket, char *text, size_t size, int given[GIVEN]) {
-    union {
-        char bytes[CMSG_SPACE(GIVEN * sizeof(int))];
-        struct cmsghdr aligned;
-    } beside;
-    struct iovec part = {.iov_base = text, .iov_len = size - 1};
-    struct msghdr message = {
-        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &beside, .msg_controllen = sizeof beside};
-    ssize_t length;
-    do length = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
-    while (length == -1 && errno == EINTR);
-    if (length == -1) give_up(strerror(errno));
-    // The spawner has closed the socket: this zygote is not needed any more.
-    if (length == 0) _exit(0);
-    text[length] = '\0';
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    if (header == NULL || header->cmsg_type != SCM_RIGHTS) return 0;
-    size_t bytes = header->cmsg_len - CMSG_LEN(0);
-    memcpy(given, CMSG_DATA(header), bytes);
-    return (int)(bytes / sizeof(int));
 }
 
 // In the child, first thing: whatever is written to before it is in its own group is charged to the zygote. Told that it
@@ -133,7 +96,7 @@ int park(int socket) {
         char text[128];
         int given[GIVEN];
         unsigned long long number;
-        int count = receive(socket, text, sizeof text, given);
+        int count = receive(socket, text, sizeof text, given, GIVEN);
         if (count == 0 && sscanf(text, " { \"collect\" : %llu", &number) == 1) {
             all = collect(all, number);
             continue;

@@ -1,5 +1,5 @@
-//! A function that tries to leave its sandbox, and is seen to fail: in C, Python and Node, started by itself and forked
-//! beside a sibling, by root and by an ordinary user, in the company of a neighbour and the daemon.
+//! A function that tries to leave its sandbox, and is seen to fail: in C, Python and Node, started by itself, grown from a stem
+//! cell and forked beside a sibling, by root and by an ordinary user, in the company of a neighbour and the daemon.
 
 mod bait;
 mod table;
@@ -109,12 +109,26 @@ fn try_everything(project: &Project, up: &Up) {
 
 /// A hostile function in the company of a neighbour; nobody is harmed, and nothing is left in the end.
 fn is_kept_inside(test: &str, run: &str) {
+    is_kept_inside_started(test, run, "fresh");
+}
+
+/// The same, started from what `starts` says.
+fn is_kept_inside_started(test: &str, run: &str, starts: &str) {
     let project = project(run);
-    let up = Up::start_with(&project, &["--starts", "fresh"]);
+    let up = Up::start_with(&project, &["--starts", starts]);
     if !is_isolated(&up, test) {
         return;
     }
     settle(&up);
+    if starts == "stem" {
+        eventually("a stem cell that waits", || {
+            (up.admin.metrics().sum("node_stem_cells", &[]) >= 1.0).then_some(())
+        });
+        answers(&up, "/hostile");
+        let rows: Vec<Value> = up.admin.get("/v1/sandboxes").json();
+        let is_grown = |row: &Value| row["start"]["kind"] == "stem";
+        assert!(rows.iter().any(is_grown), "{rows:?}");
+    }
     let neighbour = up.admin.sandbox("neighbour").pid;
     try_everything(&project, &up);
     leave_things_running(&up);
@@ -159,6 +173,19 @@ fn a_hostile_function_in_python_stays_inside() {
 #[test]
 fn a_hostile_function_in_node_stays_inside() {
     is_kept_inside("a_hostile_function_in_node_stays_inside", NODE);
+}
+
+/// What has booted before it was known for whom has the rights of an ordinary start, and no more.
+#[test]
+fn a_hostile_function_that_a_stem_cell_of_python_has_become_stays_inside() {
+    let test = "a_hostile_function_that_a_stem_cell_of_python_has_become_stays_inside";
+    is_kept_inside_started(test, PYTHON, "stem");
+}
+
+#[test]
+fn a_hostile_function_that_a_stem_cell_of_node_has_become_stays_inside() {
+    let test = "a_hostile_function_that_a_stem_cell_of_node_has_become_stays_inside";
+    is_kept_inside_started(test, NODE, "stem");
 }
 
 /// Two sandboxes forked from one zygote share what `sandbox/src/protocol/zygote.rs` says, and nothing more: one waits at

@@ -126,6 +126,13 @@ impl Daemon {
         Ok(self.zygotes()?.iter().all(|zygote| zygote.state != "making"))
     }
 
+    /// True when a runtime has booted that the next first start of it can be made in.
+    pub(crate) fn is_stocked(&self, runtime: &str) -> Result<bool> {
+        let (wanted, answer) = (format!("runtime=\"{runtime}\""), get(self.admin, "/metrics")?);
+        let mut cells = answer.body.lines().filter(|line| line.starts_with("node_stem_cells{"));
+        Ok(cells.any(|line| line.contains(&wanted) && !line.ends_with(" 0")))
+    }
+
     /// True when the next start of a function is a fork.
     pub(crate) fn is_forkable(&self, function: &str) -> Result<bool> {
         let is_it = |zygote: &Zygote| zygote.function == function && zygote.state == "ready";

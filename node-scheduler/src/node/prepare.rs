@@ -28,14 +28,18 @@ use crate::heir::{Predecessor, ReplaceError, Rest};
 use crate::logs::Logs;
 use crate::machine;
 use crate::metrics::{
-    self, EgressMetrics, NodeMetrics, PackageMetrics, PoolCollector, ZygoteMetrics,
+    self, EgressMetrics, NodeMetrics, PackageMetrics, PoolCollector, StemMetrics, ZygoteMetrics,
 };
 use crate::package::{PackageArgs, Packages};
 use crate::pool::{Pool, PoolConfig, PoolEvent};
 use crate::state::{State, StateError};
+use crate::stem::{StemCells, StemSettings};
 use crate::zygote::{ZygoteSettings, Zygotes};
 
 use super::{Node, NodeError};
+
+/// Room for four or five kinds of stem cells; more would wait for nothing.
+const STEM_MEMORY_BYTES: u64 = 64 << 20;
 
 /// How a node follows another one.
 #[derive(Clone, Copy, Debug, Default)]
@@ -80,6 +84,7 @@ pub struct Prepared {
     memory_mib: Option<u64>,
     start_boosts: usize,
     zygotes: ZygoteSettings,
+    stems: StemSettings,
     egress_allow: Vec<Network>,
     /// From [`Node::drain`] until whatever still runs is killed; the pool's default where nobody says.
     pub drain_limit: Option<Duration>,
@@ -143,6 +148,7 @@ pub fn prepare(
         memory_mib: machine.memory_mib,
         start_boosts: machine.start_boosts.unwrap_or_else(hatchway_wire::core::available),
         zygotes: zygote_settings(machine),
+        stems: stem_settings(machine),
         egress_allow: machine.egress_allow.clone(),
         drain_limit: None,
         packages: None,
@@ -190,6 +196,16 @@ fn zygote_settings(machine: &Machine) -> ZygoteSettings {
     ZygoteSettings {
         is_on: machine.starts == Starts::Fork,
         memory_bytes: machine.zygote_memory_mib.map_or_else(quarter, |mib| mib << 20),
+    }
+}
+
+fn stem_settings(machine: &Machine) -> StemSettings {
+    let share = || machine::budget(machine.memory_mib).memory_bytes / 16;
+    StemSettings {
+        is_on: machine.starts != Starts::Fresh,
+        memory_bytes: machine
+            .stem_memory_mib
+            .map_or_else(|| share().min(STEM_MEMORY_BYTES), |mib| mib << 20),
     }
 }
 
@@ -294,6 +310,14 @@ impl Prepared {
             ZygoteMetrics::register(registry),
             heritage.first_zygote,
         );
+        let stems = StemCells::new(
+            spawner.clone(),
+            self.interpreters.clone(),
+            self.adapters.clone(),
+            self.stems,
+            zygotes.clone(),
+            StemMetrics::register(registry),
+        );
         let metrics = PackageMetrics::register(registry);
         let (packages, fetching) =
             Packages::open(self.packages.as_ref(), &self.state.path, metrics).map_err(
@@ -304,7 +328,7 @@ impl Prepared {
             .map_err(|source| StateError::Io { path: self.state.path.join("code"), source })?;
         let hatchery = ProcessHatchery::new(
             spawner.clone(),
-            zygotes.clone(),
+            (zygotes.clone(), stems.clone()),
             (packages.clone(), egress, codes),
             self.interpreters,
             self.adapters,
@@ -329,6 +353,7 @@ impl Prepared {
         let leaves = Arc::new(AtomicBool::new(false));
         let is_left = Arc::clone(&leaves);
         let tending = zygotes.clone().tend(pool.clone());
+        let stocking = stems.tend(pool.clone());
         let run = move || {
             let following = metrics::follow(events, move |event| {
                 counts.count(event);
@@ -337,9 +362,11 @@ impl Prepared {
             runtime.block_on(async move {
                 let following = tokio::spawn(following);
                 let tending = tokio::spawn(tending);
+                let stocking = tokio::spawn(stocking);
                 let fetching = tokio::spawn(fetching.run());
                 keeper.await;
                 tending.abort();
+                stocking.abort();
                 fetching.abort();
                 if !is_left.load(Ordering::SeqCst)
                     && let Err(error) = spawner.stop().await

@@ -30,7 +30,7 @@ pub enum PoolEvent {
     Hatched {
         /// The sandbox.
         of: Whose,
-        /// What it was started from: `fresh`, `nest` or `fork`.
+        /// What it was started from: `fresh`, `nest`, `stem` or `fork`.
         tier: &'static str,
         /// Where the time went.
         phases: StartPhases,

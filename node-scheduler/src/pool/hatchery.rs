@@ -47,7 +47,7 @@ pub trait LiveSandbox: Send + Sync + 'static {
     /// Resolves when the process has ended, for whatever reason. Called once.
     fn exited(&self) -> impl Future<Output = Exit> + Send;
 
-    /// What it was started from, coldest first: `fresh`, `nest` or `fork`.
+    /// What it was started from, coldest first: `fresh`, `nest`, `stem` or `fork`.
     fn tier(&self) -> &'static str {
         "fresh"
     }

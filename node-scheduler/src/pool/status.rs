@@ -34,7 +34,7 @@ pub struct SandboxStatus {
     pub served: u64,
     /// Where the time of its start went; nothing while it starts.
     pub start: Option<StartPhases>,
-    /// What it was started from: `fresh`, `nest` or `fork`; nothing while it starts.
+    /// What it was started from: `fresh`, `nest`, `stem` or `fork`; nothing while it starts.
     pub tier: Option<&'static str>,
     /// As last measured.
     pub usage: Option<Usage>,

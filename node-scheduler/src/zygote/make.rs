@@ -46,9 +46,7 @@ impl Blueprint {
 impl Zygotes {
     pub(super) async fn make(self, blueprint: Blueprint) {
         sleep(MAKE_AFTER).await;
-        self.leisure().await;
-        let _turn = self.0.turn.acquire().await.expect("the semaphore is never closed");
-        self.leisure().await;
+        let _turn = self.turn().await;
         let version = blueprint.id;
         let clock = blueprint.version.clocks.start;
         let late = || Bar { reason: "load-slow", detail: format!("not loaded within {clock:?}") };

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use hatchway_proto::name::VersionId;
 use hatchway_sandbox::{Parked, Spawner, Zygote};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::{sleep, timeout};
 
 use super::ZygoteSettings;
@@ -63,8 +63,8 @@ pub(super) struct Inner {
     table: Mutex<Table<Family>>,
     /// How many starts somebody waits for.
     starts: watch::Sender<u32>,
-    /// One zygote loads at a time.
-    pub(super) turn: Semaphore,
+    /// One zygote loads at a time, or one stem cell boots.
+    turn: Semaphore,
     next_id: AtomicU64,
     pub(super) metrics: ZygoteMetrics,
 }
@@ -206,13 +206,22 @@ impl Zygotes {
     }
 
     /// Waits until nobody waits for a start.
-    pub(super) async fn leisure(&self) {
+    async fn leisure(&self) {
         let mut starts = self.0.starts.subscribe();
         let waited = starts.wait_for(|starts| *starts == 0).await;
         waited.expect("we hold the sending end");
     }
 
-    pub(super) fn id(&self) -> u64 {
+    /// The right to make something that nobody waits for: one at a time, once nobody waits for a start.
+    pub(crate) async fn turn(&self) -> SemaphorePermit<'_> {
+        self.leisure().await;
+        let turn = self.0.turn.acquire().await.expect("the semaphore is never closed");
+        self.leisure().await;
+        turn
+    }
+
+    /// A number for a process that is no sandbox yet.
+    pub(crate) fn id(&self) -> u64 {
         self.0.next_id.fetch_add(1, Ordering::Relaxed)
     }
 

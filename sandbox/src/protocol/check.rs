@@ -32,7 +32,9 @@ pub fn spawner_packets(data: &[u8]) {
 
 fn look(order: &Order) {
     match order {
-        Order::Hatch { spec, .. } | Order::Zygote { spec, .. } => look_at_spec(spec),
+        Order::Hatch { spec, .. } | Order::Zygote { spec, .. } | Order::Stem { spec, .. } => {
+            look_at_spec(spec);
+        }
         Order::Go { sandbox, .. } => assert!(!sandbox.contains(['/', '\0']), "{sandbox:?}"),
         Order::LimitCpu { cpu_millis, .. } => assert!((10..=1_024_000).contains(cpu_millis)),
         Order::Keep { record, .. } => assert!(record.len() <= 1024),
@@ -82,7 +84,7 @@ mod tests {
     fn nearly() -> impl Strategy<Value = Vec<u8>> {
         const GOOD: &str = r#"{"hatch":{"spec":{"id":1,"name":"a","argv":["x"],"env":[],"package":"/p",
             "read_only":[["/opt","/opt"]],"memory_bytes":67108864,"cpu_millis":500,"pids":8,"files":64,
-            "tmp_bytes":0,"network":"None","entry":"Inherited"},"decided_ns":1}}"#;
+            "tmp_bytes":0,"network":"None","entry":"Inherited"},"decided_ns":1,"stem":2}}"#;
         let piece = prop_oneof![
             Just("/../"),
             Just("/"),

@@ -9,7 +9,7 @@ use super::packet;
 use crate::spec::{Entry, Isolation, SandboxSpec};
 
 /// Raised whenever a packet changes its meaning: a spawner of an earlier build serves no node of a later one.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 /// The first packet on the socket: what the spawner is to work with, sent before the node
 /// drops its privileges and never changed after. A node that comes later has to [ask for as much](Charter::covers).
@@ -66,6 +66,14 @@ pub(crate) enum Order {
     Hatch {
         spec: Box<SandboxSpec>,
         /// When the node decided, by the monotonic clock, in nanoseconds.
+        decided_ns: u64,
+        /// The id of the stem cell that is to become it, which has ended as one by that; none for a new process.
+        stem: Option<u64>,
+    },
+    /// Makes a stem cell: answered like `Hatch`; that it has booted is its own word, on its ready pipe. Its package is ours,
+    /// nothing of a tenant's. Beside it: as for `Zygote`.
+    Stem {
+        spec: Box<SandboxSpec>,
         decided_ns: u64,
     },
     /// Makes a zygote: answered like `Hatch`; that it can be forked is its own word, on its
@@ -148,17 +156,20 @@ impl Order {
     pub(crate) fn read(bytes: &[u8], descriptors: usize) -> io::Result<Self> {
         let order: Self = packet::decode(bytes)?;
         let wanted = match &order {
-            Self::Hatch { spec, .. } => {
+            Self::Hatch { spec, stem, .. } => {
                 spec.check().map_err(invalid)?;
+                if stem.is_some() && spec.entry != Entry::Inherited {
+                    return Err(invalid("a stem cell opens no door"));
+                }
                 match spec.entry {
                     Entry::Inherited => 4,
                     Entry::Probed { .. } => 2,
                 }
             }
-            Self::Zygote { spec, .. } => {
+            Self::Zygote { spec, .. } | Self::Stem { spec, .. } => {
                 spec.check().map_err(invalid)?;
                 if spec.entry != Entry::Inherited {
-                    return Err(invalid("a zygote opens no door"));
+                    return Err(invalid("what waits for its start opens no door"));
                 }
                 3
             }
@@ -244,7 +255,7 @@ mod tests {
 
     fn hatch(spec: SandboxSpec) -> (Order, usize) {
         let descriptors = if spec.entry == Entry::Inherited { 4 } else { 2 };
-        (Order::Hatch { spec: Box::new(spec), decided_ns: 7 }, descriptors)
+        (Order::Hatch { spec: Box::new(spec), decided_ns: 7, stem: None }, descriptors)
     }
 
     proptest! {

@@ -3,7 +3,8 @@
 //! Two sockets, because sandbox-init becomes two processes: the *reaper* keeps the first and
 //! reports how the function ended; the *nest* has the second, which closes by itself when the
 //! function's program takes its place, and so announces the exec. Where that program is a
-//! zygote, the reaper stays after its end, and moves the zygote's children into their groups.
+//! zygote, the reaper stays after its end, and moves the zygote's children into their groups. Where it is a stem
+//! cell, the reaper mounts the package once it is known, which the cell itself has no right to any more.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,8 @@ pub(crate) struct Prepare {
     /// True when ids come from a user namespace of an ordinary user, and only that user's
     /// own id can be mapped.
     pub(crate) rootless: bool,
+    /// True for a stem cell: the reaper keeps its rights until it has [furnished](Word::Furnish) the nest.
+    pub(crate) is_stem: bool,
 }
 
 /// What is to run in a prepared nest.
@@ -48,7 +51,7 @@ pub(crate) struct Assign {
     pub(crate) folders: Vec<String>,
 }
 
-/// To the reaper, once it is known that its nest becomes a zygote.
+/// To the reaper of a nest that becomes a zygote or a stem cell.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Word {
@@ -61,6 +64,8 @@ pub(crate) enum Word {
         /// As the nest numbers its processes.
         pid: i32,
     },
+    /// Mount what the stem cell of this nest is to become, and give up every right. Beside it: a tree for each of `mounts`.
+    Furnish { mounts: Vec<String>, tmp_bytes: u64, proxied: bool },
 }
 
 /// From either half of sandbox-init.
@@ -82,4 +87,6 @@ pub(crate) enum Report {
         child: u64,
         errno: i32,
     },
+    /// The answer to `Word::Furnish`. Beside it: the listener of a proxied one.
+    Furnished,
 }

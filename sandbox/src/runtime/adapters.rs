@@ -29,6 +29,7 @@ const FILES: &[(&str, &[u8])] = &[
     adapter!("node/problem.cjs"),
     adapter!("node/ready.cjs"),
     adapter!("node/record.cjs"),
+    adapter!("node/stem.cjs"),
     adapter!("node/zygote/fitness.cjs"),
     adapter!("node/zygote/fork.cjs"),
     adapter!("node/zygote/life.cjs"),
@@ -51,9 +52,11 @@ const FILES: &[(&str, &[u8])] = &[
     adapter!("python/hatchway_adapter/problem.py"),
     adapter!("python/hatchway_adapter/ready.py"),
     adapter!("python/hatchway_adapter/server.py"),
+    adapter!("python/hatchway_adapter/stem.py"),
     adapter!("python/hatchway_adapter/structured.py"),
     adapter!("python/hatchway_adapter/wsgi.py"),
     adapter!("python/hatchway_adapter/zygote.py"),
+    adapter!("python/stem.py"),
 ];
 
 /// Compiled from `zygote-node` by the build script.

@@ -2,7 +2,7 @@
 //!
 //! `entry` says what a version runs; `plan` turns that into a [`StartPlan`], with a file per
 //! runtime (`node`, `python`, `command`) for what differs, and `zygote` that of a process which
-//! is forked instead of called; `trial` finds out whether this Node can be. `interpreter` finds
+//! is forked instead of called, `stem` that of one that boots before it is known for whom; `trial` finds out whether this Node can be. `interpreter` finds
 //! the real `node` and `python3` once, at start. `adapters` holds the small programs that run
 //! inside the sandbox, around the function: they are embedded here and written to a folder that
 //! sandboxes mount at `/hatchway`.
@@ -17,6 +17,7 @@ mod interpreter;
 mod node;
 mod plan;
 mod python;
+mod stem;
 mod trial;
 mod zygote;
 
@@ -24,4 +25,5 @@ pub use adapters::{Adapters, install_adapters};
 pub use entry::{NodeEntry, PythonEntry, Runtime};
 pub use interpreter::{Interpreter, InterpreterSettings, Interpreters, Missing, Version};
 pub use plan::{Assignment, Code, Layout, PORT, StartPlan};
+pub use stem::StemKind;
 pub use trial::Unforkable;

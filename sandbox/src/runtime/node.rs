@@ -36,11 +36,8 @@ pub(super) fn plan(
     // at the start, as Node's code cache is made for no flags: 13 ms of processor time up to
     // Node 22, 2 ms from 24 on, and more with each of its modules that a function loads; `heap.cjs` saves what comes
     // after the start of Node itself.
-    argv.extend(
-        assignment
-            .memory_bytes
-            .map(|bytes| format!("--max-old-space-size={}", (bytes / MIB).max(1))),
-    );
+    let limit = assignment.memory_bytes.map(heap_limit);
+    argv.extend(limit.map(|mib| format!("--max-old-space-size={mib}")));
     let adapter = |file: &str| layout.adapters.join("node").join(file).display().to_string();
     match entry {
         NodeEntry::Handler { module, export } => {
@@ -57,6 +54,11 @@ pub(super) fn plan(
         read_only_mounts: interpreter.mounts.clone(),
         inherits_listener: true,
     }
+}
+
+/// The limit of the heap in MiB, for a sandbox with that limit of memory.
+pub(super) fn heap_limit(memory_bytes: u64) -> u64 {
+    (memory_bytes / MIB).max(1)
 }
 
 /// Turns the argument vector of an ordinary start into that of a zygote, which the adapters learn

@@ -185,7 +185,7 @@ fn environment(
     runtime: Vec<(String, String)>,
 ) -> Vec<(String, String)> {
     let mut env = BTreeMap::new();
-    env.extend(BASE_ENVIRONMENT.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    env.extend(base_environment());
     env.extend(
         (assignment.env.iter())
             .filter(|(name, _)| !name.starts_with("HATCHWAY_"))
@@ -203,6 +203,11 @@ fn environment(
     }
     env.extend(runtime);
     env.into_iter().collect()
+}
+
+/// What a process is started with that is for nobody yet.
+pub(super) fn base_environment() -> Vec<(String, String)> {
+    BASE_ENVIRONMENT.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
 /// Tells an adapter that descriptors 3 and 4 are meant for it. The adapter removes the variable, so

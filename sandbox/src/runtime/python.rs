@@ -8,6 +8,8 @@
 use super::plan::{Layout, StartPlan, listener_mark};
 use super::{Interpreter, PythonEntry};
 
+pub(super) const FLAGS: [&str; 3] = ["-S", "-s", "-B"];
+
 pub(super) fn plan(entry: &PythonEntry, interpreter: &Interpreter, layout: &Layout) -> StartPlan {
     let (adapter, module, attribute) = match entry {
         PythonEntry::Handler { module_path, attribute } => ("handler.py", module_path, attribute),
@@ -15,7 +17,7 @@ pub(super) fn plan(entry: &PythonEntry, interpreter: &Interpreter, layout: &Layo
     };
     let adapter = layout.adapters.join("python").join(adapter).display().to_string();
     let mut argv = vec![interpreter.path.clone()];
-    argv.extend(["-S", "-s", "-B"].map(str::to_owned));
+    argv.extend(FLAGS.map(str::to_owned));
     argv.extend([adapter, module.clone(), attribute.clone()]);
     StartPlan {
         argv,

@@ -88,6 +88,11 @@ pub(crate) fn add(tree: BorrowedFd<'_>, inside: &str) -> Result<(), StepError> {
     attach(tree, CWD, inside).at(Step::Package, inside)
 }
 
+/// Takes away what was put at `inside`, whoever still is in there.
+pub(crate) fn take_away(inside: &str) -> Result<(), StepError> {
+    unmount(inside, UnmountFlags::DETACH).at(Step::Package, inside)
+}
+
 /// Gives the scratch space its size and takes write access to the root away from everyone.
 pub(crate) fn seal(tmp_bytes: u64) -> Result<(), StepError> {
     let bytes = tmp_bytes.max(LEAST_TMP_BYTES);

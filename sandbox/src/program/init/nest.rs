@@ -72,7 +72,10 @@ fn become_function(
         for (tree, inside) in trees.iter().zip(&assign.mounts) {
             steps::root::add(tree.as_fd(), inside)?;
         }
-        steps::root::seal(assign.tmp_bytes)?;
+        // What a stem cell is to become is mounted later, by the reaper.
+        if !prepare.is_stem {
+            steps::root::seal(assign.tmp_bytes)?;
+        }
     }
     confine(assign, prepare)?;
     let package = assign.folders.first().map_or("/", String::as_str);

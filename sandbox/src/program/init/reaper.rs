@@ -4,9 +4,11 @@
 //! kernel kill everything that the function has left running. Where the function is a zygote it
 //! outlives it, for the zygote's children, and moves each into its control group: it numbers
 //! processes as the nest does, so none but the tenant's own can be meant, and the spawner,
-//! which everyone waits for, does not wait for the kernel's grace periods.
+//! which everyone waits for, does not wait for the kernel's grace periods. Where it is a stem cell
+//! it keeps its rights until it has mounted what that is to become: until then no code of a
+//! tenant's runs in here.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -16,6 +18,7 @@ use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
 use super::report;
 use crate::protocol::packet::{self, Receiver};
 use crate::protocol::plan::{Prepare, Report, Word};
+use crate::spec::PACKAGE_DIR;
 use crate::steps::{self, AtStep, Step, StepError};
 use crate::sys::process::watch_children;
 
@@ -23,7 +26,9 @@ use crate::sys::process::watch_children;
 /// stay.
 pub(super) fn run(spawner: &OwnedFd, nest: Pid, prepare: &Prepare) -> Result<(), StepError> {
     let children = watch_children().at(Step::Process, "watching children")?;
-    confine(prepare)?;
+    if !prepare.is_stem {
+        confine(prepare)?;
+    }
     let mut receiver = Receiver::new();
     let mut stays = false;
     // Forgotten when it has ended, for its number may come again.
@@ -34,7 +39,7 @@ pub(super) fn run(spawner: &OwnedFd, nest: Pid, prepare: &Prepare) -> Result<(),
             nest = None;
             // The word was sent before the nest could become anything.
             while let Heard::Word(word, files) = hear(spawner, &mut receiver) {
-                stays |= obey(spawner, &word, &files);
+                stays |= obey(spawner, &word, &files, prepare)?;
             }
             report(spawner, &Report::Ended { status: status.as_raw() });
             if !stays {
@@ -52,7 +57,7 @@ pub(super) fn run(spawner: &OwnedFd, nest: Pid, prepare: &Prepare) -> Result<(),
         }
         if is_heard {
             match hear(spawner, &mut receiver) {
-                Heard::Word(word, files) => stays |= obey(spawner, &word, &files),
+                Heard::Word(word, files) => stays |= obey(spawner, &word, &files, prepare)?,
                 Heard::Nothing => {}
                 // Nobody is left to tell, and nothing may outlive the spawner.
                 Heard::Closed => return Ok(()),
@@ -93,18 +98,50 @@ fn hear(spawner: &OwnedFd, receiver: &mut Receiver) -> Heard {
 }
 
 /// True when the word is to stay.
-fn obey(spawner: &OwnedFd, word: &Word, files: &[OwnedFd]) -> bool {
-    match *word {
-        Word::Stay => true,
-        Word::Move { child, pid } => {
+fn obey(
+    spawner: &OwnedFd,
+    word: &Word,
+    files: &[OwnedFd],
+    prepare: &Prepare,
+) -> Result<bool, StepError> {
+    match word {
+        Word::Stay => Ok(true),
+        &Word::Move { child, pid } => {
             let pid = pid.to_string();
             let moved =
                 files.iter().try_for_each(|file| rustix::io::write(file, pid.as_bytes()).map(drop));
             let errno = moved.err().map_or(0, Errno::raw_os_error);
             report(spawner, &Report::Moved { child, errno });
-            false
+            Ok(false)
+        }
+        Word::Furnish { mounts, tmp_bytes, proxied } => {
+            let listener = furnish(mounts, files, *tmp_bytes, *proxied, prepare)?;
+            let beside: Vec<_> = listener.iter().map(AsFd::as_fd).collect();
+            packet::send_message(spawner, &Report::Furnished, &beside)
+                .at(Step::Process, "report")?;
+            Ok(false)
         }
     }
+}
+
+/// Mounts what a stem cell is to become, and gives up every right. Gives the listener of a proxied one.
+fn furnish(
+    mounts: &[String],
+    trees: &[OwnedFd],
+    tmp_bytes: u64,
+    proxied: bool,
+    prepare: &Prepare,
+) -> Result<Option<OwnedFd>, StepError> {
+    // Its package until now was ours.
+    steps::root::take_away(PACKAGE_DIR)?;
+    for (tree, inside) in trees.iter().zip(mounts) {
+        steps::root::add(tree.as_fd(), inside)?;
+    }
+    steps::root::seal(tmp_bytes)?;
+    let listen = || steps::namespaces::listen_for_proxy(&prepare.steps);
+    let listener = proxied.then(listen).transpose()?;
+    confine(prepare)?;
+    Ok(listener)
 }
 
 /// It shares the namespaces with the tenant's code, so it keeps no right that this could take.

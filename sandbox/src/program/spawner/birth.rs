@@ -11,7 +11,8 @@ use rustix::process::{Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_send_si
 use super::setup::Ground;
 use crate::cgroup::{Doors, GroupPaths, Limits, file};
 use crate::protocol::packet;
-use crate::protocol::plan::{Assign, Prepare};
+use crate::protocol::plan::{Assign, Prepare, Word};
+use crate::protocol::stem::Become;
 use crate::spec::{Entry, Network, PACKAGE_DIR, PRIVATE_DIR, SandboxSpec};
 use crate::steps::root::{copy_tree, private_dir};
 use crate::steps::{AtStep, Step, StepError};
@@ -35,12 +36,26 @@ pub(super) fn group(ground: &Ground, name: &str) -> Result<GroupPaths, StepError
     })
 }
 
+/// What a nest is made for, as far as it has to be known in advance.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kind {
+    pub(super) network: Network,
+    /// Its reaper keeps the right to mount, see [`protocol::stem`](crate::protocol::stem).
+    pub(super) is_stem: bool,
+}
+
+impl From<Network> for Kind {
+    fn from(network: Network) -> Self {
+        Self { network: network.of_nest(), is_stem: false }
+    }
+}
+
 /// Starts a sandbox-init in `group` and sends it everything that needs no assignment.
 pub(super) fn prepare(
     ground: &Ground,
     group: &GroupPaths,
     uid: u32,
-    network: Network,
+    kind: Kind,
 ) -> Result<Newborn, StepError> {
     let (reaper, theirs) = packet::pair().at(Step::Process, "socket")?;
     let (nest, nest_theirs) = packet::pair().at(Step::Process, "socket")?;
@@ -59,7 +74,7 @@ pub(super) fn prepare(
     })
     .at(Step::Process, "")?;
     let newborn = Newborn { child, reaper, nest };
-    let sent = send_plan(ground, &newborn, &nest_theirs, &doors, uid, network);
+    let sent = send_plan(ground, &newborn, &nest_theirs, &doors, uid, kind);
     if let Err(error) = sent {
         newborn.abandon();
         return Err(error);
@@ -73,15 +88,16 @@ fn send_plan(
     nest: &OwnedFd,
     doors: &Doors,
     uid: u32,
-    network: Network,
+    kind: Kind,
 ) -> Result<(), StepError> {
     let plan = Prepare {
         steps: ground.steps.clone(),
         stage: ground.stage.display().to_string(),
-        network,
+        network: kind.network,
         uid,
         reaper_uid: ground.charter.uid_base,
         rootless: ground.is_rootless,
+        is_stem: kind.is_stem,
     };
     let etc = match ground.steps.contains(&Step::Root) {
         true => Some(copy_tree(ground.etc.as_fd(), true).at(Step::Root, "etc")?),
@@ -156,13 +172,12 @@ pub(super) fn assign(
     given: &[OwnedFd],
     luggage: &Luggage,
 ) -> Result<(), StepError> {
-    let counts = ground.groups.counts_processes() || !ground.steps.contains(&Step::Identity);
     let assign = Assign {
         argv: spec.argv.clone(),
         env: spec.env.clone(),
         mounts: luggage.mounts.clone(),
         files: spec.files,
-        processes: (!counts).then(|| spec.pids.into()),
+        processes: processes(ground, spec),
         tmp_bytes: spec.tmp_bytes,
         entry: spec.entry,
         proxied: spec.network == Network::Proxied,
@@ -173,6 +188,38 @@ pub(super) fn assign(
     };
     let attached: Vec<_> = given.iter().chain(&luggage.trees).map(AsFd::as_fd).collect();
     packet::send_message(nest, &assign, &attached).at(Step::Process, "assignment")
+}
+
+/// The limit of processes for the process itself, where no controller counts them.
+fn processes(ground: &Ground, spec: &SandboxSpec) -> Option<u64> {
+    let counts = ground.groups.counts_processes() || !ground.steps.contains(&Step::Identity);
+    (!counts).then(|| spec.pids.into())
+}
+
+/// Has the reaper of a stem cell mount what this is to become.
+pub(super) fn furnish(
+    reaper: &OwnedFd,
+    spec: &SandboxSpec,
+    luggage: &Luggage,
+) -> Result<(), StepError> {
+    let word = Word::Furnish {
+        mounts: luggage.mounts.clone(),
+        tmp_bytes: spec.tmp_bytes,
+        proxied: spec.network == Network::Proxied,
+    };
+    let attached: Vec<_> = luggage.trees.iter().map(AsFd::as_fd).collect();
+    packet::send_message(reaper, &word, &attached).at(Step::Process, "furnishing")
+}
+
+/// What the stem cell itself is told then.
+pub(super) fn become_of(ground: &Ground, spec: &SandboxSpec) -> Become {
+    Become {
+        argv: spec.argv.clone(),
+        env: spec.env.clone(),
+        cwd: PACKAGE_DIR.to_owned(),
+        files: spec.files,
+        processes: processes(ground, spec),
+    }
 }
 
 /// The folders of the host that `spec` names, the package first.
@@ -199,6 +246,11 @@ pub(super) fn zygote_limits(spec: &SandboxSpec) -> Limits {
         is_whole: false,
         ..child_limits(spec)
     }
+}
+
+/// As [`limits`], for a stem cell until it is assigned: nobody waits for it.
+pub(super) fn stem_limits(spec: &SandboxSpec) -> Limits {
+    Limits { weight_millis: BACKGROUND_MILLIS, ..limits(spec) }
 }
 
 /// The limits of a child of a zygote: nobody of ours is in its group.

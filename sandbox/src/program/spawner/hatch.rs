@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use super::birth::{self, Luggage};
+use super::birth::{self, Kind, Luggage};
 use super::keeper::{Keeper, Source};
 use super::resident::{Clock, Guest, Resident, Stage};
 use super::seats;
@@ -28,7 +28,7 @@ impl Keeper {
         let luggage = birth::pack(&self.ground, spec)?;
         let key = match self.nests.take(spec.network.of_nest(), clock.received) {
             Some(key) => key,
-            None => self.start_nest(spec.network.of_nest())?,
+            None => self.start_nest(spec.network.into())?,
         };
         self.move_in(key, spec, clock, given, luggage)?;
         self.starting.insert(key);
@@ -71,6 +71,7 @@ impl Keeper {
         let tier = if resident.stage == Stage::Parked { Tier::Nest } else { Tier::Fresh };
         let limits = match resident.zygote {
             Some(_) => birth::zygote_limits(spec),
+            None if resident.stem.is_some() => birth::stem_limits(spec),
             None => birth::limits(spec),
         };
         let limited = self.ground.groups.limit(&resident.groups, &limits);
@@ -105,7 +106,7 @@ impl Keeper {
 
     /// Makes a nest to be kept. A failure is told once and followed by a pause.
     pub(super) fn make_nest(&mut self, network: Network) {
-        match self.start_nest(network) {
+        match self.start_nest(network.into()) {
             Ok(key) => self.nests.grow(network, key, now_ns()),
             Err(error) => self.regret(&error),
         }
@@ -118,7 +119,7 @@ impl Keeper {
     }
 
     /// Starts a process that isolates itself in a group of its own; gives its key.
-    pub(super) fn start_nest(&mut self, network: Network) -> Result<u64, StepError> {
+    pub(super) fn start_nest(&mut self, kind: Kind) -> Result<u64, StepError> {
         self.next_key += 1;
         let key = self.next_key;
         let seat = self.seats.take().ok_or_else(|| StepError {
@@ -134,7 +135,7 @@ impl Keeper {
             }
         };
         let uid = self.ground.charter.uid_base + 1 + seat;
-        let newborn = match birth::prepare(&self.ground, &group, uid, network) {
+        let newborn = match birth::prepare(&self.ground, &group, uid, kind) {
             Ok(newborn) => newborn,
             Err(error) => {
                 self.leaving.add(group, Some(seat), None);
@@ -158,11 +159,12 @@ impl Keeper {
             nest: Some(newborn.nest),
             proxy: None,
             function: None,
-            network,
+            network: kind.network,
             seat,
             stage: Stage::Preparing,
             guest: None,
             zygote: None,
+            stem: None,
             status: None,
             was_told: false,
         };

@@ -37,6 +37,10 @@ impl Keeper {
                         self.moved(key, child, errno);
                         return true;
                     }
+                    Ok(Report::Furnished) => {
+                        self.furnished(key, attached);
+                        return true;
+                    }
                     Ok(report) => {
                         has_ended = matches!(report, Report::Ended { .. });
                         resident.hear(report, attached, now_ns())

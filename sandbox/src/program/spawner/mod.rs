@@ -5,7 +5,8 @@
 //! `nests` or by a fresh one, `birth` makes and assigns it, `resident` is what is known
 //! of it, `allowed` what of the host it may see, `listen` hears what it says and sees its end, `leaving` waits until nobody is left
 //! of it, `door` connects to it, `seats` are its user id. `zygote` makes one that is forked, `park`
-//! has it forked, `depart` ends a child, `fork` is what is known of a child, `peer` is its process.
+//! has it forked, `depart` ends a child, `fork` is what is known of a child, `peer` is its process. `stem` makes a runtime that
+//! boots in advance, and has it become a function.
 //!
 //! When the node goes without a word, its socket closes: what serves lives on for a while, for the next node to `adopt`,
 //! and everything ends when none comes.
@@ -27,6 +28,7 @@ mod peer;
 mod resident;
 mod seats;
 mod setup;
+mod stem;
 mod trial;
 mod zygote;
 

@@ -12,9 +12,19 @@ use crate::protocol::order::{Door, Order};
 impl Keeper {
     pub(super) fn obey(&mut self, order: Order, attached: Vec<OwnedFd>) -> io::Result<()> {
         match order {
-            Order::Hatch { spec, decided_ns } => {
+            Order::Hatch { spec, decided_ns, stem } => {
                 let id = spec.id;
-                if let Err(error) = self.hatch(&spec, decided_ns, &attached) {
+                let hatched = match stem {
+                    None => self.hatch(&spec, decided_ns, &attached),
+                    Some(stem) => self.hatch_in_stem(&spec, decided_ns, stem, attached),
+                };
+                if let Err(error) = hatched {
+                    self.tell(&Event::Failed { id, error }, &[]);
+                }
+            }
+            Order::Stem { spec, decided_ns } => {
+                let id = spec.id;
+                if let Err(error) = self.make_stem(&spec, decided_ns, attached) {
                     self.tell(&Event::Failed { id, error }, &[]);
                 }
             }

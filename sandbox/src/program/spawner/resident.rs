@@ -9,6 +9,7 @@ use super::peer;
 use crate::cgroup::{GroupPaths, Limits, clear};
 use crate::protocol::event::PhasesNs;
 use crate::protocol::plan::Report;
+use crate::protocol::stem::Become;
 use crate::spec::Network;
 use crate::steps::StepError;
 use crate::sys::process::Child;
@@ -35,6 +36,8 @@ pub(super) struct Resident {
     pub(super) guest: Option<Guest>,
     /// Set for a zygote.
     pub(super) zygote: Option<Zygote>,
+    /// Set for a stem cell, until it has been told what to become.
+    pub(super) stem: Option<Stem>,
     /// The wait(2) status of the function, once its reaper has told.
     pub(super) status: Option<i32>,
     /// True when its end was asked for.
@@ -64,9 +67,19 @@ pub(super) struct Zygote {
     pub(super) awake: Option<Limits>,
 }
 
+/// What a stem cell has beside what every sandbox has.
+#[derive(Debug)]
+pub(super) struct Stem {
+    /// Ours to the cell.
+    pub(super) socket: OwnedFd,
+    /// What it is to be told, and given, once its root is furnished.
+    pub(super) order: Option<(Become, Vec<OwnedFd>)>,
+}
+
 /// Preparing -parked-> Parked -executing-> Executing -nest closed-> Running
 ///     | failed          | failed              | failed
 ///     `---------------> Failed <--------------'
+/// A stem cell that runs is `Executing` once more while it becomes a function, until that is furnished.
 /// From each of them it leaves the table when its first process has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
@@ -117,8 +130,8 @@ impl Resident {
                 self.status = Some(status);
                 false
             }
-            // Of a child, not of this one.
-            Report::Moved { .. } => false,
+            // Of a child, not of this one; and that a stem cell is furnished is heard before.
+            Report::Moved { .. } | Report::Furnished => false,
         }
     }
 

@@ -40,7 +40,7 @@ pub(super) fn run(ground: &Ground) -> Result<(), StepError> {
 
 fn run_in(ground: &Ground, group: &GroupPaths, spec: &SandboxSpec) -> Result<(), StepError> {
     let uid = ground.charter.uid_base + 1;
-    let newborn = birth::prepare(ground, group, uid, spec.network.of_nest())?;
+    let newborn = birth::prepare(ground, group, uid, spec.network.into())?;
     let luggage = birth::load(ground, spec, &[ground.etc.as_fd()]);
     let assigned = luggage.and_then(|luggage| {
         let null = std::fs::File::open("/dev/null").at(Step::Process, "/dev/null")?;
@@ -85,7 +85,7 @@ fn listen(newborn: &Newborn) -> Result<(), StepError> {
             Report::Failed(error) if error.step == Step::Exec => return Ok(()),
             Report::Failed(error) => return Err(error),
             Report::Ended { status } => ended = Some(status),
-            Report::Parked | Report::Executing | Report::Moved { .. } => {}
+            Report::Parked | Report::Executing | Report::Moved { .. } | Report::Furnished => {}
         }
     }
     Err(StepError {

@@ -34,7 +34,7 @@ impl Keeper {
         let (socket, theirs) = packet::pair().at(Step::Process, "zygote")?;
         given.insert(2, theirs);
         // Not a parked one: those are for starts that somebody waits for.
-        let key = self.start_nest(spec.network.of_nest())?;
+        let key = self.start_nest(spec.network.into())?;
         let resident = self.residents.get_mut(&key).expect("it has just been started");
         let limits = birth::child_limits(spec);
         let own = birth::zygote_limits(spec);

@@ -18,7 +18,8 @@ const { pack, unpack } = require('./record.cjs');
 const [HEAD] = Module.wrapper;
 /** What a first request loads is loaded by then. */
 const SETTLE_MS = 10_000;
-const within = process.cwd() + path.sep;
+/** Where the package is. */
+let within;
 
 /** A program of its first line; or one that calls `import()`, which V8 does not lead to Node in code that it was given. */
 const FOR_NODE = /^#!|\bimport\s*[(/]/;
@@ -32,6 +33,7 @@ let isRecording = false;
 
 /** To be called before any code of the function is loaded. `word` is `record`, or where a record is. False when that cannot be read. */
 function begin(word) {
+  within = process.cwd() + path.sep;
   isRecording = word === 'record';
   if (!isRecording) {
     try {

@@ -25,6 +25,12 @@ def claim():
     _is_open = _zygote is not None or os.environ.pop("HATCHWAY_LISTENER", None) == str(LISTENER)
 
 
+def begin():
+    """A process that has booted in advance begins here."""
+    global _started
+    _started = time.perf_counter()
+
+
 def is_zygote():
     """True in a zygote and in its children."""
     return _zygote is not None
