@@ -85,7 +85,7 @@ impl StemCells {
         }
         let miss = |reason: &str| self.0.metrics.misses.with_label_values(&[reason]).inc();
         // A runtime that nobody can boot in advance misses nothing.
-        let Some(kind) = kind else { return None };
+        let kind = kind?;
         if network == Network::Open {
             miss("network");
             return None;
