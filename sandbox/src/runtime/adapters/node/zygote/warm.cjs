@@ -45,7 +45,7 @@ async function visit(application, addon, paths) {
   const statuses = await exercise(net.createServer({ allowHalfOpen: true, noDelay: true }, connect), addon, cycle(kinds, VISITS * kinds.length));
   for (const [index, path] of paths.entries()) {
     const status = statuses[statuses.length - paths.length + index];
-    if (!(status < 400)) console.error(`warmup: GET ${path} was answered by ${status || 'nothing'}`);
+    if (!(status >= 100 && status < 400)) console.error(`warmup: GET ${path} was answered by ${status || 'nothing'}`);
   }
 }
 
