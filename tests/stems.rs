@@ -78,7 +78,8 @@ fn misses(up: &Up, reason: &str) -> f64 {
 
 #[test]
 fn code_that_cannot_be_forked_starts_in_a_stem_cell_each_time() {
-    let up = Up::start(&project());
+    let project = project();
+    let up = Up::start(&project);
     if !has_cells(&up, "code_that_cannot_be_forked_starts_in_a_stem_cell") {
         return;
     }
@@ -98,7 +99,8 @@ fn code_that_cannot_be_forked_starts_in_a_stem_cell_each_time() {
 
 #[test]
 fn the_first_start_of_a_version_is_made_in_a_stem_cell() {
-    let up = Up::start(&project());
+    let project = project();
+    let up = Up::start(&project);
     if !has_cells(&up, "the_first_start_of_a_version") {
         return;
     }
@@ -109,7 +111,8 @@ fn the_first_start_of_a_version_is_made_in_a_stem_cell() {
 
 #[test]
 fn a_function_that_says_how_its_runtime_boots_has_a_process_of_its_own() {
-    let up = Up::start_with(&project(), &["--starts", "stem"]);
+    let project = project();
+    let up = Up::start_with(&project, &["--starts", "stem"]);
     if !has_cells(&up, "a_function_that_says_how_its_runtime_boots") {
         return;
     }
@@ -122,7 +125,8 @@ fn a_function_that_says_how_its_runtime_boots_has_a_process_of_its_own() {
 
 #[test]
 fn with_starts_of_stem_nothing_is_forked_and_with_fresh_nothing_waits() {
-    let up = Up::start_with(&project(), &["--starts", "stem"]);
+    let project = project();
+    let up = Up::start_with(&project, &["--starts", "stem"]);
     if !has_cells(&up, "with_starts_of_stem_nothing_is_forked") {
         return;
     }
@@ -134,7 +138,8 @@ fn with_starts_of_stem_nothing_is_forked_and_with_fresh_nothing_waits() {
     assert_eq!(up.admin.get("/v1/zygotes").json::<Vec<Value>>(), Vec::<Value>::new());
     up.stop();
 
-    let up = Up::start_with(&project(), &["--starts", "fresh"]);
+    let project = crate::project();
+    let up = Up::start_with(&project, &["--starts", "fresh"]);
     assert_ne!(call(&up, "/plain").1, "stem");
     assert_eq!((parked(&up, "python"), misses(&up, "none-parked")), (0.0, 0.0));
     up.stop();
@@ -142,7 +147,8 @@ fn with_starts_of_stem_nothing_is_forked_and_with_fresh_nothing_waits() {
 
 #[test]
 fn cells_that_do_not_fit_their_memory_are_not_made() {
-    let up = Up::start_with(&project(), &["--starts", "stem", "--stem-memory-mib", "1"]);
+    let project = project();
+    let up = Up::start_with(&project, &["--starts", "stem", "--stem-memory-mib", "1"]);
     assert_ne!(call(&up, "/plain").1, "stem");
     assert_eq!(misses(&up, "none-parked"), 1.0);
     assert_eq!(up.admin.metrics().sum("node_stem_cells_made_total", &[]), 0.0);

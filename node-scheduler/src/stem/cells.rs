@@ -96,6 +96,7 @@ impl StemCells {
         }
         let taken = self.stock().take(kind, Instant::now()).filter(|cell| !cell.has_ended());
         self.0.was_taken.notify_one();
+        self.measure();
         let Some(cell) = taken else {
             miss("none-parked");
             return None;

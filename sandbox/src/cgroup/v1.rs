@@ -119,9 +119,14 @@ impl Groups for V1 {
         };
         if let Some(dir) = memory {
             let bytes = limits.memory_bytes.to_string();
-            write(dir, "memory.limit_in_bytes", &bytes)?;
-            // Memory and swap together: the same number means no swap.
-            write_if_offered(dir, "memory.memsw.limit_in_bytes", &bytes)?;
+            let (memory_file, both_file) = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes");
+            // Memory alone may not be over memory and swap together, which a group with limits has to be given first.
+            if let Err(error) = write(dir, memory_file, &bytes) {
+                write_if_offered(dir, both_file, &bytes).map_err(|_| error)?;
+                write(dir, memory_file, &bytes)?;
+            }
+            // The same number means no swap.
+            write_if_offered(dir, both_file, &bytes)?;
         }
         if let Some(dir) = pids {
             write(dir, "pids.max", &limits.pids.to_string())?;
