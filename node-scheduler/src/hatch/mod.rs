@@ -1,33 +1,35 @@
 //! The pool's hatchery: a version becomes a start plan, the plan a sandbox, the sandbox a process that can answer.
+//!
+//! [`specify`] says in the sandbox's words what a version asks for; [`process`] is what comes of a start.
+
+mod process;
+mod specify;
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hatchway_proto::catalog::{self, Version, Warmup};
 use hatchway_proto::name::{SandboxId, VersionId};
-use hatchway_sandbox::runtime::{
-    self, Adapters, Assignment, Interpreters, Layout, NodeEntry, PythonEntry, Runtime, StartPlan,
-    StemKind,
-};
-use hatchway_sandbox::{
-    Connection, Entry, ExitKind, HatchError, Network, NotReady, Sandbox, SandboxSpec, Spawner,
-    StemCell,
-};
-use hatchway_wire::Stream;
+use hatchway_sandbox::runtime::{Adapters, Interpreters, Layout, Runtime, StartPlan, StemKind};
+use hatchway_sandbox::{ExitKind, HatchError, NotReady, Sandbox, Spawner, StemCell};
 use tokio::net::unix::pipe;
 use tokio::time::timeout;
 
 use crate::adopt;
-use crate::boost::{BOOSTED_MILLIS, Boost, Boosts, UNANSWERED};
+use crate::boost::{BOOSTED_MILLIS, Boost, Boosts};
 use crate::code::Codes;
-use crate::egress::{Egress, Outlet};
+use crate::egress::Egress;
 use crate::logs::{Logs, Origin};
 use crate::package::{Held, Packages};
-use crate::pool::{Exit, HatchFailure, Hatched, Hatchery, LiveSandbox, StartPhases, Usage};
+use crate::pool::{HatchFailure, Hatched, Hatchery, StartPhases};
 use crate::stem::StemCells;
-use crate::zygote::{Blueprint, CHILD_CLOCK, Children, Trial, Zygotes};
+use crate::zygote::{Blueprint, CHILD_CLOCK, Trial, Zygotes};
+
+pub(crate) use process::Current;
+pub use process::Process;
+pub(crate) use specify::stem_kind;
+use specify::{assign, described, network, specify, through_network};
 
 /// Why a start in a stem cell has failed, where it could be for what the cell is, and not for what the function does.
 const MAY_BE_OURS: [&str; 3] = ["crashed", "isolation", "start-failed"];
@@ -55,35 +57,6 @@ struct Wanted<'a> {
     version_id: VersionId,
     version: &'a Arc<Version>,
     package: &'a Held,
-}
-
-/// A process that can answer.
-#[derive(Debug)]
-pub struct Process {
-    sandbox: Arc<Sandbox>,
-    boost: Option<Arc<Boost>>,
-    /// Kept where one request runs at a time.
-    current: Option<Current>,
-    /// Its files, and its way out where it has one, stay as long as it lives.
-    _package: Held,
-    _outlet: Option<Outlet>,
-    /// Its zygote knows by it that it lives.
-    _children: Option<Children>,
-    was_hung: AtomicBool,
-}
-
-/// The request that a sandbox serves: for lines that no adapter attributed.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Current(Arc<Mutex<Option<Box<str>>>>);
-
-impl Current {
-    fn get(&self) -> Option<Box<str>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set(&self, request_id: Option<Box<str>>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = request_id;
-    }
 }
 
 impl ProcessHatchery {
@@ -291,87 +264,6 @@ impl ProcessHatchery {
     }
 }
 
-/// For whom, and within which limits.
-fn assign<'a>(version_id: &'a VersionId, version: &'a Version, sandbox: &'a str) -> Assignment<'a> {
-    Assignment {
-        tenant: version.function.tenant(),
-        function: version.function.name(),
-        version: version_id.as_str(),
-        sandbox,
-        concurrency: version.concurrency.into(),
-        memory_bytes: Some(version.resources.memory_bytes),
-        env: &version.env,
-    }
-}
-
-fn specify(
-    id: u64,
-    version_id: &VersionId,
-    version: &Version,
-    (package, plan): (&Held, StartPlan),
-) -> SandboxSpec {
-    let resources = &version.resources;
-    SandboxSpec {
-        id,
-        name: format!("{}@{version_id}", version.function),
-        argv: plan.argv,
-        env: plan.env,
-        package: package.root.clone(),
-        read_only: plan.read_only_mounts,
-        memory_bytes: resources.memory_bytes,
-        cpu_millis: resources.cpu_millis,
-        pids: resources.pids,
-        files: resources.files,
-        tmp_bytes: resources.tmp_bytes,
-        network: network(version),
-        entry: if plan.inherits_listener {
-            Entry::Inherited
-        } else {
-            Entry::Probed { port: runtime::PORT }
-        },
-    }
-}
-
-/// What the plan has to tell of the way out.
-fn through_network(version: &Version, plan: StartPlan) -> StartPlan {
-    match version.network {
-        catalog::Network::EgressProxy => plan.through_proxy(),
-        catalog::Network::None | catalog::Network::Open => plan,
-    }
-}
-
-fn network(version: &Version) -> Network {
-    match version.network {
-        catalog::Network::None => Network::None,
-        catalog::Network::EgressProxy => Network::Proxied,
-        catalog::Network::Open => Network::Open,
-    }
-}
-
-/// The kind of stem cell that starts of a version could want, whatever its environment says.
-pub(crate) fn stem_kind(version: &Version) -> Option<StemKind> {
-    let has_cells = network(version) != Network::Open;
-    let memory_bytes = Some(version.resources.memory_bytes);
-    StemKind::of(&described(&version.runtime), memory_bytes, &[]).filter(|_| has_cells)
-}
-
-/// The catalog's runtime in the words of the sandbox crate, which knows no catalog.
-fn described(runtime: &catalog::Runtime) -> Runtime {
-    match runtime.clone() {
-        catalog::Runtime::NodeHandler { module, export } => {
-            Runtime::Node(NodeEntry::Handler { module, export })
-        }
-        catalog::Runtime::NodeMain { script } => Runtime::Node(NodeEntry::Main { script }),
-        catalog::Runtime::PythonHandler { module, attribute } => {
-            Runtime::Python(PythonEntry::Handler { module_path: module, attribute })
-        }
-        catalog::Runtime::PythonApp { module, attribute } => {
-            Runtime::Python(PythonEntry::App { module, attribute })
-        }
-        catalog::Runtime::Command { argv } => Runtime::Command { argv },
-    }
-}
-
 impl Hatchery for ProcessHatchery {
     type Sandbox = Process;
     type Orphan = Sandbox;
@@ -431,113 +323,5 @@ fn reason_word(why: &NotReady) -> &'static str {
         NotReady::Ended(exit) if exit.kind == ExitKind::OutOfMemory => "oom",
         NotReady::Ended(_) => "crashed",
         NotReady::Silent | NotReady::Garbled { .. } | NotReady::Io { .. } => "start-failed",
-    }
-}
-
-impl Process {
-    pub(crate) fn new(
-        sandbox: Sandbox,
-        boost: Option<Boost>,
-        current: Option<Current>,
-        (package, outlet, children): (Held, Option<Outlet>, Option<Children>),
-    ) -> Self {
-        Self {
-            sandbox: Arc::new(sandbox),
-            boost: boost.map(Arc::new),
-            current,
-            _package: package,
-            _outlet: outlet,
-            _children: children,
-            was_hung: AtomicBool::new(false),
-        }
-    }
-
-    /// A new connection, on the core that asks.
-    pub(crate) async fn connect(&self) -> io::Result<Stream> {
-        Ok(match self.sandbox.connect().await? {
-            Connection::Unix(stream) => Stream::Unix(stream),
-            Connection::Tcp(stream) => {
-                stream.set_nodelay(true)?;
-                Stream::Tcp(stream)
-            }
-        })
-    }
-
-    /// A request begins.
-    pub(crate) fn enter(&self, request_id: &str) {
-        if let Some(current) = &self.current {
-            current.set(Some(request_id.into()));
-        }
-    }
-
-    /// A sandbox that is hatched in advance may wait long for its first request.
-    fn end_boost_in_time(&self) {
-        let Some(boost) = self.boost.clone() else { return };
-        let sandbox = Arc::downgrade(&self.sandbox);
-        tokio::spawn(async move {
-            tokio::time::sleep(UNANSWERED).await;
-            if let Some(sandbox) = sandbox.upgrade() {
-                end(&boost, &sandbox);
-            }
-        });
-    }
-
-    /// It has ended.
-    pub(crate) fn leave(&self) {
-        if let Some(boost) = &self.boost {
-            end(boost, &self.sandbox);
-        }
-        if let Some(current) = &self.current {
-            current.set(None);
-        }
-    }
-
-    /// Ends a process that holds on to a request whose clock has run out.
-    pub(crate) fn kill_hung(&self) {
-        if !self.was_hung.swap(true, Ordering::Relaxed) {
-            self.sandbox.kill();
-        }
-    }
-}
-
-fn end(boost: &Boost, sandbox: &Sandbox) {
-    if let Some(cpu_millis) = boost.end() {
-        sandbox.limit_cpu(cpu_millis);
-    }
-}
-
-impl LiveSandbox for Process {
-    fn tier(&self) -> &'static str {
-        self.sandbox.tier.word()
-    }
-
-    fn kill(&self) {
-        self.sandbox.kill();
-    }
-
-    fn terminate(&self) {
-        self.sandbox.terminate();
-    }
-
-    fn pid(&self) -> Option<u32> {
-        u32::try_from(self.sandbox.pid).ok()
-    }
-
-    async fn exited(&self) -> Exit {
-        match self.sandbox.exited().await.kind {
-            ExitKind::Code(code) => Exit::Code(code),
-            ExitKind::Signal(signal) => Exit::Signal(signal),
-            ExitKind::OutOfMemory => Exit::OutOfMemory,
-        }
-    }
-
-    fn usage(&self) -> Option<Usage> {
-        let usage = self.sandbox.usage().ok()?;
-        Some(Usage {
-            memory_bytes: usage.memory_bytes,
-            memory_peak_bytes: usage.memory_peak_bytes,
-            cpu: usage.cpu,
-            pids: usage.pids,
-        })
     }
 }
