@@ -1,6 +1,6 @@
 //! The pool's hatchery: a version becomes a start plan, the plan a sandbox, the sandbox a process that can answer.
 //!
-//! [`specify`] says in the sandbox's words what a version asks for; [`process`] is what comes of a start.
+//! [`mod@specify`] says in the sandbox's words what a version asks for; [`process`] is what comes of a start.
 
 mod process;
 mod specify;
