@@ -17,7 +17,6 @@ pub mod account;
 pub mod admin;
 pub mod backend;
 pub mod backlog;
-mod base64;
 pub mod catalog;
 pub mod core;
 pub mod grpc;

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use aws_lc_rs::rand;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::{Buf, Bytes};
 use h2::RecvStream;
 use h2::ext::Protocol;
@@ -14,7 +15,6 @@ use http::Method;
 use http::request::Parts;
 use tokio::time::Instant;
 
-use crate::base64::base64;
 use crate::http1::frames::{Farewell, goodbye_at};
 use crate::http1::{Cause, Clocks, upgrade};
 use crate::http2::reply::Reply;
@@ -40,7 +40,7 @@ impl Key {
         }
         let mut nonce = [0; 16];
         rand::fill(&mut nonce).ok()?;
-        Some(Self(base64(&nonce)))
+        Some(Self(BASE64_STANDARD.encode(nonce)))
     }
 
     pub(super) fn as_str(&self) -> &str {
@@ -51,7 +51,7 @@ impl Key {
     pub(super) fn is_accepted_by(&self, head: &ResponseHead<'_>) -> bool {
         let proof = digest(&SHA1_FOR_LEGACY_USE_ONLY, &[self.0.as_bytes(), GUID].concat());
         upgrade::granted(head).is_some()
-            && head.field("sec-websocket-accept") == Some(base64(proof.as_ref()).as_bytes())
+            && head.field("sec-websocket-accept") == Some(BASE64_STANDARD.encode(proof).as_bytes())
     }
 }
 

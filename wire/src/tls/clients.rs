@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use hatchway_proto::hex;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
@@ -13,7 +14,6 @@ use rustls::server::danger::ClientCertVerifier;
 use sha2::{Digest, Sha256};
 use webpki::EndEntityCert;
 
-use crate::base64::base64;
 use crate::tls::mutual::{IdentityError, roots, setup};
 use crate::tls::pair;
 
@@ -72,7 +72,7 @@ impl Credential {
                 write!(forwarded, ";{key}=\"{name}\"").expect("a string takes every write");
             }
         }
-        let client_cert = format!(":{}:", base64(certificate));
+        let client_cert = format!(":{}:", BASE64_STANDARD.encode(certificate));
         Self { client_cert: client_cert.into(), forwarded: forwarded.into() }
     }
 }
